@@ -1,0 +1,394 @@
+"""The client's connection: two DEALER sockets, a thread that owns them, hello, heartbeats and reconnecting.
+
+Everything of ZeroMQ in the clients is in this file. Other threads hand messages in with `send` and
+`send_frames`; what arrives is handed to a `Receiver`, always on the connection's own thread.
+"""
+
+import atexit
+import logging
+import math
+import socket
+import threading
+import time
+from collections import deque
+from dataclasses import dataclass
+from enum import Enum
+from typing import Protocol
+
+import zmq
+
+from longtake.protocol import endpoints, wire
+from longtake.protocol.errors import (
+    ConnectionFailed,
+    ConnectionLost,
+    LongtakeError,
+    ProtocolError,
+    Refused,
+    SessionClosed,
+    VersionMismatch,
+)
+from longtake.protocol.messages import (
+    VERSION_MAJOR,
+    VERSION_MINOR,
+    Error,
+    Frame,
+    FromServer,
+    FromServerFrames,
+    Goodbye,
+    Heartbeat,
+    Hello,
+    Message,
+    Subscribed,
+    Welcome,
+)
+
+logger = logging.getLogger(__name__)
+
+SILENT_HEARTBEATS = 3
+"""heartbeats without a sign of life after which the server counts as gone"""
+MAX_WAITING = 1000
+"""messages handed in and not yet on the wire; more means the caller does not look at the answers"""
+LINGER_MS = 200
+"""a last goodbye may take this long to leave"""
+_FRAMES_AT_ONCE = 16
+"""frames read before control is looked at again, so that control never waits behind frames"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConnectionConfig:
+    """How a client connects and how long it waits."""
+
+    endpoint: str
+    client: str = "longtake-python"
+    """what the server's log calls this client"""
+    connect_s: float = 5.0
+    """for the first answer of the server"""
+    reconnect_s: float = 60.0
+    """how long a lost server is looked for before giving up; 0 does not reconnect"""
+
+    def __post_init__(self) -> None:
+        if not (0 < self.connect_s < math.inf and 0 <= self.reconnect_s < math.inf):
+            raise ValueError("connect_s must be above 0 and reconnect_s at least 0 seconds")
+
+
+class State(Enum):
+    """Where a connection stands."""
+
+    CONNECTING = "connecting"
+    CONNECTED = "connected"
+    RECONNECTING = "reconnecting"
+    CLOSED = "closed"
+
+
+class Receiver(Protocol):
+    """Who gets what arrives. Called on the connection's thread; must not block."""
+
+    def on_welcome(self, welcome: Welcome, *, again: bool) -> None:
+        """A connection was made, for the first time or again."""
+
+    def on_message(self, message: Message) -> None:
+        """A control message came, or `subscribed` or `error` on the frame socket."""
+
+    def on_frame(self, header: Frame, payload: memoryview) -> None:
+        """A frame came."""
+
+    def on_lost(self, error: LongtakeError) -> None:
+        """The server is gone; the connection is tried again, or `on_closed` follows."""
+
+    def on_closed(self, error: LongtakeError) -> None:
+        """The connection has ended for good."""
+
+
+class _Gone(Exception):
+    """The server fell silent or does not know this connection."""
+
+
+class Connection:
+    """A connection that keeps itself alive. `start`, then `wait_connected`; `close` ends its thread."""
+
+    def __init__(
+        self, config: ConnectionConfig, receiver: Receiver, context: "zmq.Context[zmq.Socket[bytes]] | None" = None
+    ) -> None:
+        self._config = config
+        self._endpoint = endpoints.parse_connect(config.endpoint)
+        if self._endpoint.scheme == "inproc" and context is None:
+            raise ConnectionFailed(f"{self._endpoint} needs the zmq.Context of its server: pass it as context=")
+        self._receiver = receiver
+        self._own_context = context is None
+        self._context = context or zmq.Context()
+        self.state = State.CONNECTING
+        self.rtt_ms = 0.0
+        """round trip of the latest heartbeat"""
+        self._heartbeat_s = 1.0
+        self._heard = 0.0
+        self._first_answer = threading.Event()
+        self._failure: LongtakeError | None = None
+        self._closing = threading.Event()
+        self._lock = threading.Lock()
+        self._outgoing: deque[tuple[bool, bytes]] = deque()
+        self._wake_in, self._wake_out = socket.socketpair()
+        self._wake_in.setblocking(False)
+        self._wake_out.setblocking(False)
+        self._poller = zmq.Poller()
+        self._control: zmq.Socket[bytes] | None = None
+        self._frames: zmq.Socket[bytes] | None = None
+        self._thread = threading.Thread(target=self._run, name="longtake-connection", daemon=True)
+
+    def start(self) -> None:
+        """Begin to connect."""
+        atexit.register(self.close)
+        self._thread.start()
+
+    def wait_connected(self) -> None:
+        """Wait for the first welcome. Raises `ConnectionFailed`, `VersionMismatch` or what the server refused with."""
+        in_time = self._first_answer.wait(self._config.connect_s + 1.0)
+        if self._failure is not None:
+            raise self._failure
+        if not in_time:
+            raise self._no_answer()
+
+    def send(self, data: bytes) -> None:
+        """Put an encoded message on the control socket. Raises `ConnectionLost` or `SessionClosed`."""
+        self._hand_in(False, data)
+
+    def send_frames(self, data: bytes) -> None:
+        """Put an encoded message on the frame socket. Raises `ConnectionLost` or `SessionClosed`."""
+        self._hand_in(True, data)
+
+    def close(self) -> None:
+        """Say goodbye, end the thread and free the sockets. Harmless when repeated."""
+        self._closing.set()
+        self._wake()
+        if self._thread.is_alive() and threading.current_thread() is not self._thread:
+            self._thread.join(timeout=5.0)
+        atexit.unregister(self.close)
+
+    # --- what other threads may touch ----------------------------------------------------------------------
+
+    def _hand_in(self, to_frames: bool, data: bytes) -> None:
+        with self._lock:
+            if self.state is State.CLOSED or self._closing.is_set():
+                raise self._failure or SessionClosed()
+            if self.state is not State.CONNECTED:
+                raise ConnectionLost(f"the connection to {self._endpoint} is lost and being made again; retry soon")
+            if len(self._outgoing) >= MAX_WAITING:
+                raise ConnectionLost(f"{MAX_WAITING} messages wait for {self._endpoint}; wait for answers in between")
+            self._outgoing.append((to_frames, data))
+        self._wake()
+
+    def _wake(self) -> None:
+        try:
+            self._wake_in.send(b"w")
+        except BlockingIOError:
+            return  # it is full of wake-ups already
+        except OSError:
+            return  # closed by the thread's end
+
+    # --- the thread ----------------------------------------------------------------------------------------
+
+    def _run(self) -> None:
+        failure: LongtakeError = SessionClosed()
+        try:
+            self._live()
+        except LongtakeError as error:
+            failure = error
+        except Exception as error:
+            logger.exception("the connection to %s failed", self._endpoint)
+            failure = ConnectionLost(f"the connection to {self._endpoint} failed: {error}")
+        finally:
+            with self._lock:
+                self.state = State.CLOSED
+                self._failure = failure
+            self._close_sockets()
+            if self._own_context:
+                self._context.term()
+            self._wake_in.close()
+            self._wake_out.close()
+            self._receiver.on_closed(failure)
+            self._first_answer.set()
+
+    def _live(self) -> None:
+        """Connect, serve, and connect again until closed. Raises why it ended."""
+        patience_s, again = self._config.connect_s, False
+        while not self._closing.is_set():
+            welcome = self._connect(patience_s, again)
+            if welcome is None:
+                return
+            with self._lock:
+                self._outgoing.clear()
+                self.state = State.CONNECTED
+            self._receiver.on_welcome(welcome, again=again)
+            self._first_answer.set()
+            try:
+                self._serve()
+                return
+            except _Gone as reason:
+                if self._closing.is_set():
+                    return
+                lost = ConnectionLost(f"{self._endpoint} {reason}")
+            with self._lock:
+                self.state = State.RECONNECTING
+            logger.warning("%s", lost)
+            self._receiver.on_lost(lost)
+            patience_s, again = self._config.reconnect_s, True
+            if patience_s == 0:
+                raise lost
+
+    def _connect(self, patience_s: float, again: bool) -> Welcome | None:
+        """Say hello until a welcome comes; None when closed meanwhile. New sockets are a new identity."""
+        give_up = time.monotonic() + patience_s
+        while not self._closing.is_set():
+            self._close_sockets()
+            self._control = self._open_socket(self._endpoint, wire.MAX_SOCKET_BYTES)
+            hello = Hello(version=(VERSION_MAJOR, VERSION_MINOR), client=self._config.client)
+            self._control.send(wire.encode_checked(hello))
+            attempt_ends = min(give_up, time.monotonic() + max(1.0, 2 * self._heartbeat_s))
+            welcome = self._wait_welcome(give_up if not again else attempt_ends)
+            if welcome is not None:
+                frames = endpoints.frames_connect(self._endpoint, welcome.frames_endpoint)
+                self._frames = self._open_socket(frames, wire.MAX_PICTURE_BYTES)
+                self._heartbeat_s = min(60.0, max(0.05, welcome.heartbeat_s))
+                self._heard = time.monotonic()
+                return welcome
+            if time.monotonic() >= give_up and not self._closing.is_set():
+                raise self._no_answer()
+        return None
+
+    def _wait_welcome(self, until: float) -> Welcome | None:
+        assert self._control is not None
+        while not self._closing.is_set() and (left_s := until - time.monotonic()) > 0:
+            if not self._poll(left_s).get(self._control):
+                continue
+            message = self._decode(self._control.recv(), FromServer)
+            if isinstance(message, Welcome):
+                if message.version[0] != VERSION_MAJOR:
+                    raise VersionMismatch(
+                        f"{self._endpoint} speaks protocol {message.version[0]}.{message.version[1]}, this client "
+                        f"{VERSION_MAJOR}.{VERSION_MINOR}: install the same longtake on both sides"
+                    )
+                return message
+            if isinstance(message, Error):
+                if message.code == "version":
+                    raise VersionMismatch(message.message)
+                if not message.retryable:
+                    raise Refused(message.code, message.message)
+                logger.warning("%s: %s", self._endpoint, message.message)
+        return None
+
+    def _serve(self) -> None:
+        """Move messages until closed (returns) or the server is gone (raises `_Gone`)."""
+        assert self._control is not None
+        assert self._frames is not None
+        next_heartbeat = time.monotonic()
+        while not self._closing.is_set():
+            now = time.monotonic()
+            if now >= next_heartbeat:
+                _send(self._control, wire.encode(Heartbeat(sent=now)))
+                next_heartbeat = now + self._heartbeat_s
+            ready = self._poll(next_heartbeat - now)
+            if ready.get(self._control):
+                self._read_control(self._control)
+            if ready.get(self._frames):
+                self._read_frames(self._frames)
+            self._write()
+            # judged only after reading, so that a process that was asleep does not blame the server
+            silent_s = time.monotonic() - self._heard
+            if silent_s > SILENT_HEARTBEATS * self._heartbeat_s and not self._control.poll(0):
+                raise _Gone(f"has been silent for {silent_s:.1f} s")
+        _send(self._control, wire.encode(Goodbye()))
+
+    def _read_control(self, control: "zmq.Socket[bytes]") -> None:
+        while True:
+            try:
+                parts = control.recv_multipart(zmq.NOBLOCK)
+            except zmq.Again:
+                return
+            self._heard = time.monotonic()
+            message = self._decode(parts[0], FromServer)
+            if isinstance(message, Heartbeat):
+                self._answer_heartbeat(control, message)
+            elif isinstance(message, Goodbye):
+                raise _Gone("said goodbye")
+            elif isinstance(message, Error) and message.code == "hello_first":
+                raise _Gone("does not know this connection any more")
+            elif message is not None:
+                self._receiver.on_message(message)
+
+    def _answer_heartbeat(self, control: "zmq.Socket[bytes]", message: Heartbeat) -> None:
+        if message.reply:
+            self.rtt_ms = max(0.0, (time.monotonic() - message.sent) * 1e3)
+        else:
+            _send(control, wire.encode(Heartbeat(sent=message.sent, reply=True)))
+
+    def _read_frames(self, frames: "zmq.Socket[bytes]") -> None:
+        for _ in range(_FRAMES_AT_ONCE):
+            try:
+                parts = frames.recv_multipart(zmq.NOBLOCK, copy=False)
+            except zmq.Again:
+                return
+            message = self._decode(parts[0].buffer, FromServerFrames)
+            if isinstance(message, Frame):
+                if len(parts) == 2:
+                    self._receiver.on_frame(message, parts[1].buffer)
+                else:
+                    logger.warning("frame %d came with %d parts instead of 2", message.number, len(parts))
+            elif isinstance(message, Error) and message.code == "unknown_session":
+                raise _Gone("does not know this session any more")
+            elif isinstance(message, Error | Subscribed):
+                self._receiver.on_message(message)
+
+    def _write(self) -> None:
+        while True:
+            with self._lock:
+                if not self._outgoing:
+                    return
+                to_frames, data = self._outgoing.popleft()
+            sock = self._frames if to_frames else self._control
+            assert sock is not None
+            _send(sock, data)
+
+    def _poll(self, timeout_s: float) -> dict[object, int]:
+        ready = dict(self._poller.poll(max(0, math.ceil(timeout_s * 1e3))))
+        if ready.pop(self._wake_out.fileno(), 0):
+            try:
+                self._wake_out.recv(4096)
+            except BlockingIOError:
+                logger.debug("woken for nothing")
+        return ready
+
+    def _decode(self, data: bytes | memoryview, union: object) -> Message | None:
+        """A message of the server, or None for one that this client does not know (a newer minor version)."""
+        try:
+            return wire.decode(data, union)  # type: ignore[no-any-return]
+        except ProtocolError as error:
+            logger.warning("%s sent something unreadable: %s", self._endpoint, error)
+            return None
+
+    def _open_socket(self, endpoint: endpoints.Endpoint, largest: int) -> "zmq.Socket[bytes]":
+        sock = self._context.socket(zmq.DEALER)
+        sock.linger = LINGER_MS
+        sock.maxmsgsize = largest
+        sock.connect(str(endpoint))
+        self._poller.register(sock, zmq.POLLIN)
+        return sock
+
+    def _close_sockets(self) -> None:
+        for sock in (self._control, self._frames):
+            if sock is not None:
+                sock.close()
+        self._control = self._frames = None
+        self._poller = zmq.Poller()
+        if self._wake_out.fileno() >= 0:
+            self._poller.register(self._wake_out.fileno(), zmq.POLLIN)
+
+    def _no_answer(self) -> ConnectionFailed:
+        return ConnectionFailed(
+            f"no Longtake server answers at {self._endpoint}; start one with `longtake serve` or correct the endpoint"
+        )
+
+
+def _send(sock: "zmq.Socket[bytes]", data: bytes) -> None:
+    try:
+        sock.send(data, zmq.NOBLOCK)
+    except zmq.Again:
+        raise _Gone("takes no more messages") from None

@@ -1,0 +1,211 @@
+"""What the player knows, without a window: cues on their way, latencies, toasts, the take's timeline.
+
+Everything here takes the time as an argument (`now`, seconds of the client's monotonic clock) and draws nothing, so
+that the tests need neither a clock nor a screen.
+"""
+
+import statistics
+from collections import deque
+from dataclasses import dataclass, field
+from typing import Literal
+
+from longtake.protocol.messages import Ack, Applied, Frame, Joined, Notice, Script, Status
+
+TOAST_S = 4.0
+FLASH_S = 0.6
+"""how long a keycap glows after its event was fired"""
+LATENCIES = 50
+"""event-to-photon measurements kept"""
+PENDING_S = 30.0
+"""a cue that was neither shown nor refused by then will not be: its world was reset or its server is gone"""
+
+Connection = Literal["connecting", "live", "reconnecting", "failed", "closed"]
+ToastKind = Literal["info", "good", "bad"]
+
+
+@dataclass(kw_only=True)
+class PendingCue:
+    """A cue from the key press until its first frame is on the screen."""
+
+    kind: Literal["prompt", "event"]
+    label: str
+    pressed: float
+    """when the key went down, seconds"""
+    ack: Ack | None = None
+
+    @property
+    def tick(self) -> int | None:
+        """Where it takes effect; None until the server has said so."""
+        return self.ack.tick if self.ack else None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Toast:
+    """A line that is shown for a while."""
+
+    text: str
+    kind: ToastKind
+    until: float
+
+
+@dataclass(kw_only=True)
+class PlayerState:
+    """The player's whole knowledge of the world it shows."""
+
+    connection: Connection = "connecting"
+    detail: str = ""
+    """one line about a connection that does not work"""
+    info: Joined | None = None
+    status: Status | None = None
+    frame: Frame | None = None
+    """header of the newest frame on the screen"""
+    timeline: list[Applied] = field(default_factory=list)
+    pending: list[PendingCue] = field(default_factory=list)
+    latencies_ms: deque[float] = field(default_factory=lambda: deque(maxlen=LATENCIES))
+    flashes: dict[str, float] = field(default_factory=dict)
+    """when each event was last fired from here"""
+    toasts: list[Toast] = field(default_factory=list)
+
+    # --- derived -------------------------------------------------------------------------------------------
+
+    @property
+    def script(self) -> Script:
+        """The world's script; an empty one before the world is joined."""
+        return self.info.script if self.info else Script()
+
+    @property
+    def director(self) -> bool:
+        """May this client steer?"""
+        return self.info is not None and self.info.role == "director"
+
+    @property
+    def paused(self) -> bool:
+        """Is the world held by a pause?"""
+        if self.status is not None:
+            return self.status.paused
+        return self.info.paused if self.info else False
+
+    @property
+    def tick(self) -> int:
+        """Tick of the frame on the screen, or where the world was when it was joined."""
+        if self.frame is not None:
+            return self.frame.tick
+        return self.info.tick if self.info else 0
+
+    @property
+    def prompt(self) -> str:
+        """The rendered prompt that is in force in the frame on the screen."""
+        for mark in reversed(self.timeline):
+            if mark.tick <= self.tick:
+                return mark.prompt
+        if self.info is not None:
+            return self.info.prompt
+        return ""
+
+    @property
+    def recording(self) -> str:
+        """Name of the take being recorded, or ""."""
+        if self.status is not None:
+            return self.status.recording
+        return self.info.recording if self.info else ""
+
+    @property
+    def latency_ms(self) -> float | None:
+        """Median event-to-photon latency of this client's own cues."""
+        return statistics.median(self.latencies_ms) if self.latencies_ms else None
+
+    def slots(self) -> dict[str, str]:
+        """The value each slot has in the frame on the screen; typed prompts clear them."""
+        values = {name: slot.default for name, slot in self.script.slots.items()}
+        for mark in self.timeline:
+            if mark.tick > self.tick:
+                break
+            if mark.kind == "prompt":
+                values = {}
+            elif mark.kind == "event" and mark.label in self.script.events:
+                values |= self.script.events[mark.label].set
+        return values
+
+    def in_force(self) -> set[str]:
+        """The events whose values the picture has."""
+        values = self.slots().items()
+        return {name for name, event in self.script.events.items() if event.set.items() <= values}
+
+    # --- changes -------------------------------------------------------------------------------------------
+
+    def joined(self, info: Joined) -> None:
+        """A world was opened, joined, or joined again after the connection was lost."""
+        if self.info is None or (self.info.world, self.info.generation) != (info.world, info.generation):
+            self.pending.clear()
+            self.frame = None
+        self.info = info
+        self.status = None
+        self.timeline = list(info.timeline)
+        self.connection, self.detail = "live", ""
+
+    def press(self, kind: Literal["prompt", "event"], label: str, now: float) -> PendingCue:
+        """A key fired an event, or a prompt was entered."""
+        cue = PendingCue(kind=kind, label=label, pressed=now)
+        self.pending.append(cue)
+        if kind == "event":
+            self.flashes[label] = now
+        return cue
+
+    def refused(self, cue: PendingCue, why: str, now: float) -> None:
+        """The server did not accept a cue."""
+        if cue in self.pending:
+            self.pending.remove(cue)
+        self.toast(why, now, "bad")
+
+    def shown(self, frame: Frame, now: float) -> list[tuple[int, float]]:
+        """A frame has reached the screen; returns (cue, event-to-photon in ms) for each cue it is the first of."""
+        if self.frame is not None and frame.generation > self.frame.generation:
+            self.timeline = [mark for mark in self.timeline if mark.generation >= frame.generation]
+        self.frame = frame
+        measured: list[tuple[int, float]] = []
+        waiting: list[PendingCue] = []
+        for cue in self.pending:
+            ack = cue.ack
+            if ack is not None and ack.generation == frame.generation and ack.cue <= frame.cue:
+                measured.append((ack.cue, (now - cue.pressed) * 1e3))
+            elif (ack is None or ack.generation >= frame.generation) and now - cue.pressed < PENDING_S:
+                waiting.append(cue)
+        self.pending = waiting
+        self.latencies_ms.extend(latency for _, latency in measured)
+        return measured
+
+    def notice(self, notice: Notice, now: float) -> None:
+        """Something happened to the world: say so."""
+        texts: dict[str, tuple[str, ToastKind]] = {
+            "closed": ("The world was closed", "bad"),
+            "reset": ("The take starts again", "info"),
+            "generator_lost": ("The generator is gone; a new one is starting", "bad"),
+            "generator_back": ("The generator is back", "good"),
+            "recording": ("Recording", "info"),
+            "shutdown": ("The server is shutting down", "bad"),
+        }
+        text, kind = texts[notice.kind]
+        self.toast(f"{text}: {notice.text}" if notice.text and notice.kind != "reset" else text, now, kind)
+
+    def toast(self, text: str, now: float, kind: ToastKind = "info") -> None:
+        """Show a line for a while; the same line twice is one line."""
+        self.toasts = [toast for toast in self.toasts if toast.text != text and toast.until > now][-3:]
+        self.toasts.append(Toast(text=text, kind=kind, until=now + TOAST_S))
+
+    def live_toasts(self, now: float) -> list[Toast]:
+        """The lines that are still to be shown, oldest first."""
+        self.toasts = [toast for toast in self.toasts if toast.until > now]
+        return self.toasts
+
+    def glow(self, event: str, now: float) -> float:
+        """How brightly a keycap glows, 1 when just pressed, 0 when not."""
+        pressed = self.flashes.get(event)
+        return max(0.0, 1.0 - (now - pressed) / FLASH_S) if pressed is not None else 0.0
+
+    def waiting_for(self, event: str) -> bool:
+        """Has an event been fired from here and not been seen yet?"""
+        return any(cue.kind == "event" and cue.label == event for cue in self.pending)
+
+    def animated(self, now: float) -> bool:
+        """Does the window change by itself, without a frame or a key?"""
+        return bool(self.live_toasts(now)) or any(self.glow(event, now) > 0 for event in self.flashes)

@@ -1,0 +1,95 @@
+"""Attention without a mask, and the choice of what computes it.
+
+Every back end takes q, k, v as [B, heads, tokens, head_dim] (any strides, the last dimension contiguous) and returns
+[B, heads, query tokens, head_dim]. None of them masks: which keys are visible is decided by which are passed.
+"""
+
+import importlib
+from collections.abc import Callable
+from importlib.util import find_spec
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from longtake.model.errors import BackendError
+
+Attention = Callable[[Tensor, Tensor, Tensor], Tensor]
+
+HALF_TYPES = (torch.bfloat16, torch.float16)
+"""What flash-attn computes in."""
+
+
+def sdpa(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    """Torch's fused attention; picks its own kernel (cuDNN or flash on a GPU)."""
+    return F.scaled_dot_product_attention(q, k, v)
+
+
+def bmm(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    """Two explicit matrix products: the fastest on a CPU at diorama's sizes, where calls cost more than arithmetic."""
+    batch, heads, _, width = q.shape
+    scores = torch.bmm((q * width**-0.5).flatten(0, 1), k.flatten(0, 1).transpose(1, 2))
+    return torch.bmm(scores.softmax(dim=-1), v.flatten(0, 1)).view(batch, heads, *q.shape[2:])
+
+
+def _flash(module: str) -> Attention:
+    """Return the flash-attn function of a module, which wants [B, tokens, heads, head_dim]."""
+    function = importlib.import_module(module).flash_attn_func
+
+    def flash(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        out = function(q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2))
+        # Some releases return (out, log-sum-exp).
+        attended: Tensor = out[0] if isinstance(out, tuple) else out
+        return attended.transpose(1, 2)
+
+    return flash
+
+
+_FLASH_MODULES = {"flash3": "flash_attn_interface", "flash2": "flash_attn"}
+_INSTALL = {
+    "flash3": "build flash-attention's hopper folder (it installs the module flash_attn_interface)",
+    "flash2": "pip install flash-attn --no-build-isolation",
+}
+_PLAIN: dict[str, Attention] = {"sdpa": sdpa, "bmm": bmm}
+
+
+def attention_names() -> list[str]:
+    """Return every back end's name, fastest on a GPU first."""
+    return [*_FLASH_MODULES, *_PLAIN]
+
+
+def missing(name: str, device: torch.device, dtype: torch.dtype) -> str | None:
+    """Return why a back end cannot be used here, or None where it can. Imports nothing of it."""
+    if name in _PLAIN:
+        return None
+    if name not in _FLASH_MODULES:
+        return f"no attention is called {name!r}; there are auto, {', '.join(attention_names())}"
+    if device.type != "cuda":
+        return f"attention {name!r} needs a CUDA device, not {device.type}"
+    if name == "flash3" and torch.cuda.get_device_capability(device)[0] != 9:
+        return "attention 'flash3' needs a Hopper GPU (compute capability 9)"
+    if dtype not in HALF_TYPES:
+        return f"attention {name!r} computes in half precision only, not {dtype}"
+    if find_spec(_FLASH_MODULES[name]) is None:
+        return f"attention {name!r} is not installed: {_INSTALL[name]}"
+    return None
+
+
+def automatic(device: torch.device, dtype: torch.dtype) -> str:
+    """Return the name of the fastest back end that works here."""
+    if device.type != "cuda":
+        return "bmm" if device.type == "cpu" else "sdpa"
+    return next((name for name in _FLASH_MODULES if missing(name, device, dtype) is None), "sdpa")
+
+
+def choose_attention(name: str, device: torch.device | str, dtype: torch.dtype) -> Attention:
+    """Return the named back end; "auto" takes the fastest that works here.
+
+    Raises:
+        BackendError: it is unknown, not installed or unfit for the device; the message says what to do.
+    """
+    device = torch.device(device)
+    name = automatic(device, dtype) if name == "auto" else name
+    if problem := missing(name, device, dtype):
+        raise BackendError(problem)
+    return _PLAIN[name] if name in _PLAIN else _flash(_FLASH_MODULES[name])

@@ -1,0 +1,192 @@
+"""What a world model is made of: the transformer's sizes and how the generator drives it.
+
+Presets are Python and found by name: `preset("diorama")`.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from longtake.model.errors import ConfigError
+
+Positions = Literal["absolute", "relative"]
+RecacheMode = Literal["longlive", "causal", "clear", "none"]
+SinkOnRecache = Literal["keep", "refresh"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class TransformerConfig:
+    """Sizes of the causal transformer (Wan2.1's architecture)."""
+
+    dim: int
+    """Width of a token."""
+    ffn_dim: int
+    """Width inside the FFN."""
+    heads: int
+    layers: int
+    text_tokens: int
+    """Tokens of a prompt; shorter ones are padded with zeros, and the padding is attended."""
+    text_dim: int
+    """Width of the text encoder's tokens."""
+    time_frequencies: int = 256
+    """Width of the sinusoid of the timestep (half cosines, half sines)."""
+    latent_channels: int = 16
+    latent_height: int
+    latent_width: int
+    patch: tuple[int, int, int] = (1, 2, 2)
+    """Latent frames, rows and columns that make one token."""
+    eps: float = 1e-6
+    """Of every norm."""
+
+    def __post_init__(self) -> None:
+        for name in ("dim", "ffn_dim", "heads", "layers", "text_tokens", "text_dim", "latent_channels"):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"{name} must be at least 1, not {getattr(self, name)}")
+        if self.dim % self.heads or self.head_dim % 2:
+            raise ConfigError(f"dim {self.dim} over {self.heads} heads: the head width must be whole and even")
+        if self.time_frequencies < 2 or self.time_frequencies % 2:
+            raise ConfigError(f"time_frequencies must be even and positive, not {self.time_frequencies}")
+        frames, rows, columns = self.patch
+        if frames != 1:
+            raise ConfigError(f"patch {self.patch}: a token must lie within one latent frame")
+        if self.latent_height % rows or self.latent_width % columns:
+            raise ConfigError(f"latents {self.latent_height} x {self.latent_width} are not whole patches {self.patch}")
+
+    @property
+    def head_dim(self) -> int:
+        """Width of a head."""
+        return self.dim // self.heads
+
+    @property
+    def grid(self) -> tuple[int, int]:
+        """Rows and columns of tokens in a latent frame."""
+        return self.latent_height // self.patch[1], self.latent_width // self.patch[2]
+
+    @property
+    def frame_tokens(self) -> int:
+        """Tokens of a latent frame."""
+        return self.grid[0] * self.grid[1]
+
+    @property
+    def latent_shape(self) -> tuple[int, int, int]:
+        """Channels, height and width of a latent frame."""
+        return self.latent_channels, self.latent_height, self.latent_width
+
+
+@dataclass(frozen=True, kw_only=True)
+class GeneratorConfig:
+    """How the generator drives a transformer. Frames are latent frames, except in `fps`."""
+
+    transformer: TransformerConfig
+    block_frames: int
+    """Latent frames denoised together."""
+    window_frames: int
+    """Latent frames attention can see, sink and current block included."""
+    sink_frames: int
+    """First latent frames of the take that stay visible for ever; part of the window."""
+    positions: Positions = "absolute"
+    """absolute: RoPE by the index in the take. relative: the sink at a constant distance from the window."""
+    recache: RecacheMode = "longlive"
+    """What a prompt change does to the window's keys and values (`longtake.model.recache`)."""
+    sink_on_recache: SinkOnRecache = "keep"
+    """Whether a recache past the window's length leaves the sink as it is or takes a new one."""
+    timesteps: tuple[float, ...] = (1000.0, 750.0, 500.0, 250.0)
+    """Steps of the sampler before the shift warps them, falling."""
+    shift: float = 5.0
+    """Of the noise schedule: s' = shift s / (1 + (shift - 1) s)."""
+    fps: int = 16
+    """Pictures a second."""
+
+    def __post_init__(self) -> None:
+        if self.block_frames < 1:
+            raise ConfigError(f"block_frames must be at least 1, not {self.block_frames}")
+        if self.sink_frames < 0:
+            raise ConfigError(f"sink_frames must not be negative, not {self.sink_frames}")
+        if self.window_frames < self.sink_frames + self.block_frames:
+            raise ConfigError(
+                f"window_frames {self.window_frames} must hold the sink ({self.sink_frames}) "
+                f"and one block ({self.block_frames})"
+            )
+        for name, allowed in _CHOICES.items():
+            if getattr(self, name) not in allowed:
+                raise ConfigError(f"{name} must be one of {', '.join(allowed)}, not {getattr(self, name)!r}")
+        if not self.timesteps or any(not 0 < t <= 1000 for t in self.timesteps):
+            raise ConfigError(f"timesteps must lie in (0, 1000], not {self.timesteps}")
+        if list(self.timesteps) != sorted(set(self.timesteps), reverse=True):
+            raise ConfigError(f"timesteps must fall, not {self.timesteps}")
+        if self.shift <= 0 or self.fps <= 0:
+            raise ConfigError(f"shift and fps must be positive, not {self.shift} and {self.fps}")
+
+    @property
+    def ring_frames(self) -> int:
+        """Latent frames of the window that are not the sink."""
+        return self.window_frames - self.sink_frames
+
+
+_CHOICES: dict[str, tuple[str, ...]] = {
+    "positions": ("absolute", "relative"),
+    "recache": ("longlive", "causal", "clear", "none"),
+    "sink_on_recache": ("keep", "refresh"),
+}
+
+
+_PRESETS: dict[str, GeneratorConfig] = {
+    # 96 x 160 pictures; the model in this repository (longtake.model.diorama).
+    "diorama": GeneratorConfig(
+        transformer=TransformerConfig(
+            dim=256, ffn_dim=1024, heads=4, layers=8, text_tokens=6, text_dim=192, latent_height=12, latent_width=20
+        ),
+        block_frames=1,
+        window_frames=9,
+        sink_frames=1,
+        positions="relative",
+        recache="causal",
+        sink_on_recache="refresh",
+        shift=2.5,
+    ),
+    # 480 x 832 pictures; the public LongLive 1.0 checkpoint on Wan2.1-T2V-1.3B.
+    "longlive-1.3b": GeneratorConfig(
+        transformer=TransformerConfig(
+            dim=1536,
+            ffn_dim=8960,
+            heads=12,
+            layers=30,
+            text_tokens=512,
+            text_dim=4096,
+            latent_height=60,
+            latent_width=104,
+        ),
+        block_frames=3,
+        window_frames=12,
+        sink_frames=3,
+    ),
+    # LongLive's semantics at a size that steps in milliseconds, for tests.
+    "tiny": GeneratorConfig(
+        transformer=TransformerConfig(
+            dim=48,
+            ffn_dim=96,
+            heads=2,
+            layers=2,
+            text_tokens=6,
+            text_dim=16,
+            time_frequencies=32,
+            latent_height=4,
+            latent_width=6,
+        ),
+        block_frames=3,
+        window_frames=12,
+        sink_frames=3,
+    ),
+}
+
+
+def preset_names() -> list[str]:
+    """Return the names that `preset` knows."""
+    return sorted(_PRESETS)
+
+
+def preset(name: str) -> GeneratorConfig:
+    """Return the named configuration; raises ConfigError for an unknown name."""
+    try:
+        return _PRESETS[name]
+    except KeyError:
+        raise ConfigError(f"no model is called {name!r}; there are {', '.join(preset_names())}") from None

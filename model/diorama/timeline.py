@@ -1,0 +1,158 @@
+"""How a clip unfolds: every fade, wipe, tint and position as one number a frame, worked out before drawing."""
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from longtake.model.diorama.art.actors import ACTORS as ACTOR_ART
+from longtake.model.diorama.art.canvas import Floats
+from longtake.model.diorama.art.palette import LIGHTS
+from longtake.model.diorama.labels import FPS, TIMES, WEATHERS, WIDTH
+from longtake.model.diorama.scene import Scene, Switch
+
+GROUND_SPEED: Final = {"slow": 12.0, "normal": 24.0, "fast": 48.0}
+"""How fast the ground scrolls, in units a second."""
+LIGHT_SECONDS: Final = 1.0
+WEATHER_SECONDS: Final = 1.0
+SPEED_SECONDS: Final = 1.0
+PLACE_SECONDS: Final = 2.0
+ACTOR_SECONDS: Final = 0.6
+EDGE: Final = 28.0
+"""Width of the soft edge between two places, in units."""
+
+_SNOW_HAZE = (0.22, 0.08, 0.0)
+_FOG_HAZE = (0.86, 0.66, 0.36)
+_RAIN_SHADE = (0.80, 0.80, 0.82)
+_FOG_ACTOR = 0.08
+_COVER = {"clear": 0.0, "rain": 0.92, "snow": 0.86, "fog": 0.94}
+"""How much of the sky each weather covers."""
+
+
+def ramp(frames: int, start: int, seconds: float) -> Floats:
+    """0 before frame `start`, 1 from `seconds` later on, smooth between: `[T]`."""
+    progress = np.clip((np.arange(frames) - start + 1) / (seconds * FPS), 0, 1)
+    return (progress * progress * (3 - 2 * progress)).astype(np.float32)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Timeline:
+    """What is seen in each of T frames. Colours are float32 0..255 unless named a factor."""
+
+    times: Floats
+    """Weight of each time of day: `[T, 4]`."""
+    weathers: Floats
+    """Weight of each weather: `[T, 4]`."""
+    cover: Floats
+    """How much of the sky is covered: `[T]`."""
+    distance: Floats
+    """How far the ground has scrolled, in units: `[T]` float64."""
+    clock: Floats
+    """Seconds of movement of a grounded actor, quickened by speed: `[T]`."""
+    edge: Floats
+    """Where the new place begins, in units from the left; beyond the frame before the switch: `[T]`."""
+    swap: Floats
+    """Weight of the new actor and colour: `[T]`."""
+    factors: Floats
+    """What multiplies each layer's colour, as a factor: `[T, 3 layers, 3]`."""
+    additions: Floats
+    """The haze added where a layer is opaque: `[T, 3 layers, 3]`."""
+    glow: Floats
+    """How strongly each layer's lamps shine: `[T, 3 layers]`."""
+    actor_factor: Floats
+    """Factor on the actor's colour: `[T, 3]`."""
+    actor_addition: Floats
+    """Fog over the actor: `[T, 3]`."""
+    cloud: Floats
+    """Colour of the clouds: `[T, 3]`."""
+    fog: Floats
+    """Colour of the fog: `[T, 3]`."""
+    drops: Floats
+    """Colour of rain and snow: `[T, 3]`."""
+
+
+def _weights(frames: int, labels: tuple[str, ...], old: str, new: str, amount: Floats) -> Floats:
+    table = np.zeros((frames, len(labels)), np.float32)
+    table[:, labels.index(old)] += 1 - amount
+    table[:, labels.index(new)] += amount
+    return table
+
+
+def _table(field: str) -> Floats:
+    return np.array([getattr(LIGHTS[time], field) for time in TIMES], np.float32)
+
+
+def timeline(scene: Scene, switch: Switch | None, frames: int) -> Timeline:
+    """Work out a clip of `frames` frames; without a switch the scene holds."""
+    after = switch.scene if switch else scene
+    start = switch.frame if switch else frames
+    times = _weights(frames, TIMES, scene.time, after.time, ramp(frames, start, LIGHT_SECONDS))
+    weathers = _weights(frames, WEATHERS, scene.weather, after.weather, ramp(frames, start, WEATHER_SECONDS))
+    quick = ramp(frames, start, SPEED_SECONDS).astype(np.float64)
+    speed = (1 - quick) * GROUND_SPEED[scene.speed] + quick * GROUND_SPEED[after.speed]
+    wipe = ramp(frames, start, PLACE_SECONDS) if after.place != scene.place else np.zeros(frames, np.float32)
+    factors, additions = _tints(times, weathers)
+    glow = times @ _table("glow")
+    fog = weathers[:, WEATHERS.index("fog")]
+    veil = (_FOG_ACTOR * fog)[:, None]
+    fog_colour = times @ _table("fog")
+    return Timeline(
+        times=times,
+        weathers=weathers,
+        cover=weathers @ np.array([_COVER[weather] for weather in WEATHERS], np.float32),
+        distance=np.concatenate([[0.0], np.cumsum(speed / FPS)[:-1]]),
+        clock=np.concatenate([[0.0], np.cumsum(np.sqrt(speed / GROUND_SPEED["normal"]) / FPS)[:-1]]).astype(np.float32),
+        edge=(WIDTH + EDGE) * (1 - wipe) - EDGE * wipe,
+        swap=ramp(frames, start, ACTOR_SECONDS),
+        factors=factors,
+        additions=additions,
+        glow=glow[:, None] * (1 - fog[:, None] * np.array(_FOG_HAZE, np.float32) * 0.7),
+        actor_factor=times @ _table("actor") / 255 * (1 - veil),
+        actor_addition=fog_colour * veil,
+        cloud=times @ _table("cloud"),
+        fog=fog_colour,
+        drops=times @ _table("rain"),
+    )
+
+
+def _tints(times: Floats, weathers: Floats) -> tuple[Floats, Floats]:
+    """Factor and addition of each layer: `[T, 3, 3]` both. Haze of the hour first, the weather's own over it."""
+    _, rain, snow, fog = (weathers[:, index, None, None] for index in range(len(WEATHERS)))
+    light = np.einsum("tk,klc->tlc", times, _table("layers")) / 255
+    haze = np.einsum("tk,kl->tl", times, _table("hazes"))[..., None]
+    overcast = np.einsum("tk,kc->tc", times, _table("overcast")[:, 1])[:, None]
+    clear = (times @ _table("haze"))[:, None]
+    covered = np.clip(rain + snow + fog, 0, 1)
+    haze_colour = clear + covered * (overcast - clear)
+    haze = haze * (1 - fog) + snow * (1 - haze) * np.array(_SNOW_HAZE, np.float32)[:, None]
+    thick = fog * np.array(_FOG_HAZE, np.float32)[:, None]
+    shade = 1 - rain * (1 - np.array(_RAIN_SHADE, np.float32))
+    factors = light * shade * (1 - haze) * (1 - thick)
+    additions = haze_colour * haze * (1 - thick) + (times @ _table("fog"))[:, None] * thick
+    return factors.astype(np.float32), additions.astype(np.float32)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Path:
+    """Where an actor is and which step of its movement it shows, frame by frame."""
+
+    x: Floats
+    """Middle of the sprite in units: `[T]`."""
+    y: Floats
+    cycle: Floats
+    """Cycles of movement so far: `[T]`."""
+
+
+def path(actor: str, clock: Floats, rng_phases: tuple[float, float, float]) -> Path:
+    """The path of an actor; `rng_phases` in 0..1 sets where in the frame, the bob and the cycle a take begins."""
+    art = ACTOR_ART[actor]
+    place, bob, cycle = rng_phases
+    seconds = np.arange(len(clock)) / FPS
+    sway = 2.5 * np.sin(2 * np.pi * (seconds / 9.0 + bob))
+    centre = WIDTH * (0.42 + 0.12 * place)
+    own = clock if art.grounded else seconds
+    return Path(
+        x=(centre + sway).astype(np.float32),
+        y=(art.y + art.bob * np.sin(2 * np.pi * (seconds / 3.6 + cycle))).astype(np.float32),
+        cycle=(own * art.cycle + cycle).astype(np.float32),
+    )

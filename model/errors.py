@@ -1,0 +1,45 @@
+"""The model's exceptions.
+
+```
+ModelError
+├── ConfigError        a configuration that cannot work (also a ValueError)
+├── ShapeError         a tensor whose shape does not fit the model (also a ValueError)
+├── BackendError       a back end that is asked for and missing or unfit here
+├── CheckpointError    weights that do not fit the model they are loaded into
+├── SnapshotError      bytes that are no snapshot, or one of another model
+├── WorldError         a verb used on a world in the wrong state
+└── CaseError          a conformance case that cannot be read
+```
+"""
+
+
+class ModelError(Exception):
+    """Base of everything the model raises on purpose."""
+
+
+class ConfigError(ModelError, ValueError):
+    """A configuration that cannot work; the message names the field and says what would."""
+
+
+class ShapeError(ModelError, ValueError):
+    """A tensor's shape does not fit; the message prints both shapes."""
+
+
+class BackendError(ModelError):
+    """A back end that is asked for and missing here; the message says what to install."""
+
+
+class CheckpointError(ModelError):
+    """Weights that do not fit the model they are loaded into."""
+
+
+class WorldError(ModelError):
+    """A verb used on a world in the wrong state (closed, of another generator, without a text encoder)."""
+
+
+class CaseError(ModelError):
+    """A conformance case that cannot be read."""
+
+
+class SnapshotError(ModelError):
+    """A snapshot that cannot be saved or brought back; the message says why."""

@@ -1,0 +1,210 @@
+"""Does the picture show what the prompt says, does the actor last, and does a switch land: measured by the probe.
+
+Every prompt is filmed with every seed. At 5 s all labels are read; the take goes on to 15 s, where the actor and its
+colour must still be there. From the state at 5 s a second take is switched to another place, time and weather with the same
+actor, and read 5 s later. A reading is the median vote over 8 frames.
+"""
+
+import csv
+import math
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from longtake.model.diorama.labels import LABELS, SCORED
+from longtake.model.errors import ConfigError
+from longtake.model.loading import LoadedModel
+from longtake.model.world import World
+
+VOTE_FRAMES = 8
+EARLY_S, LATE_S = 5.0, 15.0
+UNSCORED = "?"
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvalPrompt:
+    """A prompt and what it should show; a kind that is not to be scored is left out of `labels`."""
+
+    text: str
+    labels: dict[str, str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Score:
+    """Hits of trials, with Wilson's 95 % interval."""
+
+    hits: int
+    trials: int
+
+    @property
+    def rate(self) -> float:
+        """Share of hits, 0..1; NaN without trials."""
+        return self.hits / self.trials if self.trials else math.nan
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """Wilson score interval at 95 % (Wilson, 1927)."""
+        if not self.trials:
+            return math.nan, math.nan
+        z, n, p = 1.96, self.trials, self.rate
+        centre = (p + z * z / (2 * n)) / (1 + z * z / n)
+        half = z * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n)) / (1 + z * z / n)
+        return max(0.0, centre - half), min(1.0, centre + half)
+
+
+def read_prompts(path: Path) -> list[EvalPrompt]:
+    """Read a TSV with the columns prompt, place, time, weather, actor, colour; raises ConfigError naming the line."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"cannot read {path}: {error}") from None
+    rows = csv.DictReader(text.splitlines(), delimiter="\t")
+    missing = [name for name in ("prompt", *SCORED) if name not in (rows.fieldnames or [])]
+    if missing:
+        raise ConfigError(f"{path}: the first line lacks the column {missing[0]}; it must name prompt, {', '.join(SCORED)}")
+    prompts = []
+    for row in rows:
+        labels = {kind: row[kind] or UNSCORED for kind in SCORED}
+        for kind, label in labels.items():
+            if label != UNSCORED and label not in LABELS[kind]:
+                raise ConfigError(f"{path}, line {rows.line_num}: {kind} {label!r} is not one of {', '.join(LABELS[kind])}, ?")
+        if not row["prompt"]:
+            raise ConfigError(f"{path}, line {rows.line_num}: the prompt is empty")
+        prompts.append(EvalPrompt(text=row["prompt"], labels={k: v for k, v in labels.items() if v != UNSCORED}))
+    if not prompts:
+        raise ConfigError(f"{path} has no prompts")
+    return prompts
+
+
+def write_prompts(path: Path, prompts: Iterable[EvalPrompt]) -> None:
+    """The inverse of `read_prompts`."""
+    lines = ["\t".join(("prompt", *SCORED))]
+    lines += ["\t".join((p.text, *(p.labels.get(kind, UNSCORED) for kind in SCORED))) for p in prompts]
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def switched(prompt: EvalPrompt, index: int) -> EvalPrompt | None:
+    """The same actor elsewhere, at another time, in other weather; None if the prompt leaves a kind unsaid."""
+    if any(kind not in prompt.labels for kind in SCORED):
+        return None
+    rng = np.random.default_rng((index, 99))
+    labels = dict(prompt.labels)
+    for kind in ("place", "time", "weather"):
+        labels[kind] = str(rng.choice([label for label in LABELS[kind] if label != labels[kind]]))
+    weather = {"clear": "under a clear sky", "rain": "in the rain", "snow": "in falling snow", "fog": "in thick fog"}
+    time = {"dawn": "at dawn", "day": "by day", "dusk": "at dusk", "night": "at night"}
+    place = {"mountains": "in the mountains", "ocean": "at sea", "city": "in the city"}.get(labels["place"], f"in a {labels['place']}")
+    text = f"a {labels['colour']} {labels['actor']} {place}, {time[labels['time']]}, {weather[labels['weather']]}"
+    return EvalPrompt(text=text, labels=labels)
+
+
+class Films:
+    """A batch of takes filmed together."""
+
+    def __init__(self, model: LoadedModel, prompts: Sequence[EvalPrompt], seeds: Sequence[int]) -> None:
+        self.model = model
+        self.prompts = list(prompts)
+        self.world: World = model.generator.open(seed=list(seeds), prompt=[p.text for p in prompts])
+
+    def film(self, seconds: float) -> list[torch.Tensor]:
+        """Film on; returns every take's last `VOTE_FRAMES` frames, [n, H, W, 3] uint8."""
+        info = self.model.info
+        blocks = math.ceil(seconds * info.fps / info.block_frames)
+        kept: list[torch.Tensor] = []
+        for _ in range(blocks):
+            frames = self.model.step(self.world).frames
+            assert frames is not None
+            kept = [*kept, frames][-math.ceil(VOTE_FRAMES / info.block_frames) :]
+        return list(torch.cat(kept, 1)[:, -VOTE_FRAMES:])
+
+    def fork(self) -> "Films":
+        """The same takes, to be continued another way."""
+        other = object.__new__(Films)
+        other.model, other.prompts = self.model, self.prompts
+        other.world = self.model.generator.restore(self.model.snapshot(self.world, exact=True))
+        return other
+
+
+class Tally:
+    """Scores by name."""
+
+    def __init__(self) -> None:
+        self.hits: dict[str, int] = {}
+        self.trials: dict[str, int] = {}
+        self.misses: list[dict[str, str]] = []
+
+    def add(self, stage: str, prompt: EvalPrompt, reading: dict[str, str], kinds: Iterable[str]) -> None:
+        """Compare a reading with what the prompt should show."""
+        for kind in kinds:
+            if kind not in prompt.labels:
+                continue
+            name = f"{stage}.{kind}"
+            right = reading[kind] == prompt.labels[kind]
+            self.trials[name] = self.trials.get(name, 0) + 1
+            self.hits[name] = self.hits.get(name, 0) + right
+            if not right:
+                self.misses.append({"stage": stage, "kind": kind, "read": reading[kind], "prompt": prompt.text})
+
+    def scores(self) -> dict[str, Score]:
+        """By stage and kind."""
+        return {name: Score(hits=self.hits[name], trials=trials) for name, trials in self.trials.items()}
+
+
+def evaluate(
+    model: LoadedModel,
+    prompts: Sequence[EvalPrompt],
+    seeds: Sequence[int],
+    *,
+    batch: int = 8,
+    late: bool = True,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> Tally:
+    """Film all prompts with all seeds and score them.
+
+    Args:
+        model: with a probe.
+        prompts: what to film.
+        seeds: each prompt is filmed once with each.
+        batch: takes filmed together.
+        late: go on to 15 s and switch as well, instead of ending at 5 s.
+        progress: told how many takes are done, of how many.
+    """
+    jobs = [(i, p, s) for i, p in enumerate(prompts) for s in seeds]
+    tally = Tally()
+    for first in range(0, len(jobs), batch):
+        part = jobs[first : first + batch]
+        films = Films(model, [p for _, p, _ in part], [s * 1000 + i for i, _, s in part])
+        _read(tally, "5s", model, films.prompts, films.film(EARLY_S), SCORED)
+        if late:
+            _switch(tally, model, films, [i for i, _, _ in part])
+            frames = films.film(LATE_S - EARLY_S)
+            _read(tally, "15s", model, films.prompts, frames, ("actor", "colour"))
+        model.close(films.world)
+        progress(min(first + batch, len(jobs)), len(jobs))
+    return tally
+
+
+def _switch(tally: Tally, model: LoadedModel, films: Films, indices: Sequence[int]) -> None:
+    changed = [switched(p, i) for p, i in zip(films.prompts, indices, strict=True)]
+    fork = films.fork()
+    fork.prompts = [new or old for new, old in zip(changed, films.prompts, strict=True)]
+    model.generator.cue(fork.world, [p.text for p in fork.prompts])
+    for prompt, new, frames in zip(fork.prompts, changed, fork.film(EARLY_S), strict=True):
+        if new is not None:
+            tally.add("switch", prompt, model.read(frames)[0], SCORED)
+    model.close(fork.world)
+
+
+def _read(
+    tally: Tally,
+    stage: str,
+    model: LoadedModel,
+    prompts: Sequence[EvalPrompt],
+    frames: Sequence[torch.Tensor],
+    kinds: Sequence[str],
+) -> None:
+    for prompt, picture in zip(prompts, frames, strict=True):
+        tally.add(stage, prompt, model.read(picture)[0], kinds)

@@ -1,0 +1,278 @@
+"""Conformance: recorded runs of the public reference, driven through the same Generator that serves worlds.
+
+A case folder holds `config.json`, `model.safetensors` (weights under the public names) and any number of cases, each a
+safetensors file with
+
+    noise            [1, F, C, h, w]                every block's start
+    renoise          [blocks, steps - 1, F, C, h, w]  re-noising between the sampler's steps
+    prompt/NAME      [1, L, text_dim]               the text encoder's tokens
+    latents/bNN      [F, C, h, w]                   what the reference made of it
+    steps/bNN/sK/*   xt, flow, x0 [F, C, h, w]      optionally, inside a block
+
+and the metadata key `meta`, JSON: `infinity` (positions relative), `global_sink` (false: a recache refreshes the sink),
+`prompt_names` (in the order they are shown; one called p0 if absent) and `switches` (latent frames at which the next
+prompt is asked for, one fewer than the prompts).
+
+    for result in run_case_dir("cases", dtype=torch.float32):
+        print(result.summary())
+"""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load_file
+from torch import Tensor
+
+from longtake.model.config import GeneratorConfig, TransformerConfig
+from longtake.model.errors import CaseError
+from longtake.model.generator import Generator
+from longtake.model.noise import RecordedNoise
+from longtake.model.transformer import Transformer
+
+TOLERANCES = {torch.float32: 1e-5, torch.bfloat16: 2e-2}
+"""Relative L2 error a block may have, by type."""
+
+PUBLIC_PREFIX = "model."
+"""Of the public checkpoint's keys; Wan's own have none."""
+
+NOT_A_CASE = "not a stream case"
+
+
+@dataclass(frozen=True, kw_only=True)
+class CaseResult:
+    """How near a case came to its recording.
+
+    Attributes:
+        name: of the file.
+        skipped: why the file was not run, or None.
+        block_errors: relative L2 error of each block's latents.
+        step_errors: of what was recorded inside blocks ("b04/s1/flow").
+        tolerance: what every block must stay below.
+    """
+
+    name: str
+    tolerance: float
+    skipped: str | None = None
+    block_errors: tuple[float, ...] = ()
+    step_errors: dict[str, float]
+
+    @property
+    def worst(self) -> float:
+        """The largest error of a block; nan where none was run."""
+        return max(self.block_errors, default=float("nan"))
+
+    @property
+    def passed(self) -> bool:
+        """Whether the case was run and every block stayed below the tolerance."""
+        return self.skipped is None and bool(self.block_errors) and all(e < self.tolerance for e in self.block_errors)
+
+    def summary(self) -> str:
+        """One line for a person."""
+        if self.skipped is not None:
+            return f"{self.name}: {self.skipped}"
+        verdict = "ok" if self.passed else "FAILED"
+        worst_block = self.block_errors.index(self.worst) if self.block_errors else -1
+        return (
+            f"{self.name}: {verdict}, {len(self.block_errors)} blocks, worst {self.worst:.2e} "
+            f"at block {worst_block} (tolerance {self.tolerance:.0e})"
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Case:
+    """A recorded run.
+
+    Attributes:
+        tensors: all of the file.
+        infinity, sink_kept, prompt_names, switches: from its metadata.
+    """
+
+    name: str
+    tensors: dict[str, Tensor]
+    infinity: bool
+    sink_kept: bool
+    prompt_names: tuple[str, ...]
+    switches: tuple[int, ...]
+
+    @property
+    def blocks(self) -> int:
+        """How many blocks are recorded."""
+        return sum(name.startswith("latents/b") for name in self.tensors)
+
+    def prompts_at(self, frame: int, first_prompt: int) -> Iterator[int]:
+        """Yield the prompts to change to before a block at the frame, of those after first_prompt."""
+        for index, switch in enumerate(self.switches, start=1):
+            if index > first_prompt and switch <= frame:
+                yield index
+
+
+def read_case(path: Path) -> Case | None:
+    """Read a case; None where the file is not one.
+
+    Raises:
+        CaseError: the file cannot be read, or its metadata is at odds with itself.
+    """
+    try:
+        with safe_open(path, "pt") as file:
+            names = set(file.keys())
+            meta: dict[str, Any] = json.loads((file.metadata() or {}).get("meta", "{}"))
+    except (SafetensorError, OSError, ValueError) as error:
+        raise CaseError(f"{path.name} cannot be read: {error}") from error
+    if not {"noise", "renoise"} <= names or not any(name.startswith("latents/b") for name in names):
+        return None
+    prompts = tuple(meta.get("prompt_names") or ("p0",))
+    switches = tuple(meta.get("switches") or ())
+    if len(switches) != len(prompts) - 1 or not {f"prompt/{name}" for name in prompts} <= names:
+        raise CaseError(f"{path.name}: {len(switches)} switches do not fit the prompts {', '.join(prompts)}")
+    return Case(
+        name=path.name,
+        tensors=load_file(path),
+        infinity=bool(meta.get("infinity", False)),
+        sink_kept=bool(meta.get("global_sink", True)),
+        prompt_names=prompts,
+        switches=switches,
+    )
+
+
+def read_config(folder: Path) -> GeneratorConfig:
+    """Read the reference's `config.json` of a case folder."""
+    try:
+        fields = json.loads((folder / "config.json").read_text())
+        model, latent, pipeline = fields["model"], fields["latent"], fields["pipeline"]
+        if not pipeline.get("warp_denoising_step", True) or pipeline.get("context_noise", 0):
+            raise CaseError("config.json: only warped steps and a clean pass without context noise are supported")
+        transformer = TransformerConfig(
+            dim=model["dim"],
+            ffn_dim=model["ffn_dim"],
+            heads=model["num_heads"],
+            layers=model["num_layers"],
+            text_tokens=model["text_len"],
+            text_dim=model["text_dim"],
+            time_frequencies=model["freq_dim"],
+            latent_channels=latent["channels"],
+            latent_height=latent["height"],
+            latent_width=latent["width"],
+            patch=tuple(model["patch_size"]),
+            eps=model["eps"],
+        )
+        return GeneratorConfig(
+            transformer=transformer,
+            block_frames=pipeline["num_frame_per_block"],
+            window_frames=pipeline["local_attn_size"],
+            sink_frames=pipeline["sink_size"],
+            timesteps=tuple(float(step) for step in pipeline["denoising_step_list"]),
+            shift=pipeline["timestep_shift"],
+        )
+    except (OSError, ValueError, KeyError) as error:
+        raise CaseError(f"{folder / 'config.json'} cannot be used: {error!r}") from error
+
+
+def run_case(
+    case: Case,
+    config: GeneratorConfig,
+    weights: dict[str, Tensor],
+    *,
+    device: torch.device | str = "cpu",
+    dtype: torch.dtype = torch.float32,
+    attention: str = "auto",
+    tolerance: float | None = None,
+) -> CaseResult:
+    """Drive a case through a Generator of its own and compare every block; arguments as in `run_case_dir`."""
+    config = replace(
+        config,
+        positions="relative" if case.infinity else "absolute",
+        recache="longlive",
+        sink_on_recache="keep" if case.sink_kept else "refresh",
+    )
+    transformer = Transformer(config.transformer)
+    transformer.load_state_dict(weights)
+    generator = Generator(transformer, None, None, config, device, dtype, attention=attention)
+    tensors = case.tensors
+    embeddings = [tensors[f"prompt/{name}"] for name in case.prompt_names]
+    noise = RecordedNoise(tensors["noise"], tensors["renoise"])
+    world = generator.open(seed=0, embedding=embeddings[0], noise=noise)
+    block_errors, step_errors, prompt = [], {}, 0
+    for index in range(case.blocks):
+        for prompt in case.prompts_at(index * config.block_frames, prompt):  # noqa: B020 - the next ones only
+            generator.cue(world, embedding=embeddings[prompt])
+        trace = _Trace(tensors, f"steps/b{index:02d}")
+        block = generator.step(world, trace)
+        block_errors.append(relative_error(block.latents[0], tensors[f"latents/b{index:02d}"]))
+        step_errors.update(trace.errors)
+    generator.close(world)
+    return CaseResult(
+        name=case.name,
+        block_errors=tuple(block_errors),
+        step_errors=step_errors,
+        tolerance=TOLERANCES[dtype] if tolerance is None else tolerance,
+    )
+
+
+def run_case_dir(
+    path: Path | str,
+    *,
+    device: torch.device | str = "cpu",
+    dtype: torch.dtype = torch.float32,
+    attention: str = "auto",
+    tolerance: float | None = None,
+) -> Iterator[CaseResult]:
+    """Run every case of a folder, one result for each safetensors file but the weights.
+
+    Args:
+        path: the folder, or one case file in it.
+        device, dtype, attention: as for `Generator`.
+        tolerance: relative L2 error a block must stay below; by default that of the type.
+
+    Raises:
+        CaseError: the folder has no configuration or weights, or nothing to run.
+    """
+    path = Path(path)
+    folder = path.parent if path.is_file() else path
+    config, weights = read_config(folder), read_weights(folder)
+    files = [path] if path.is_file() else sorted(folder.glob("*.safetensors"))
+    files = [file for file in files if file.name != "model.safetensors"]
+    if not files:
+        raise CaseError(f"{folder} has no safetensors files besides the weights")
+    for file in files:
+        case = read_case(file)
+        if case is None:
+            yield CaseResult(name=file.name, skipped=NOT_A_CASE, step_errors={}, tolerance=float("nan"))
+        else:
+            yield run_case(case, config, weights, device=device, dtype=dtype, attention=attention, tolerance=tolerance)
+
+
+def read_weights(folder: Path) -> dict[str, Tensor]:
+    """Read a case folder's `model.safetensors`, without the public prefix."""
+    try:
+        tensors = load_file(folder / "model.safetensors")
+    except (OSError, SafetensorError) as error:
+        raise CaseError(f"{folder / 'model.safetensors'} cannot be read: {error}") from error
+    return {name.removeprefix(PUBLIC_PREFIX): tensor for name, tensor in tensors.items()}
+
+
+def relative_error(made: Tensor, recorded: Tensor) -> float:
+    """Return |made - recorded| / |recorded|, L2, in fp64; inf where anything is not finite."""
+    made, recorded = made.double().cpu(), recorded.double()
+    if made.shape != recorded.shape or not made.isfinite().all():
+        return float("inf")
+    return float((made - recorded).norm() / recorded.norm())
+
+
+class _Trace:
+    """Compares the sampler's steps with those recorded under a prefix."""
+
+    def __init__(self, tensors: dict[str, Tensor], prefix: str) -> None:
+        self._tensors, self._prefix = tensors, prefix
+        self.errors: dict[str, float] = {}
+
+    def __call__(self, step: str, xt: Tensor, flow: Tensor, x0: Tensor) -> None:
+        for name, made in (("xt", xt), ("flow", flow), ("x0", x0)):
+            recorded = self._tensors.get(f"{self._prefix}/{step}/{name}")
+            if recorded is not None:
+                key = f"{self._prefix.removeprefix('steps/')}/{step}/{name}"
+                self.errors[key] = relative_error(made[0], recorded)

@@ -1,0 +1,320 @@
+"""The world model's verbs: open, cue, step, snapshot, restore, close.
+
+    generator = Generator(transformer, decoder, text_encoder, preset("diorama"), "cpu", torch.bfloat16)
+    world = generator.open(seed=7, prompt="a fox in the snow")
+    block = generator.step(world)              # block.frames: [1, 4, 96, 160, 3] uint8
+    generator.cue(world, "night falls")        # from the next block on
+    saved = generator.snapshot(world)
+    generator.close(world)
+
+Worlds share the weights and nothing else: each has its cache, its prompt and its random stream.
+"""
+
+import copy
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from longtake.model.attention import choose_attention
+from longtake.model.cache import CacheBlock, RingCache
+from longtake.model.config import GeneratorConfig
+from longtake.model.errors import ConfigError, ShapeError, SnapshotError, WorldError
+from longtake.model.noise import NoiseSource, SeededNoise
+from longtake.model.passes import Passes
+from longtake.model.recache import rebuild, recache
+from longtake.model.rope import Rope
+from longtake.model.schedule import Schedule, add_noise, clean
+from longtake.model.snapshot import Exact, Snapshot
+from longtake.model.timing import Stopwatch
+from longtake.model.transformer import CrossKeys, Transformer
+from longtake.model.world import Decoder, Prompt, TextEncoder, World
+
+KEPT_ENCODINGS = 64
+"""Prompts whose encoding is kept."""
+
+Trace = Callable[[str, Tensor, Tensor, Tensor], None]
+"""Told of every sampler step: its name ("s0", ...), xt, flow and x0, each [B, F, C, h, w]."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Block:
+    """A block that has been made.
+
+    Attributes:
+        index: in the take.
+        first_frame: tick of its first picture.
+        frames: [B, n, H, W, 3] uint8 RGB on the CPU; None without a decoder.
+        latents: [B, F, C, h, w].
+        timings_ms: by region (`longtake.model.timing.REGIONS`); those of cues since the last block included.
+    """
+
+    index: int
+    first_frame: int
+    frames: Tensor | None
+    latents: Tensor
+    timings_ms: dict[str, float]
+
+
+class Generator:
+    """A causal video generator.
+
+    Args:
+        transformer: with its final weights; the generator takes it over (moves it, freezes it, fuses its maps).
+        decoder: latents to pictures, or None to make latents only.
+        text_encoder: prompts to tokens, or None where only embeddings are given.
+        config: how to drive the transformer.
+        device: where everything runs.
+        dtype: of weights, activations and cache.
+        attention: back end, see `longtake.model.attention`.
+        clock: seconds, for the timings.
+
+    Raises:
+        ConfigError: the transformer was built with other sizes.
+        BackendError: the attention asked for cannot be used here.
+    """
+
+    def __init__(
+        self,
+        transformer: Transformer,
+        decoder: Decoder | None,
+        text_encoder: TextEncoder | None,
+        config: GeneratorConfig,
+        device: torch.device | str = "cpu",
+        dtype: torch.dtype = torch.float32,
+        *,
+        attention: str = "auto",
+        clock: Callable[[], float] = time.perf_counter,
+    ) -> None:
+        if transformer.config != config.transformer:
+            raise ConfigError(f"the transformer is {transformer.config}, the config says {config.transformer}")
+        self.config = config
+        self.device, self.dtype = torch.device(device), dtype
+        self.decoder, self.text_encoder = decoder, text_encoder
+        self.transformer = transformer.to(self.device, dtype).eval().requires_grad_(False)
+        self.transformer.fuse()
+        self._attention = choose_attention(attention, self.device, dtype)
+        self.transformer.use_attention(self._attention)
+        self._clock = clock
+        schedule = Schedule(config.shift)
+        self.timesteps = schedule.warp(config.timesteps)
+        self._sigmas = [float(sigma) for sigma in schedule.sigma(torch.tensor(self.timesteps))]
+        self._passes = Passes(self.transformer, self.timesteps)
+        self._rope = Rope(config.transformer.head_dim, config.transformer.grid, self.device)
+        self._encodings: OrderedDict[str, Tensor] = OrderedDict()
+
+    # Worlds
+
+    def open(
+        self,
+        *,
+        seed: int | Sequence[int],
+        prompt: str | Sequence[str] | None = None,
+        embedding: Tensor | None = None,
+        noise: NoiseSource | None = None,
+    ) -> World:
+        """Start a take.
+
+        Args:
+            seed: of the world's random stream; several make a batch.
+            prompt: what to show: one for all, or one for each member of the batch.
+            embedding: the prompt's tokens instead, [1 or B, <= text_tokens, text_dim].
+            noise: a random stream instead of the seed's (then the seeds only count the batch).
+        """
+        seeds = (seed,) if isinstance(seed, int) else tuple(seed)
+        stopwatch = Stopwatch(self.device, self._clock)
+        with torch.inference_mode():
+            with stopwatch.region("text"):
+                chosen = self._prompt(len(seeds), prompt, embedding)
+                cross = self._cross_keys(chosen)
+            world = self._new_world(noise or SeededNoise(seeds), chosen, cross, stopwatch)
+            world.decoder_state = self.decoder.open(world.batch) if self.decoder else None
+        return world
+
+    @torch.inference_mode()
+    def cue(self, world: World, prompt: str | Sequence[str] | None = None, *, embedding: Tensor | None = None) -> None:
+        """Change the prompt from the next block on, and recache. Arguments as in `open`."""
+        self._check(world)
+        with world.stopwatch.region("text"):
+            world.prompt = self._prompt(world.batch, prompt, embedding)
+            world.cross = self._cross_keys(world.prompt)
+        with world.stopwatch.region("recache"):
+            recache(world, self._passes, self.config)
+
+    @torch.inference_mode()
+    def step(self, world: World, trace: Trace | None = None) -> Block:
+        """Make the world's next block.
+
+        Args:
+            world: an open world.
+            trace: told of every sampler step (parity tests).
+        """
+        self._check(world)
+        first_frame, watch = world.cache.end_frame, world.stopwatch
+        with watch.region("denoise"):
+            block = world.cache.begin((self.config.block_frames,))
+            latents = self._denoise(world, block, trace)
+        with watch.region("clean"):
+            self._passes.write(block, latents, world.cross)
+            world.cache.commit(block)
+            world.remember(first_frame, latents, (self.config.block_frames,), self.config.window_frames)
+        with watch.region("decode"):
+            frames = self._decode(world, latents)
+        if self.device.type == "cuda":
+            torch.cuda.current_stream(self.device).synchronize()
+        made = Block(
+            index=world.block, first_frame=world.pictures, frames=frames, latents=latents, timings_ms=watch.read()
+        )
+        world.block += 1
+        world.pictures += 0 if frames is None else frames.shape[1]
+        return made
+
+    @torch.inference_mode()
+    def snapshot(self, world: World, exact: bool = False) -> Snapshot:
+        """Save a world: compact, or exact (with cache and decoder state; it goes on bit for bit)."""
+        self._check(world)
+        held = Exact(cache=world.cache.save(), decoder_state=copy.deepcopy(world.decoder_state)) if exact else None
+        return Snapshot.of(world, self.config, held)
+
+    @torch.inference_mode()
+    def restore(self, snapshot: Snapshot) -> World:
+        """Return a new world that goes on from a snapshot.
+
+        A compact one comes back by recache, and the decoder's memory by decoding the last window's latents again.
+
+        Raises:
+            SnapshotError: it was made with another configuration.
+        """
+        if snapshot.config != self.config:
+            raise SnapshotError("the snapshot was made by a generator with another configuration")
+        stopwatch = Stopwatch(self.device, self._clock)
+        with stopwatch.region("text"):
+            cross = self._cross_keys(snapshot.prompt)
+        world = self._new_world(snapshot.noise, snapshot.prompt, cross, stopwatch)
+        world.block, world.pictures, world.groups = snapshot.block, snapshot.pictures, snapshot.groups
+        world.past = [w._replace(latents=w.latents.to(self.device)) for w in snapshot.past]
+        world.sink = [w._replace(latents=w.latents.to(self.device)) for w in snapshot.sink]
+        if snapshot.exact is not None:
+            world.cache.load(snapshot.exact.cache)
+            world.decoder_state = copy.deepcopy(snapshot.exact.decoder_state)
+            return world
+        with world.stopwatch.region("recache"):
+            world.cache.restart(snapshot.first_frame)
+            rebuild(world, self._passes, self.config, snapshot.end_frame, self._cross_keys)
+        with world.stopwatch.region("decode"):
+            self._decode_again(world)
+        return world
+
+    def close(self, world: World) -> None:
+        """Forget a world and free its memory; closing twice is no error."""
+        if not world.closed:
+            world.closed = True
+            world.past.clear()
+            world.sink.clear()
+            del world.cache, world.cross, world.decoder_state
+
+    def encode(self, prompt: str) -> Tensor:
+        """Return a prompt's tokens [1, text_tokens, text_dim], from the kept ones if it is there.
+
+        Call it ahead of `open` or `cue` to take the text encoder off the generation path.
+        """
+        if prompt in self._encodings:
+            self._encodings.move_to_end(prompt)
+            return self._encodings[prompt]
+        if self.text_encoder is None:
+            raise WorldError("this generator has no text encoder: give an embedding")
+        with torch.inference_mode():
+            tokens = self.text_encoder.encode([prompt])
+        self._encodings[prompt] = tokens
+        if len(self._encodings) > KEPT_ENCODINGS:
+            self._encodings.popitem(last=False)
+        return tokens
+
+    def world_bytes(self, batch: int = 1) -> int:
+        """Return the memory a world takes for keys, values and the prompt's keys and values (not the decoder's)."""
+        sizes = self.config.transformer
+        tokens = self.config.window_frames * sizes.frame_tokens + sizes.text_tokens
+        return 2 * batch * sizes.layers * tokens * sizes.dim * self.dtype.itemsize
+
+    # Parts of the verbs
+
+    def _new_world(self, noise: NoiseSource, prompt: Prompt, cross: Sequence[CrossKeys], stopwatch: Stopwatch) -> World:
+        batch = prompt.embedding.shape[0]
+        cache = RingCache(
+            self.config,
+            batch=batch,
+            rope=self._rope,
+            attention=self._attention,
+            device=self.device,
+            dtype=self.dtype,
+        )
+        return World(noise=noise, batch=batch, prompt=prompt, cross=cross, cache=cache, stopwatch=stopwatch)
+
+    def _check(self, world: World) -> None:
+        if world.closed:
+            raise WorldError("the world is closed")
+
+    def _prompt(self, batch: int, prompt: str | Sequence[str] | None, embedding: Tensor | None) -> Prompt:
+        texts = (prompt,) * batch if isinstance(prompt, str) else None if prompt is None else tuple(prompt)
+        if texts is not None and len(texts) != batch:
+            raise ShapeError(f"{len(texts)} prompts for a batch of {batch}")
+        if embedding is None:
+            if texts is None:
+                raise WorldError("a world needs a prompt or an embedding")
+            embedding = torch.cat([self.encode(text) for text in texts])
+        missing = self.config.transformer.text_tokens - embedding.shape[1]
+        if missing > 0:
+            embedding = F.pad(embedding, (0, 0, 0, missing))
+        return Prompt(texts=texts, embedding=embedding.expand(batch, -1, -1))
+
+    def _cross_keys(self, prompt: Prompt) -> list[CrossKeys]:
+        keys = self.transformer.cross_keys(self.transformer.embed_text(prompt.embedding.to(self.device)))
+        # Laid out as attention reads them, once: [B, heads, L, head_dim] behind the [B, L, heads, head_dim] view.
+        return [(_by_head(k), _by_head(v)) for k, v in keys]
+
+    def _denoise(self, world: World, block: CacheBlock, trace: Trace | None) -> Tensor:
+        shape = (self.config.block_frames, *self.config.transformer.latent_shape)
+        noise = world.noise.draw(world.block, len(self._sigmas), shape).to(self.device)
+        xt = x0 = noise[0]
+        for index, sigma in enumerate(self._sigmas):
+            if index:
+                xt = add_noise(x0, noise[index], sigma)
+            flow = self._passes.flow(block, xt, index, world.cross)
+            x0 = clean(xt, flow, sigma)
+            if trace is not None:
+                trace(f"s{index}", xt, flow, x0)
+        return x0.to(self.dtype)
+
+    def _decode(self, world: World, latents: Tensor) -> Tensor | None:
+        """latents: [B, F, C, h, w] -> [B, n, H, W, 3] uint8 on the CPU."""
+        if self.decoder is None:
+            return None
+        pictures = [self.decoder.decode(frame, world.decoder_state) for frame in latents.split(1, dim=1)]
+        frames = _to_pixels(torch.cat(pictures, dim=1))
+        if self.device.type != "cuda":
+            return frames
+        # Pinned memory copies a hundred times faster.
+        host = torch.empty(frames.shape, dtype=frames.dtype, pin_memory=True)
+        return host.copy_(frames, non_blocking=True)
+
+    def _decode_again(self, world: World) -> None:
+        """Give the decoder the memory it had, as far as the window's latents tell."""
+        if self.decoder is None:
+            return
+        world.decoder_state = self.decoder.open(world.batch)
+        for written in world.past:
+            self.decoder.decode(written.latents[:, None], world.decoder_state)
+
+
+def _by_head(x: Tensor) -> Tensor:
+    return x.transpose(1, 2).contiguous().transpose(1, 2)
+
+
+def _to_pixels(pictures: Tensor) -> Tensor:
+    """[B, n, 3, H, W] float, 0 to 1 -> [B, n, H, W, 3] uint8."""
+    pixels = pictures.float().mul(255).round_().clamp_(0, 255).to(torch.uint8)
+    return pixels.permute(0, 1, 3, 4, 2).contiguous()

@@ -1,0 +1,46 @@
+"""Which device and precision to use, chosen at start by what the processor has."""
+
+import torch
+
+from longtake.model.errors import BackendError
+
+_PRECISIONS = {"bf16": torch.bfloat16, "fp32": torch.float32}
+
+
+def cpu_has_bf16() -> bool:
+    """Whether the processor multiplies bf16 natively (AVX-512 BF16, AMX, or Arm's BF16); elsewhere it is emulated."""
+    has = torch.cpu.get_capabilities()
+    return any(bool(has.get(name)) for name in ("avx512_bf16", "amx_bf16", "arm_bf16", "bf16"))
+
+
+def choose_device(name: str) -> torch.device:
+    """Return the named device; "auto" takes a GPU if there is one. Raises BackendError if it is not there."""
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        raise BackendError(f"no device is called {name!r}; use auto, cpu or cuda") from None
+    if device.type == "cuda" and not torch.cuda.is_available():
+        raise BackendError("device cuda was asked for, but torch sees no GPU here; use --device cpu")
+    if device.type not in ("cpu", "cuda"):
+        raise BackendError(f"device {name!r} is not supported; use auto, cpu or cuda")
+    return device
+
+
+def choose_precision(name: str, device: torch.device) -> torch.dtype:
+    """Return the named precision; "auto" takes bf16 where it is native and fp32 elsewhere.
+
+    Raises BackendError for an unknown name.
+    """
+    if name == "auto":
+        native = cpu_has_bf16() if device.type == "cpu" else torch.cuda.is_bf16_supported()
+        return torch.bfloat16 if native else torch.float32
+    if name not in _PRECISIONS:
+        raise BackendError(f"no precision is called {name!r}; use auto, {' or '.join(_PRECISIONS)}")
+    return _PRECISIONS[name]
+
+
+def precision_name(dtype: torch.dtype) -> str:
+    """Return the short name of a precision."""
+    return next(name for name, value in _PRECISIONS.items() if value is dtype)

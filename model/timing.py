@@ -1,0 +1,47 @@
+"""Where a block's time goes: named regions, read once the block is on the host."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import torch
+
+REGIONS = ("text", "recache", "denoise", "clean", "decode")
+
+
+class Stopwatch:
+    """Adds up the time spent in regions until it is read.
+
+    On a CUDA device the time is the stream's, between events, so measuring does not make the host wait.
+
+    Args:
+        device: whose time to take.
+        clock: seconds, for every other device (a test passes its own).
+    """
+
+    def __init__(self, device: torch.device, clock: Callable[[], float]) -> None:
+        self._cuda = device.type == "cuda"
+        self._clock = clock
+        self._spent_ms = dict.fromkeys(REGIONS, 0.0)
+        self._events: list[tuple[str, torch.cuda.Event, torch.cuda.Event]] = []
+
+    @contextmanager
+    def region(self, name: str) -> Iterator[None]:
+        """Count what runs inside towards one of `REGIONS`."""
+        if self._cuda:
+            start, end = torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True)
+            start.record()
+            yield
+            end.record()
+            self._events.append((name, start, end))
+        else:
+            before = self._clock()
+            yield
+            self._spent_ms[name] += (self._clock() - before) * 1e3
+
+    def read(self) -> dict[str, float]:
+        """Return milliseconds by region since the last reading, and start again. The device must be idle."""
+        spent, self._spent_ms = self._spent_ms, dict.fromkeys(REGIONS, 0.0)
+        for name, start, end in self._events:
+            spent[name] += start.elapsed_time(end)
+        self._events.clear()
+        return spent

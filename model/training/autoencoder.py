@@ -1,0 +1,153 @@
+"""Train diorama's autoencoder on rendered clips: crops first, full frames at the end.
+
+    python -m longtake.model.training.autoencoder --data clips --held-out clips_held_out --out runs/autoencoder
+"""
+
+import argparse
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from longtake.model.diorama.autoencoder import Autoencoder, AutoencoderConfig, psnr_db
+from longtake.model.training.clips import Clips
+from longtake.model.training.loop import LoopConfig, launch
+
+
+@dataclass(frozen=True, kw_only=True)
+class AutoencoderTaskConfig:
+    """Data and loss of an autoencoder run."""
+
+    data: str
+    held_out: str
+    crop: tuple[int, int] = (64, 96)
+    """height and width of the crops, pixels; multiples of 8"""
+    full_after: float = 0.75
+    """progress at which whole frames replace crops"""
+    clips: int = 4
+    """crops a rank and step; whole frames use fewer, of the same area"""
+    latents: int = 3
+    """consecutive latent frames a crop"""
+    actor_weight: float = 3.0
+    gradient_weight: float = 0.5
+    square_weight: float = 4.0
+    """of the squared error, which is what decibels measure"""
+    latent_noise: float = 0.2
+    """largest standard deviation of the noise added to a latent, so that small errors of the generator stay small"""
+    decoder_only: bool = False
+    start: str = ""
+    """weights to start from"""
+
+
+class AutoencoderTask:
+    """L1 + gradient + squared error, the actor's box weighted."""
+
+    def __init__(self, config: AutoencoderTaskConfig) -> None:
+        self.config = config
+        self.module: nn.Module = Autoencoder(AutoencoderConfig())
+        if config.start:
+            from safetensors.torch import load_file
+
+            self.module.load_state_dict(load_file(config.start))
+        self.module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        if config.decoder_only:
+            self.module.encoder.requires_grad_(False)
+        self.clips = Clips(Path(config.data))
+        self.held_out = Clips(Path(config.held_out))
+
+    def batches(self, rank: int, ranks: int, seed: int) -> Iterator[tuple[Tensor, Tensor, float]]:
+        """Frames [B, T, 3, h, w] uint8 and weights [B, T, 1, h, w]."""
+        rng = np.random.default_rng((seed, rank))
+        self.whole = False
+        while True:
+            size = (96, 160) if self.whole else self.config.crop
+            count = max(1, self.config.clips * self.config.crop[0] * self.config.crop[1] // (size[0] * size[1]))
+            picked = [self._crop(rng, size) for _ in range(count)]
+            frames = torch.from_numpy(np.stack([f for f, _ in picked])).permute(0, 1, 4, 2, 3)
+            weights = torch.from_numpy(np.stack([w for _, w in picked])).unsqueeze(2)
+            yield frames, weights, float(rng.uniform(0, self.config.latent_noise))
+
+    def _crop(self, rng: np.random.Generator, size: tuple[int, int]) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
+        length = 4 * self.config.latents
+        clip = int(rng.integers(len(self.clips)))
+        total, height, width = self.clips.frames[clip].shape[:3]
+        start = 4 * int(rng.integers((total - length) // 4 + 1))
+        boxes = self.clips.boxes[clip][start : start + length]
+        top = 8 * int(rng.integers((height - size[0]) // 8 + 1))
+        left = 8 * int(rng.integers((width - size[1]) // 8 + 1))
+        frames = np.asarray(self.clips.frames[clip][start : start + length, top : top + size[0], left : left + size[1]])
+        weights = np.ones((length, *size), np.float32)
+        for t, (x0, y0, x1, y1) in enumerate(np.round(boxes).astype(int)):
+            y, x = slice(max(0, y0 - top), max(0, y1 - top)), slice(max(0, x0 - left), max(0, x1 - left))
+            weights[t, y, x] = self.config.actor_weight
+        return frames, weights
+
+    def loss(self, batch: tuple[Tensor, Tensor, float], progress: float) -> tuple[Tensor, dict[str, float]]:
+        """See the class."""
+        self.whole = progress >= self.config.full_after
+        frames, weights, noise = batch
+        target = frames.float() / 255
+        assert isinstance(self.module, Autoencoder)
+        with torch.autocast("cpu", torch.bfloat16):
+            with torch.set_grad_enabled(not self.config.decoder_only):
+                self.module.encoder.train(not self.config.decoder_only)
+                latents = self.module.encode(target.to(memory_format=torch.preserve_format))
+            made = self.module.decode_clip(latents + noise * torch.randn_like(latents)).float()
+        error = made - target
+        loss = (weights * error.abs()).mean() + self.config.square_weight * (weights * error.square()).mean()
+        for dim in (-1, -2):
+            loss = loss + self.config.gradient_weight * (weights.narrow(dim, 1, weights.shape[dim] - 1) * error.diff(dim=dim).abs()).mean()
+        return loss, {"psnr": float(psnr_db(made.detach(), target).mean())}
+
+    def collect_gradients(self) -> None:
+        """Gradients are where they belong already."""
+
+    def evaluate(self, module: nn.Module) -> dict[str, float]:
+        """PSNR over 16 held-out clips, 16 frames of each."""
+        assert isinstance(module, Autoencoder)
+        values, actors = [], []
+        for clip in range(0, min(len(self.held_out), 48), 3):
+            start = 4 * (clip % 16)
+            frames = torch.from_numpy(np.asarray(self.held_out.frames[clip][start : start + 16])).permute(0, 3, 1, 2)
+            target = frames.unsqueeze(0).float() / 255
+            with torch.autocast("cpu", torch.bfloat16):
+                made = module.decode_clip(module.encode(target)).float()
+            values.append(float(psnr_db(made, target)))
+            x0, y0, x1, y1 = np.clip(np.round(self.held_out.boxes[clip][start]).astype(int), 0, 160)
+            if x1 > x0 and y1 > y0:
+                actors.append(float(psnr_db(made[:, :1, :, y0:y1, x0:x1], target[:, :1, :, y0:y1, x0:x1])))
+        return {"psnr_db": float(np.mean(values)), "psnr_db_worst": min(values), "actor_psnr_db": float(np.mean(actors))}
+
+
+def main() -> None:
+    """Command line of one run."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--data", required=True)
+    parser.add_argument("--held-out", required=True)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--hours", type=float, default=1.0)
+    parser.add_argument("--lr", type=float, default=0.01)
+    parser.add_argument("--start", default="")
+    parser.add_argument("--decoder-only", action="store_true")
+    parser.add_argument("--full-after", type=float, default=0.75)
+    parser.add_argument("--seed", type=int, default=0)
+    args = parser.parse_args()
+    task = AutoencoderTaskConfig(
+        data=args.data,
+        held_out=args.held_out,
+        start=args.start,
+        decoder_only=args.decoder_only,
+        full_after=args.full_after,
+    )
+    outer = ("encoder.body.1.", "body.12.")  # first and last convolutions: not hidden matrices
+    loop = LoopConfig(steps=100_000, hours=args.hours, lr=args.lr, adam_lr=0.002, adam_names=outer, seed=args.seed)
+    launch(partial(AutoencoderTask, task), loop, args.out, asdict(task))
+
+
+if __name__ == "__main__":
+    main()

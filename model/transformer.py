@@ -1,0 +1,301 @@
+"""The causal transformer (Wan2.1's architecture, its public parameter names).
+
+Nothing here knows the cache, the window or the sampler. A layer is handed a callable for its self-attention,
+which gets q, k and v before RoPE; so inference rotates and caches, and training masks, with the same modules:
+
+    x = transformer.embed_patches(latents)            # [B, F, S, D]
+    e, e0 = transformer.embed_time(t)                 # t: [B, F]
+    cross = transformer.cross_keys(transformer.embed_text(text))
+    for layer, cross_kv in zip(transformer.blocks, cross):
+        x = layer(x, e0, attend, cross_kv)
+    flow = transformer.head(x, e)                     # [B, F, C, h, w]
+"""
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple, Self
+
+import torch
+import torch.nn.functional as F
+from einops import rearrange
+from torch import Tensor, nn
+
+from longtake.model.attention import Attention, sdpa
+from longtake.model.config import TransformerConfig
+from longtake.model.errors import ShapeError
+
+Attend = Callable[[Tensor, Tensor, Tensor], Tensor]
+"""Self-attention of a layer: q, k, v [B, F, S, heads, head_dim], normed, before RoPE -> the same shape."""
+
+CrossKeys = tuple[Tensor, Tensor]
+"""Keys and values of a prompt in one layer: each [B, L, heads, head_dim]."""
+
+
+class Modulation(NamedTuple):
+    """A layer's six modulation vectors at some timesteps, each [B, F, 1, D]; the scales have their 1 added."""
+
+    shift: Tensor
+    scale: Tensor
+    gate: Tensor
+    ffn_shift: Tensor
+    ffn_scale: Tensor
+    ffn_gate: Tensor
+
+
+class RMSNorm(nn.Module):
+    """Root-mean-square norm over the last dimension; statistics in fp32, cast back, then times the weight."""
+
+    def __init__(self, dim: int, eps: float) -> None:
+        super().__init__()
+        self.eps = eps
+        self.weight = nn.Parameter(torch.ones(dim))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Norm x: [..., D]."""
+        return F.rms_norm(x, (x.shape[-1],), None, self.eps) * self.weight
+
+
+class Projections(nn.Module):
+    """The q, k, v, o maps and the q and k norms that self- and cross-attention have alike."""
+
+    def __init__(self, config: TransformerConfig) -> None:
+        super().__init__()
+        self.heads = config.heads
+        self.q = nn.Linear(config.dim, config.dim)
+        self.k = nn.Linear(config.dim, config.dim)
+        self.v = nn.Linear(config.dim, config.dim)
+        self.o = nn.Linear(config.dim, config.dim)
+        # Over the full width, before the heads are split.
+        self.norm_q = RMSNorm(config.dim, config.eps)
+        self.norm_k = RMSNorm(config.dim, config.eps)
+
+    def split_heads(self, x: Tensor) -> Tensor:
+        """[..., D] -> [..., heads, head_dim]."""
+        heads: Tensor = x.unflatten(-1, (self.heads, -1))
+        return heads
+
+    def keys_values(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Return normed keys, and values: x [..., D] -> two of [..., heads, head_dim]."""
+        return self.split_heads(self.norm_k(self.k(x))), self.split_heads(self.v(x))
+
+
+class SelfAttention(Projections):
+    """Self-attention without its middle: what to attend to is the caller's."""
+
+    def __init__(self, config: TransformerConfig) -> None:
+        super().__init__(config)
+        self._fused: tuple[Tensor, Tensor, Tensor] | None = None
+
+    def fuse(self) -> None:
+        """Compute q, k and v in one product from now on.
+
+        The maps' parameters become views of one tensor, so their names and later changes in place stay good. Moving
+        or casting the module undoes it. Norm weights are copied: fuse after loading.
+        """
+        maps = (self.q, self.k, self.v)
+        weight = torch.cat([m.weight.data for m in maps])
+        bias = torch.cat([m.bias.data for m in maps])
+        for m, w, b in zip(maps, weight.chunk(3), bias.chunk(3), strict=True):
+            m.weight.data, m.bias.data = w, b
+        self._fused = weight, bias, torch.stack((self.norm_q.weight.data, self.norm_k.weight.data))
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
+        self._fused = None
+        moved: Self = super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
+        return moved
+
+    def forward(self, x: Tensor, attend: Attend) -> Tensor:
+        """x: [B, F, S, D] -> [B, F, S, D]."""
+        if self._fused is None:
+            q = self.split_heads(self.norm_q(self.q(x)))
+            k, v = self.keys_values(x)
+        else:
+            weight, bias, norm = self._fused
+            width = x.shape[-1]
+            qk, v = F.linear(x, weight, bias).split((2 * width, width), dim=-1)
+            qk = F.rms_norm(qk.unflatten(-1, (2, width)), (width,), None, self.norm_q.eps) * norm
+            q, k = self.split_heads(qk).unbind(-3)
+            v = self.split_heads(v)
+        out: Tensor = self.o(attend(q, k, v).flatten(-2))
+        return out
+
+
+class CrossAttention(Projections):
+    """Attention to a prompt's tokens, whose keys and values are computed once."""
+
+    def forward(self, x: Tensor, cross_kv: CrossKeys, attention: Attention) -> Tensor:
+        """x: [B, F, S, D], cross_kv: [B, L, heads, head_dim] each -> [B, F, S, D]."""
+        q = self.split_heads(self.norm_q(self.q(x))).flatten(1, 2)
+        k, v = cross_kv
+        attended = attention(q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2))
+        out: Tensor = self.o(attended.transpose(1, 2).flatten(-2).view(x.shape))
+        return out
+
+
+class Layer(nn.Module):
+    """One transformer layer: self-attention, cross-attention, FFN; the first and last modulated by the timestep."""
+
+    def __init__(self, config: TransformerConfig, attention: Attention) -> None:
+        super().__init__()
+        self.attention = attention
+        self.norm1 = nn.LayerNorm(config.dim, config.eps, elementwise_affine=False)
+        self.self_attn = SelfAttention(config)
+        self.norm3 = nn.LayerNorm(config.dim, config.eps)
+        self.cross_attn = CrossAttention(config)
+        self.norm2 = nn.LayerNorm(config.dim, config.eps, elementwise_affine=False)
+        self.ffn = nn.Sequential(
+            nn.Linear(config.dim, config.ffn_dim), nn.GELU(approximate="tanh"), nn.Linear(config.ffn_dim, config.dim)
+        )
+        self.modulation = nn.Parameter(torch.randn(1, 6, config.dim) / config.dim**0.5)
+
+    def modulate(self, e0: Tensor) -> Modulation:
+        """Return this layer's modulation for e0: [B, F, 6, D] (`Transformer.embed_time`)."""
+        shift, scale, gate, ffn_shift, ffn_scale, ffn_gate = (self.modulation + e0).split(1, dim=-2)
+        return Modulation(shift, 1 + scale, gate, ffn_shift, 1 + ffn_scale, ffn_gate)
+
+    def forward(self, x: Tensor, e0: Tensor, attend: Attend, cross_kv: CrossKeys) -> Tensor:
+        """Run the layer.
+
+        Args:
+            x: [B, F, S, D].
+            e0: the timesteps' six vectors, [B, F, 6, D] (B and F may be 1).
+            attend: self-attention, see `Attend`.
+            cross_kv: this layer's keys and values of the prompt, [B, L, heads, head_dim] each.
+
+        Returns:
+            [B, F, S, D].
+        """
+        return self.run(x, self.modulate(e0), attend, cross_kv)
+
+    def run(self, x: Tensor, m: Modulation, attend: Attend, cross_kv: CrossKeys) -> Tensor:
+        """Run the layer with a modulation computed before; otherwise as `forward`."""
+        y = self.self_attn(torch.addcmul(m.shift, self.norm1(x), m.scale), attend)
+        x = torch.addcmul(x, y, m.gate)
+        x = x + self.cross_attn(self.norm3(x), cross_kv, self.attention)
+        y = self.ffn(torch.addcmul(m.ffn_shift, self.norm2(x), m.ffn_scale))
+        return torch.addcmul(x, y, m.ffn_gate)
+
+    def keys_values(self, x: Tensor, m: Modulation) -> tuple[Tensor, Tensor]:
+        """Return only the self-attention's keys and values: all that a clean pass wants of the last layer.
+
+        x: [B, F, S, D] -> normed keys before RoPE, and values: each [B, F, S, heads, head_dim].
+        """
+        return self.self_attn.keys_values(torch.addcmul(m.shift, self.norm1(x), m.scale))
+
+
+class Head(nn.Module):
+    """The output map: tokens back to a patch of flow each."""
+
+    def __init__(self, config: TransformerConfig) -> None:
+        super().__init__()
+        _, rows, columns = config.patch
+        self.grid_height = config.grid[0]
+        self.patch_height, self.patch_width = rows, columns
+        self.norm = nn.LayerNorm(config.dim, config.eps, elementwise_affine=False)
+        self.head = nn.Linear(config.dim, rows * columns * config.latent_channels)
+        self.modulation = nn.Parameter(torch.randn(1, 2, config.dim) / config.dim**0.5)
+
+    def forward(self, x: Tensor, e: Tensor) -> Tensor:
+        """x: [B, F, S, D], e: [B, F, D] (the time embedding before its projection to six) -> [B, F, C, h, w]."""
+        shift, scale = (self.modulation + e.unsqueeze(-2)).split(1, dim=-2)
+        patches = self.head(torch.addcmul(shift, self.norm(x), 1 + scale))
+        flow: Tensor = rearrange(
+            patches,
+            "b f (gh gw) (ph pw c) -> b f c (gh ph) (gw pw)",
+            gh=self.grid_height,
+            ph=self.patch_height,
+            pw=self.patch_width,
+        )
+        return flow
+
+
+def sinusoid(t: Tensor, width: int) -> Tensor:
+    """Return the sinusoidal embedding of timesteps: t [...] -> [..., width] float64, cosines first, then sines."""
+    half = width // 2
+    frequencies = 10000.0 ** (-torch.arange(half, dtype=torch.float64, device=t.device) / half)
+    angles = t.to(torch.float64).unsqueeze(-1) * frequencies
+    return torch.cat((angles.cos(), angles.sin()), dim=-1)
+
+
+class Transformer(nn.Module):
+    """The network of both world models; only its config differs.
+
+    Args:
+        config: the sizes.
+        attention: what computes cross-attention (`longtake.model.attention`).
+    """
+
+    def __init__(self, config: TransformerConfig, attention: Attention = sdpa) -> None:
+        super().__init__()
+        self.config = config
+        self.patch_embedding = nn.Conv3d(
+            config.latent_channels, config.dim, kernel_size=config.patch, stride=config.patch
+        )
+        self.text_embedding = nn.Sequential(
+            nn.Linear(config.text_dim, config.dim), nn.GELU(approximate="tanh"), nn.Linear(config.dim, config.dim)
+        )
+        self.time_embedding = nn.Sequential(
+            nn.Linear(config.time_frequencies, config.dim), nn.SiLU(), nn.Linear(config.dim, config.dim)
+        )
+        self.time_projection = nn.Sequential(nn.SiLU(), nn.Linear(config.dim, config.dim * 6))
+        self.blocks = nn.ModuleList(Layer(config, attention) for _ in range(config.layers))
+        self.head = Head(config)
+        self._initialise()
+
+    def _initialise(self) -> None:
+        """Start as Wan does: Xavier maps, small embeddings, and an output of zero."""
+        for module in self.modules():
+            if isinstance(module, nn.Linear):
+                nn.init.xavier_uniform_(module.weight)
+                nn.init.zeros_(module.bias)
+        nn.init.xavier_uniform_(self.patch_embedding.weight.flatten(1))
+        for embedding in (self.text_embedding, self.time_embedding):
+            for index in (0, 2):
+                nn.init.normal_(embedding.get_parameter(f"{index}.weight"), std=0.02)
+        nn.init.zeros_(self.head.head.weight)
+
+    @property
+    def layers(self) -> Sequence[Layer]:
+        """The layers in order (`blocks` is their name in checkpoints; a block is something else here)."""
+        return self.blocks  # type: ignore[return-value]
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Type of the parameters, and so of the activations."""
+        return self.patch_embedding.weight.dtype
+
+    def use_attention(self, attention: Attention) -> None:
+        """Choose what computes cross-attention from now on."""
+        for layer in self.layers:
+            layer.attention = attention
+
+    def fuse(self) -> None:
+        """Compute each self-attention's q, k and v in one product (for inference; see `SelfAttention.fuse`)."""
+        for layer in self.layers:
+            layer.self_attn.fuse()
+
+    def embed_patches(self, latents: Tensor) -> Tensor:
+        """latents: [B, F, C, h, w] float -> tokens [B, F, S, D]; raises ShapeError for another resolution."""
+        if latents.ndim != 5 or tuple(latents.shape[2:]) != self.config.latent_shape:
+            raise ShapeError(f"latents {tuple(latents.shape)} are not [B, F, {self.config.latent_shape}]")
+        _, rows, columns = self.config.patch
+        patches = rearrange(
+            latents.to(self.dtype), "b f c (gh ph) (gw pw) -> b f (gh gw) (c ph pw)", ph=rows, pw=columns
+        )
+        return F.linear(patches, self.patch_embedding.weight.flatten(1), self.patch_embedding.bias)
+
+    def embed_time(self, t: Tensor) -> tuple[Tensor, Tensor]:
+        """t: timesteps [B, F] float, 0 to 1000 -> e [B, F, D] for the head and e0 [B, F, 6, D] for the layers."""
+        e = self.time_embedding(sinusoid(t, self.config.time_frequencies).to(self.dtype))
+        return e, self.time_projection(e).unflatten(-1, (6, self.config.dim))
+
+    def embed_text(self, text: Tensor) -> Tensor:
+        """text: the encoder's tokens [B, L, text_dim], zero padded to `text_tokens` -> [B, L, D]."""
+        if text.ndim != 3 or text.shape[1:] != (self.config.text_tokens, self.config.text_dim):
+            wanted = (self.config.text_tokens, self.config.text_dim)
+            raise ShapeError(f"text {tuple(text.shape)} is not [B, {wanted[0]}, {wanted[1]}]; pad it with zeros")
+        embedded: Tensor = self.text_embedding(text.to(self.dtype))
+        return embedded
+
+    def cross_keys(self, text: Tensor) -> list[CrossKeys]:
+        """text: [B, L, D] from `embed_text` -> keys and values per layer, each [B, L, heads, head_dim]."""
+        return [layer.cross_attn.keys_values(text) for layer in self.layers]

@@ -1,0 +1,155 @@
+"""Messages to bytes and back, with the limits of protocol 1.0 section 3 enforced on everything that comes in.
+
+`decode` raises nothing but `ProtocolError`, whatever the bytes are; a receiver answers it with
+`errors.error_message(error)` and goes on.
+"""
+
+import functools
+import re
+import typing
+from dataclasses import dataclass
+from typing import Any, TypeVar, cast
+
+import msgpack
+import msgspec
+
+from longtake.protocol.errors import ProtocolError
+from longtake.protocol.messages import FromClient, FromClientFrames, Message
+
+MAX_MESSAGE_BYTES = 256 * 1024
+"""largest header a receiver decodes"""
+MAX_REQUEST_BYTES = 128 * 1024
+"""largest message a server decodes; less than the above, so that `joined` can carry the script of an `open`"""
+MAX_SOCKET_BYTES = 1024 * 1024
+"""ZMQ_MAXMSGSIZE of every socket that receives headers only; ZeroMQ drops the connection beyond it"""
+MAX_PICTURE_BYTES = 64 * 1024 * 1024
+"""ZMQ_MAXMSGSIZE of a socket that receives pictures"""
+MAX_DEPTH = 8
+MAX_ITEMS = 1024
+"""entries of one array or map"""
+
+_LIMITS: dict[str, Any] = {
+    "raw": False,
+    "strict_map_key": True,
+    "max_str_len": MAX_MESSAGE_BYTES,
+    "max_bin_len": MAX_MESSAGE_BYTES,
+    "max_array_len": MAX_ITEMS,
+    "max_map_len": MAX_ITEMS,
+    "max_ext_len": 0,
+}
+_SCALARS = (str, bytes, bool, int, float, type(None))
+_NAME_REASON = r"str matching regex '\\A[A-Za-z0-9._-]+\\Z'"
+_encoder = msgspec.msgpack.Encoder()
+
+M = TypeVar("M", bound=Message)
+
+
+def encode(message: Message) -> bytes:
+    """Return the MessagePack map of `message`. Trusts its fields; see `encode_checked`."""
+    data = _encoder.encode(message)
+    if len(data) > MAX_MESSAGE_BYTES:
+        raise _too_large(len(data), MAX_MESSAGE_BYTES)
+    return data
+
+
+def encode_checked(message: Message) -> bytes:
+    """Encode after checking every field against its limits, as the receiver will."""
+    try:
+        data = encode(message)
+    except (TypeError, ValueError, OverflowError, RecursionError) as error:
+        raise ProtocolError("invalid", f"{_tag(type(message))}: {error}") from None
+    decode(data, type(message))
+    return data
+
+
+def decode(data: bytes | memoryview, union: Any) -> Any:
+    """Return the message in `data`, an instance of a member of `union` (a class or a union of classes).
+
+    Raises `ProtocolError` with code `too_large`, `malformed`, `unknown_type` or `invalid`, and with the
+    `request` number of the bad message if it has one.
+    """
+    rules = _rules(union)
+    fields = _unpack(data, rules.max_bytes)
+    request = fields.get("request")
+    number = request if type(request) is int and 0 <= request <= 2**53 else None
+    tag = fields.get("type")
+    if not isinstance(tag, str):
+        raise ProtocolError("malformed", "the map has no text `type`; put the message's name there", request=number)
+    kind = rules.kinds.get(tag)
+    if kind is None:
+        known = ", ".join(sorted(rules.kinds))
+        text = f"no message of type {tag[:40]!r} is accepted here; accepted: {known}"
+        raise ProtocolError("unknown_type", text, request=number)
+    try:
+        return msgspec.convert(fields, kind, strict=True)
+    except (msgspec.ValidationError, OverflowError) as error:
+        raise ProtocolError("invalid", _explain(tag, fields, str(error)), request=number) from None
+
+
+def decode_as(data: bytes | memoryview, kind: type[M]) -> M:
+    """`decode` for exactly one class of message, typed."""
+    return cast(M, decode(data, kind))
+
+
+def _unpack(data: bytes | memoryview, max_bytes: int) -> dict[str, Any]:
+    if len(data) > max_bytes:
+        raise _too_large(len(data), max_bytes)
+    try:
+        value = msgpack.unpackb(data, **_LIMITS)
+    # TypeError: a map as key; RecursionError and MemoryError: hostile nesting or counts
+    except (ValueError, TypeError, RecursionError, MemoryError, msgpack.UnpackException) as error:
+        reason = str(error) or type(error).__name__
+        raise ProtocolError("malformed", f"not one MessagePack value within the limits: {reason[:120]}") from None
+    if not isinstance(value, dict):
+        raise ProtocolError("malformed", f"a message is a MessagePack map, not {type(value).__name__}")
+    _check_shape(value)
+    return cast(dict[str, Any], value)
+
+
+def _check_shape(value: Any, depth: int = 1) -> None:
+    """Refuse what msgpack itself lets through: deep nesting, keys that are not text, extension types."""
+    if isinstance(value, dict | list):
+        if depth > MAX_DEPTH:
+            raise ProtocolError("malformed", f"maps and arrays are nested more than {MAX_DEPTH} deep")
+        if isinstance(value, dict) and not all(isinstance(key, str) for key in value):
+            raise ProtocolError("malformed", "every key of a map is text")
+        for item in value.values() if isinstance(value, dict) else value:
+            _check_shape(item, depth + 1)
+    elif not isinstance(value, _SCALARS):
+        raise ProtocolError("malformed", "extension types are not accepted")
+
+
+def _too_large(length: int, limit: int) -> ProtocolError:
+    return ProtocolError("too_large", f"a message of {length} bytes is over the limit of {limit}")
+
+
+def _tag(kind: type[Message]) -> str:
+    return str(kind.__struct_config__.tag)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Rules:
+    """What decoding a union needs to know."""
+
+    kinds: dict[str, type[Message]]
+    max_bytes: int
+
+
+@functools.lru_cache(maxsize=64)
+def _rules(union: Any) -> _Rules:
+    members = set(typing.get_args(union) or (union,))
+    from_client = members <= {*typing.get_args(FromClient), *typing.get_args(FromClientFrames)}
+    limit = MAX_REQUEST_BYTES if from_client else MAX_MESSAGE_BYTES
+    return _Rules(kinds={_tag(member): member for member in members}, max_bytes=limit)
+
+
+def _explain(tag: str, fields: dict[str, Any], reason: str) -> str:
+    """`prompt.text: expected str of length <= 2000 (it has 100000)` from msgspec's reason."""
+    reason, _, path = reason.replace("`", "").partition(" - at $")
+    place = path[:80]
+    if re.fullmatch(r"\.\w+", place) and "length" in reason:
+        value = fields.get(place[1:])
+        if isinstance(value, str | list | dict):
+            reason = f"{reason} (it has {len(value)})"
+    reason = reason.replace(_NAME_REASON, "1 to 64 letters, digits, dots, dashes and underscores")
+    return f"{tag}{place}: {reason[:1].lower()}{reason[1:]}"[:300]

@@ -1,0 +1,257 @@
+"""`longtake doctor`: what this machine has, what is chosen because of it, and what to install. Changes nothing."""
+
+import argparse
+import os
+import platform
+import socket
+import sys
+from dataclasses import asdict, dataclass
+from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
+from typing import Any, Literal
+
+from longtake.protocol.endpoints import DEFAULT_PORT
+from longtake.runtime import registry
+from longtake.runtime.cli.common import FAILED, OK, add_json_argument, print_json
+from longtake.runtime.cli.display import has_display, pygame_conflict
+from longtake.runtime.cli.main import own_version
+from longtake.runtime.cli.models import listings
+
+State = Literal["ok", "note", "problem"]
+SIGNS: dict[State, str] = {"ok": "+", "note": "-", "problem": "!"}
+
+PACKAGES: dict[str, tuple[str, str]] = {
+    "msgpack": ("client", "longtake"),
+    "msgspec": ("client", "longtake"),
+    "numpy": ("client", "longtake"),
+    "pillow": ("client", "longtake"),
+    "pyzmq": ("client", "longtake"),
+    "pyyaml": ("client", "longtake"),
+    "tqdm": ("client", "longtake"),
+    "torch": ("hosting worlds", "'longtake[host]'"),
+    "safetensors": ("hosting worlds", "'longtake[host]'"),
+    "einops": ("hosting worlds", "'longtake[host]'"),
+    "av": ("writing videos", "'longtake[host]'"),
+    "gymnasium": ("the Gymnasium environment", "'longtake[agents]'"),
+}
+"""distribution: (what needs it, what to give to pip)"""
+OPTIONAL = ("gymnasium",)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finding:
+    """One line of the report."""
+
+    area: str
+    name: str
+    state: State
+    value: str
+    advice: str = ""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the command's arguments."""
+    add_json_argument(parser)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Look at everything and print it; exit code 1 if something has to be put right."""
+    found = [*machine(), *packages(), *compute(), *weights(), *display(), *ports()]
+    healthy = not any(finding.state == "problem" for finding in found)
+    if options.json:
+        print_json({"healthy": healthy, "findings": [asdict(finding) for finding in found]})
+    else:
+        print_report(found)
+    return OK if healthy else FAILED
+
+
+def print_report(found: list[Finding]) -> None:
+    """Print the findings by area: + as it should be, - worth knowing, ! to be put right."""
+    width = max(len(finding.name) for finding in found)
+    area = ""
+    for finding in found:
+        if finding.area != area:
+            print(f"{'' if not area else chr(10)}{finding.area}")
+            area = finding.area
+        advice = f"  -> {finding.advice}" if finding.advice else ""
+        print(f"  {SIGNS[finding.state]} {finding.name:<{width}}  {finding.value}{advice}")
+    problems = sum(finding.state == "problem" for finding in found)
+    print(f"\n{'all is well' if not problems else f'{problems} to put right, marked with !'}")
+
+
+def machine() -> list[Finding]:
+    """Python, the system, and its memory."""
+    python = platform.python_version()
+    new_enough = sys.version_info >= (3, 11)
+    advice = "" if new_enough else "install Python 3.11 or newer"
+    return [
+        Finding(area="machine", name="longtake", state="ok", value=own_version()),
+        Finding(area="machine", name="python", state="ok" if new_enough else "problem", value=python, advice=advice),
+        Finding(area="machine", name="system", state="ok", value=f"{platform.system()} {platform.release()}"),
+        Finding(area="machine", name="processor", state="ok", value=f"{platform.machine()}, {usable_cores()} cores"),
+    ]
+
+
+def usable_cores() -> int:
+    """Processor cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def packages() -> list[Finding]:
+    """Installed packages, and those that break each other."""
+    found = []
+    for name, (purpose, wanted) in PACKAGES.items():
+        installed = version_of(name)
+        if installed:
+            found.append(Finding(area="packages", name=name, state="ok", value=installed))
+            continue
+        # a client machine needs no torch, so only what every machine needs is a problem
+        state: State = "problem" if purpose == "client" else "note"
+        advice = f"pip install {wanted}"
+        found.append(
+            Finding(area="packages", name=name, state=state, value=f"not installed, for {purpose}", advice=advice)
+        )
+    return [*found, *pygame_packages()]
+
+
+def pygame_packages() -> list[Finding]:
+    """The player's library, of which there are two that break each other."""
+    conflict = pygame_conflict()
+    if conflict:
+        return [Finding(area="packages", name="pygame", state="problem", value="installed twice", advice=conflict)]
+    for name in ("pygame-ce", "pygame"):
+        if installed := version_of(name):
+            return [Finding(area="packages", name=name, state="ok", value=installed)]
+    advice = "pip install pygame-ce"
+    return [Finding(area="packages", name="pygame-ce", state="problem", value="not installed", advice=advice)]
+
+
+def version_of(distribution: str) -> str:
+    """Version of an installed distribution, "" if there is none."""
+    try:
+        return version(distribution)
+    except PackageNotFoundError:
+        return ""
+
+
+def compute() -> list[Finding]:
+    """Device, precision, threads and attention: what `auto` chooses here, and what else could be had."""
+    if find_spec("torch") is None:
+        return [
+            Finding(
+                area="compute",
+                name="torch",
+                state="note",
+                value="not installed: this machine can watch and steer, not host",
+                advice="pip install 'longtake[host]'",
+            )
+        ]
+    import torch
+
+    from longtake.model import attention, precision
+
+    device = precision.choose_device("auto")
+    dtype = precision.choose_precision("auto", device)
+    threads = registry.MODELS["diorama"].threads
+    found = [
+        *(Finding(area="compute", name=name, state="ok", value=value) for name, value in processor(torch)),
+        Finding(area="compute", name="device", state="ok", value=str(device)),
+        Finding(area="compute", name="precision", state="ok", value=precision.precision_name(dtype)),
+        Finding(area="compute", name="threads", state="ok", value=f"{threads} for diorama, of {usable_cores()} cores"),
+    ]
+    chosen = attention.automatic(device, dtype)
+    for name in attention.attention_names():
+        problem = attention.missing(name, device, dtype)
+        value = "chosen" if name == chosen else "not chosen" if problem is None else "cannot be used here"
+        found.append(
+            Finding(
+                area="compute",
+                name=f"attention {name}",
+                state="note" if problem else "ok",
+                value=value,
+                advice=problem or "",
+            )
+        )
+    return found
+
+
+def processor(torch: Any) -> list[tuple[str, str]]:
+    """What the processor and the GPU are good for."""
+    from longtake.model.precision import cpu_has_bf16
+
+    capabilities = sorted(name for name, has in torch.cpu.get_capabilities().items() if has is True)
+    bf16 = "native" if cpu_has_bf16() else "emulated, so fp32 is used on the CPU"
+    rows = [("instructions", ", ".join(capabilities) or "none beyond the base"), ("bf16", bf16)]
+    if not torch.cuda.is_available():
+        return [*rows, ("gpu", "none that torch can use")]
+    for index in range(torch.cuda.device_count()):
+        properties = torch.cuda.get_device_properties(index)
+        size = properties.total_memory / 2**30
+        rows.append(
+            (f"gpu {index}", f"{properties.name}, {size:.0f} GiB, compute {properties.major}.{properties.minor}")
+        )
+    return rows
+
+
+def weights() -> list[Finding]:
+    """Which models' weights are here, with the hash that takes carry."""
+    found = []
+    for row in listings():
+        if row.ready:
+            value = f"{row.size_mib:.1f} MiB{hash_of(row.name)}"
+            found.append(Finding(area="weights", name=row.name, state="ok", value=value))
+        else:
+            state: State = "problem" if row.name == "diorama" else "note"
+            found.append(Finding(area="weights", name=row.name, state=state, value="not here", advice=row.note))
+    return found
+
+
+def hash_of(name: str) -> str:
+    """`, hash ...` as takes and servers name the weights; needs torch, without which there is nothing to compare."""
+    if find_spec("torch") is None:
+        return ""
+    from longtake.model.loading import digest
+    from longtake.runtime.cli.models import weights_of
+
+    return f", hash {digest(weights_of(name).present)}"
+
+
+def display() -> list[Finding]:
+    """Whether a window can be opened."""
+    if has_display():
+        return [Finding(area="player", name="display", state="ok", value="there is one")]
+    advice = "`longtake play` films the scenario instead; for a window log in with a desktop or use ssh -X"
+    return [Finding(area="player", name="display", state="note", value="none", advice=advice)]
+
+
+def ports() -> list[Finding]:
+    """Whether the ports of `longtake serve` are free."""
+    found = []
+    for port, purpose in ((DEFAULT_PORT, "control"), (DEFAULT_PORT + 1, "frames")):
+        free = port_is_free(port)
+        advice = "" if free else "a server may be running (`longtake join`); or serve --bind tcp://127.0.0.1:PORT"
+        found.append(
+            Finding(
+                area="server",
+                name=f"port {port} ({purpose})",
+                state="ok" if free else "note",
+                value="free" if free else "in use",
+                advice=advice,
+            )
+        )
+    return found
+
+
+def port_is_free(port: int) -> bool:
+    """Whether a TCP port of the loopback address can be bound."""
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        if os.name == "posix":
+            # as ZeroMQ does: a port whose last connections are being forgotten counts as free
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True

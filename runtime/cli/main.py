@@ -1,0 +1,113 @@
+"""Finds the command, imports its module alone, and turns every expected error into one line.
+
+A command's module has `add_arguments(parser)` and `run(options) -> int`. Exit codes: 0 done, 1 a check failed (an
+expectation, a replay, a conformance case), 2 what was asked for cannot be done, 130 interrupted by Ctrl-C.
+"""
+
+import argparse
+import importlib
+import logging
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+from longtake.model.errors import ModelError
+from longtake.protocol.errors import LongtakeError
+from longtake.runtime.cli.common import INTERRUPTED, UNUSABLE
+
+log = logging.getLogger(__name__)
+
+COMMANDS: dict[str, tuple[str, str]] = {
+    "play": ("play", "open a window on a scenario and direct it; films it instead where there is no display"),
+    "serve": ("serve", "host worlds for players, scenarios and agents"),
+    "join": ("join", "watch or direct a world that runs at a server"),
+    "run": ("run", "run a scenario and check its expectations"),
+    "render": ("render", "film a prompt or a scenario to an MP4"),
+    "replay": ("replay", "make a take again and compare it bit by bit"),
+    "bench": ("bench", "measure the generator alone, or a whole live session"),
+    "eval": ("evaluate", "count how often the picture shows what the prompt says"),
+    "conformance": ("conformance", "compare the generator with recorded runs of the public reference"),
+    "train": ("train", "train a part of the bundled model"),
+    "doctor": ("doctor", "say what this machine has, what is chosen, and what to install"),
+    "models": ("models", "list the models and where their weights are"),
+}
+"""name: (module in this folder, one line of help)"""
+BROKEN_PIPE = 141
+"""what a shell reports for a program whose reader went away"""
+
+
+def run(arguments: Sequence[str] | None = None) -> int:
+    """Carry out one command and return the exit code."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    options = build_parser(given).parse_args(given)
+    if options.command is None:
+        build_parser([]).print_help()
+        return UNUSABLE
+    level = {0: logging.WARNING, 1: logging.INFO}.get(options.verbose, logging.DEBUG)
+    logging.basicConfig(level=level, format="%(levelname)s %(name)s: %(message)s")
+    try:
+        code: int = module_of(options.command).run(options)
+        sys.stdout.flush()
+        return code
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return INTERRUPTED
+    except BrokenPipeError:
+        # whoever read our output has had enough; without this the interpreter complains at its end
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return BROKEN_PIPE
+    except (LongtakeError, ModelError, OSError) as error:
+        log.debug("the command failed", exc_info=True)
+        print(f"longtake {options.command}: {one_line(error)}", file=sys.stderr)
+        return UNUSABLE
+
+
+def module_of(command: str) -> Any:
+    """Import and return the module of a command."""
+    return importlib.import_module(f"longtake.runtime.cli.{COMMANDS[command][0]}")
+
+
+def build_parser(given: Sequence[str]) -> argparse.ArgumentParser:
+    """Return the parser; of the commands only the one named in `given` gets its arguments, which imports its module."""
+    parser = argparse.ArgumentParser(
+        prog="longtake",
+        description="A world simulation runtime: long video, generated live, steered while it runs.",
+        epilog="`longtake COMMAND --help` explains a command. Exit codes: 0 done, 1 a check failed, 2 cannot be done.",
+    )
+    parser.add_argument("--version", action="version", version=f"longtake {own_version()}")
+    verbose = argparse.ArgumentParser(add_help=False)
+    verbose.add_argument("-v", "--verbose", action="count", default=0, help="log more; twice for everything")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", title="commands")
+    named = next((word for word in given if not word.startswith("-")), None)
+    for name, (_, summary) in COMMANDS.items():
+        command = commands.add_parser(
+            name, help=summary, description=summary[0].upper() + summary[1:] + ".", parents=[verbose]
+        )
+        if name == named:
+            module_of(name).add_arguments(command)
+    return parser
+
+
+def own_version() -> str:
+    """The installed version, or "unknown" in a checkout that was never installed."""
+    try:
+        return version("longtake")
+    except PackageNotFoundError:
+        return "unknown"
+
+
+def one_line(error: BaseException) -> str:
+    """The error's message in one line; for a file's error with the file's name."""
+    if isinstance(error, OSError) and not isinstance(error, LongtakeError) and error.strerror:
+        text = f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+    else:
+        text = str(error) or type(error).__name__
+    return " ".join(text.split())
+
+
+def end_on_terminate() -> None:
+    """Have SIGTERM end the command as Ctrl-C does, so that servers and generators are stopped in order."""
+    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))

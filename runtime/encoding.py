@@ -1,0 +1,63 @@
+"""Pictures on their way out: raw rows as they came from the generator, or a JPEG made once for everybody."""
+
+import io
+
+from PIL import Image
+
+from longtake.protocol.messages import Encoding
+
+JPEG_QUALITY = 85
+
+
+class Picture:
+    """One frame of a take. `pixels` is `[height, width, 3] uint8 RGB` as bytes, a view into its block's buffer."""
+
+    __slots__ = ("_jpeg", "block", "cue", "height", "pixels", "tick", "width")
+
+    def __init__(self, *, pixels: memoryview, height: int, width: int, tick: int, block: int, cue: int) -> None:
+        if pixels.nbytes != height * width * 3:
+            raise ValueError(f"{pixels.nbytes} bytes are no picture of {height} x {width} x 3")
+        self.pixels = pixels
+        self.height = height
+        self.width = width
+        self.tick = tick
+        self.block = block
+        self.cue = cue
+        self._jpeg: bytes | None = None
+
+    def encoded(self, encoding: Encoding) -> memoryview | bytes:
+        """Return the picture in that encoding; a JPEG is made at the first call and kept."""
+        if encoding == "raw":
+            return self.pixels
+        if self._jpeg is None:
+            self._jpeg = encode_jpeg(self.pixels, self.height, self.width)
+        return self._jpeg
+
+
+def encode_jpeg(pixels: memoryview | bytes, height: int, width: int, quality: int = JPEG_QUALITY) -> bytes:
+    """Return a JPEG file of `[height, width, 3] uint8 RGB` rows."""
+    image = Image.frombytes("RGB", (width, height), bytes(pixels), "raw", "RGB")
+    out = io.BytesIO()
+    image.save(out, format="JPEG", quality=quality)
+    return out.getvalue()
+
+
+def pictures_of_block(
+    buffer: memoryview, *, frames: int, height: int, width: int, first_tick: int, block: int, cue: int
+) -> list[Picture]:
+    """Cut a block's buffer `[frames, height, width, 3] uint8` into its pictures without copying."""
+    size = height * width * 3
+    if buffer.nbytes != frames * size:
+        raise ValueError(f"a block of {frames} x {height} x {width} x 3 has {frames * size} bytes, not {buffer.nbytes}")
+    flat = buffer.cast("B")
+    return [
+        Picture(
+            pixels=flat[i * size : (i + 1) * size],
+            height=height,
+            width=width,
+            tick=first_tick + i,
+            block=block,
+            cue=cue,
+        )
+        for i in range(frames)
+    ]

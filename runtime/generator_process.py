@@ -1,0 +1,79 @@
+"""The generator as a process: `python -m longtake.runtime.generator_process --endpoint ... --model diorama`.
+
+Started by the server, never by hand. It ends when told to, and by itself within seconds when its server is gone.
+"""
+
+import argparse
+import logging
+import os
+import signal
+import sys
+
+import zmq
+
+from longtake.runtime import registry
+from longtake.runtime.generator_loop import Models, run_generator
+
+SILENCE_S = 30.0
+"""without a ping from the server for so long, it is taken to be gone"""
+
+log = logging.getLogger(__name__)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Parse, load, serve."""
+    options = parser().parse_args(arguments)
+    logging.basicConfig(level=options.log_level.upper(), format="generator: %(levelname)s %(message)s")
+    # Ctrl-C reaches the whole terminal group; the server ends this process in order
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    entries = [registry.entry(name, options.factory) for name in options.model]
+    threads = options.threads or max(entry.threads for entry in entries)
+
+    def load() -> Models:
+        return {
+            entry.name: registry.load(
+                entry, device=options.device, precision=options.precision, threads=options.threads or entry.threads
+            )
+            for entry in entries
+        }
+
+    in_order = run_generator(
+        context=zmq.Context.instance(),
+        endpoint=options.endpoint,
+        load=load,
+        pid=os.getpid(),
+        threads=threads,
+        check=ParentWatch(),
+    )
+    return 0 if in_order else 1
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the parser of this process's arguments."""
+    parser = argparse.ArgumentParser(prog="longtake.runtime.generator_process", description="Started by the server.")
+    parser.add_argument("--endpoint", required=True)
+    parser.add_argument("--model", action="append", required=True)
+    parser.add_argument("--factory", default="")
+    parser.add_argument("--device", default="auto")
+    parser.add_argument("--precision", default="auto")
+    parser.add_argument("--threads", type=int, default=0)
+    parser.add_argument("--log-level", default="warning")
+    return parser
+
+
+class ParentWatch:
+    """Ends the process when its server died: it was given to another parent, or the pings stopped."""
+
+    def __init__(self) -> None:
+        self._parent = os.getppid()
+
+    def __call__(self, silent_s: float) -> None:
+        """Look once; called by the mailbox about once a second."""
+        if os.getppid() != self._parent or silent_s > SILENCE_S:
+            log.warning("the server is gone; ending")
+            # a step may be running for a long while yet, and nobody is left to tell
+            os._exit(1)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,44 @@
+"""What one client may ask of the server, so that no client can spoil it for the others."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limits:
+    """Announced in `welcome`; more is answered with `too_many` or `too_fast`."""
+
+    clients: int = 64
+    worlds: int = 8
+    worlds_per_client: int = 4
+    subscriptions_per_client: int = 8
+    cues_per_second: int = 20
+    cue_burst: int = 40
+    messages_per_second: int = 500
+    """of any kind; what comes beyond is left unread"""
+    message_burst: int = 1000
+    queued_bytes: int = 64 * 1024 * 1024
+    """of pictures that wait for one `every` subscriber of a live world"""
+
+    def announced(self) -> dict[str, int]:
+        """Return the limits as `welcome` carries them."""
+        return {name: int(getattr(self, name)) for name in self.__dataclass_fields__}
+
+
+class TokenBucket:
+    """Allows `rate` per second on average and `burst` at once."""
+
+    def __init__(self, rate: float, burst: float) -> None:
+        self._rate = rate
+        self._burst = burst
+        self._tokens = burst
+        self._filled: float | None = None
+
+    def take(self, now: float) -> bool:
+        """Use one if there is one."""
+        if self._filled is not None:
+            self._tokens = min(self._burst, self._tokens + (now - self._filled) * self._rate)
+        self._filled = now
+        if self._tokens < 1:
+            return False
+        self._tokens -= 1
+        return True

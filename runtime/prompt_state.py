@@ -1,0 +1,92 @@
+"""Prompt state: base text plus slots, and the one prompt they render to. The same rule serves every model.
+
+While the base is the script's own, the prompt is its template filled with the slots' phrases. After a typed
+prompt it is that text, followed by the phrases of the slots that events have set since.
+"""
+
+import re
+from dataclasses import dataclass, field, replace
+
+from longtake.protocol.errors import Refused
+from longtake.protocol.messages import EventDef, Script
+
+MAX_PROMPT_CHARACTERS = 2000
+"""of the rendered prompt; the wire's limit for a typed one"""
+_PLACE = re.compile(r"\{([^{}]*)\}")
+
+
+def check_script(script: Script) -> None:
+    """Raise `Refused("bad_script")` if the template or an event names a slot that the script does not have."""
+    slots = ", ".join(script.slots) or "none"
+    for name in _PLACE.findall(script.template or ""):
+        if name not in script.slots:
+            raise Refused("bad_script", f"the template names the slot {name!r}; the script has: {slots}")
+    for event, definition in script.events.items():
+        for name in definition.set:
+            if name not in script.slots:
+                raise Refused("bad_script", f"event {event!r} sets the slot {name!r}; the script has: {slots}")
+        if script.template is not None:
+            PromptState(script=script).with_event(event).check()
+
+
+@dataclass(frozen=True, kw_only=True)
+class PromptState:
+    """What a world is asked to show. Immutable: a cue makes a new one."""
+
+    script: Script
+    base: str | None = None
+    """typed text; None while the script's template is in force"""
+    slots: dict[str, str] = field(default_factory=dict)
+    """values that events have set"""
+
+    @classmethod
+    def start(cls, script: Script, prompt: str | None) -> "PromptState":
+        """Return the state a world opens with. Raises `Refused` if there is nothing to show, or a bad script."""
+        if prompt is None and script.template is None:
+            raise Refused("bad_script", "give a prompt, or a script with a template: there is nothing to show yet")
+        check_script(script)
+        state = cls(script=script, base=prompt)
+        state.check()
+        return state
+
+    def with_prompt(self, text: str) -> "PromptState":
+        """Return the state after a typed prompt: it replaces the base and clears the slots."""
+        return replace(self, base=text, slots={})
+
+    def with_event(self, name: str) -> "PromptState":
+        """Return the state after an event. Raises `Refused("unknown_event")`."""
+        definition = self._definition(name)
+        return replace(self, slots={**self.slots, **definition.set})
+
+    def prompt(self) -> str:
+        """Return the rendered prompt."""
+        if self.base is not None:
+            phrases = (self._phrase(name, self.slots[name]) for name in self.script.slots if name in self.slots)
+            return _tidy(", ".join([self.base, *(phrase for phrase in phrases if phrase)]))
+        return _tidy(_PLACE.sub(lambda place: self._filled(place.group(1)), self.script.template or ""))
+
+    def check(self) -> None:
+        """Raise `Refused("invalid")` if the rendered prompt is empty or longer than a prompt may be."""
+        length = len(self.prompt())
+        if not 0 < length <= MAX_PROMPT_CHARACTERS:
+            text = f"the prompt would have {length} characters; 1 to {MAX_PROMPT_CHARACTERS} are accepted"
+            raise Refused("invalid", text)
+
+    def _definition(self, name: str) -> EventDef:
+        definition = self.script.events.get(name)
+        if definition is None:
+            known = ", ".join(self.script.events) or "none"
+            raise Refused("unknown_event", f"this world has no event {name!r}; it has: {known}")
+        return definition
+
+    def _filled(self, name: str) -> str:
+        return self._phrase(name, self.slots.get(name, self.script.slots[name].default))
+
+    def _phrase(self, name: str, value: str) -> str:
+        return self.script.slots[name].values.get(value, value)
+
+
+def _tidy(text: str) -> str:
+    """Take out what an empty phrase leaves behind: doubled spaces, and a comma after a space or at the end."""
+    text = re.sub(r"\s+", " ", text).replace(" ,", ",")
+    return re.sub(r"(,\s*)+,", ",", text).strip(" ,")

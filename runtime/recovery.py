@@ -1,0 +1,61 @@
+"""What a world keeps in order to go on after its generator died: the newest snapshot and the steps since.
+
+A world is brought back by restoring the snapshot and making the blocks since then a second time, unseen, under
+the same prompts. Without a snapshot yet, it is opened again from its seed and all its steps are made again.
+"""
+
+import hashlib
+from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass(frozen=True, kw_only=True)
+class RestorePoint:
+    """Where to begin again: before block `block`, from `snapshot` (None: from the seed)."""
+
+    block: int
+    snapshot: bytes | None = None
+
+    @property
+    def kind(self) -> Literal["compact", "open"]:
+        """The take file's word for it."""
+        return "open" if self.snapshot is None else "compact"
+
+    @property
+    def digest(self) -> str:
+        """blake2b-128 of the snapshot, hex; empty without one."""
+        return "" if self.snapshot is None else hashlib.blake2b(self.snapshot, digest_size=16).hexdigest()
+
+
+class Recovery:
+    """Restore point and step log of one generation of a world."""
+
+    def __init__(self, *, every_s: float) -> None:
+        self.every_s = every_s
+        self.point = RestorePoint(block=0)
+        self._prompts: dict[int, str] = {}
+        self._asked_at: float | None = None
+
+    def issued(self, block: int, prompt: str | None) -> None:
+        """Remember the prompt that a step was given."""
+        if prompt is not None:
+            self._prompts[block] = prompt
+
+    def prompt_of(self, block: int) -> str | None:
+        """Return the prompt that the step of `block` was given when it was first issued."""
+        return self._prompts.get(block)
+
+    def due(self, now: float, made: int) -> bool:
+        """Whether it is time for a new snapshot: `every_s` after the last one, if blocks were made since."""
+        if self._asked_at is None:
+            self._asked_at = now
+        return made > self.point.block and now - self._asked_at >= self.every_s
+
+    def asked(self, now: float) -> None:
+        """A snapshot was asked for."""
+        self._asked_at = now
+
+    def saved(self, block: int, snapshot: bytes) -> None:
+        """Take a snapshot in; steps before it are forgotten."""
+        self.point = RestorePoint(block=block, snapshot=snapshot)
+        self._prompts = {at: prompt for at, prompt in self._prompts.items() if at >= block}

@@ -1,0 +1,231 @@
+"""Finds and reads scenario files; every mistake in one is an error of one line that names the file and the key.
+
+ScenarioError                  base: what is wrong, where, and what to do
+`- ScenarioNotFound            no such file and no such name in the library
+"""
+
+import re
+from collections.abc import Iterator
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import yaml
+
+from longtake.protocol.errors import LongtakeError
+from longtake.scenarios.schema import DIORAMA_LABELS, PLAYER_KEYS, EventSpec, Moment, Scenario, SlotSpec, moment_ticks
+
+SUFFIXES = (".yaml", ".yml")
+SLOT_PLACE = re.compile(r"\{([^{}]*)\}")
+"""a slot's place in a template"""
+MAX_BYTES = 1 << 20
+"""a scenario file is a few kilobytes; more is a mistaken path"""
+
+
+class ScenarioError(LongtakeError, ValueError):
+    """A scenario that cannot be used; the message is one line and names the file and the key."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__("scenario", message)
+
+
+class ScenarioNotFound(ScenarioError):
+    """Neither a file nor a scenario of the library."""
+
+
+def library() -> dict[str, Scenario]:
+    """The scenarios that ship with the package, by name, `default` first."""
+    names = sorted(library_names(), key=lambda name: (name != "default", name))
+    return {name: load(name) for name in names}
+
+
+def library_names() -> list[str]:
+    """Names of the shipped scenarios: the file names without their suffix."""
+    folder = resources.files("longtake.scenarios") / "library"
+    return sorted(Path(entry.name).stem for entry in folder.iterdir() if entry.name.endswith(SUFFIXES))
+
+
+def load(path_or_name: str | Path) -> Scenario:
+    """A scenario from a YAML file, or from the library by its name. Raises ScenarioError."""
+    text, shown = _read(path_or_name)
+    try:
+        node = yaml.compose(text, Loader=yaml.SafeLoader)
+        data = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f":{mark.line + 1}" if mark else ""
+        problem = getattr(error, "problem", None) or "cannot be read"
+        raise ScenarioError(f"{shown}{where}: not valid YAML: {problem}") from error
+    if not isinstance(data, dict):
+        raise ScenarioError(f"{shown}: a scenario is a map of keys such as name, template and slots")
+    lines = _lines(node)
+    scenario = _convert(data, shown, lines)
+    for key, problem in problems(scenario):
+        raise ScenarioError(f"{shown}{_at(key, lines)}: {key}: {problem}")
+    return scenario
+
+
+def problems(scenario: Scenario) -> Iterator[tuple[str, str]]:
+    """What does not fit together in a scenario, as (key, what is wrong); nothing when all is well."""
+    yield from _template_problems(scenario)
+    yield from _event_problems(scenario)
+    yield from _timeline_problems(scenario)
+    yield from _label_problems(scenario, "labels", scenario.labels)
+    kinds = {*scenario.slots, *scenario.labels, *(kind for moment in scenario.timeline for kind in moment.labels)}
+    for kind in scenario.expect.adherence_min:
+        if kind not in kinds:
+            yield f"expect.adherence_min.{kind}", f"no slot and no label is called {kind!r}"
+        elif scenario.model == "diorama" and kind not in DIORAMA_LABELS:
+            yield f"expect.adherence_min.{kind}", f"diorama's probe reads {', '.join(DIORAMA_LABELS)} only"
+
+
+def _template_problems(scenario: Scenario) -> Iterator[tuple[str, str]]:
+    fields = SLOT_PLACE.findall(scenario.template)
+    if any(brace in SLOT_PLACE.sub("", scenario.template) for brace in "{}"):
+        yield "template", "has a brace without its partner"
+    for field in fields:
+        if field not in scenario.slots:
+            yield "template", f"{{{field}}} is not a slot; the slots are {_list(scenario.slots)}"
+    for name in scenario.slots:
+        if name not in fields:
+            yield f"slots.{name}", f"the template does not use it; add {{{name}}}"
+    for name, slot in scenario.slots.items():
+        if slot.values and slot.default not in slot.values:
+            yield f"slots.{name}.default", f"{slot.default!r} is not one of its values {_list(slot.values)}"
+
+
+def _event_problems(scenario: Scenario) -> Iterator[tuple[str, str]]:
+    keys: dict[str, str] = {}
+    for name, event in scenario.events.items():
+        where = f"events.{name}"
+        if not event.set:
+            yield f"{where}.set", "an event sets at least one slot"
+        for slot, value in event.set.items():
+            if slot not in scenario.slots:
+                yield f"{where}.set.{slot}", f"is not a slot; the slots are {_list(scenario.slots)}"
+            elif scenario.slots[slot].values and value not in scenario.slots[slot].values:
+                values = scenario.slots[slot].values
+                yield f"{where}.set.{slot}", f"{value!r} is not one of its values {_list(values)}"
+        if event.key.lower() in PLAYER_KEYS:
+            yield f"{where}.key", f"{event.key!r} belongs to the player; choose another"
+        if event.key and event.key.lower() in keys:
+            yield f"{where}.key", f"{event.key!r} is taken by {keys[event.key.lower()]!r}"
+        keys[event.key.lower()] = name
+
+
+def _timeline_problems(scenario: Scenario) -> Iterator[tuple[str, str]]:
+    named: set[str] = set()
+    for index, moment in enumerate(scenario.timeline):
+        where = f"timeline[{index}]"
+        yield from _moment_problems(scenario, where, moment, named)
+        if moment.name is not None:
+            named.add(moment.name)
+    if any(moment.after is not None and moment.after not in named for moment in scenario.timeline):
+        return
+    fps = 16  # both models' rate; only used to see whether an entry lies inside the run
+    for index, tick in enumerate(_ticks(scenario, fps)):
+        if tick >= scenario.seconds * fps:
+            yield f"timeline[{index}]", f"starts at {tick / fps:g} s, but the run ends at {scenario.seconds:g} s"
+
+
+def _moment_problems(scenario: Scenario, where: str, moment: Moment, named: set[str]) -> Iterator[tuple[str, str]]:
+    if sum(value is not None for value in (moment.at, moment.tick, moment.after)) != 1:
+        yield where, "give exactly one of at, tick and after"
+    if (moment.prompt is None) == (moment.event is None):
+        yield where, "give exactly one of prompt and event"
+    if moment.event is not None and moment.event not in scenario.events:
+        yield f"{where}.event", f"{moment.event!r} is not an event; the events are {_list(scenario.events)}"
+    if moment.after is not None and moment.after not in named:
+        yield f"{where}.after", f"{moment.after!r} is not the name of an earlier entry"
+    if moment.name is not None and moment.name in named:
+        yield f"{where}.name", f"{moment.name!r} is used twice"
+    yield from _label_problems(scenario, f"{where}.labels", moment.labels)
+
+
+def _label_problems(scenario: Scenario, where: str, labels: dict[str, str]) -> Iterator[tuple[str, str]]:
+    if scenario.model != "diorama":
+        return
+    for kind, label in labels.items():
+        if label not in DIORAMA_LABELS.get(kind, (label,)):
+            yield f"{where}.{kind}", f"{label!r} is not one of {_list(DIORAMA_LABELS[kind])}"
+
+
+def _ticks(scenario: Scenario, fps: int) -> list[int]:
+    try:
+        return moment_ticks(scenario.timeline, fps)
+    except KeyError:
+        return []  # already reported as an `after` without its entry
+
+
+def _read(path_or_name: str | Path) -> tuple[str, str]:
+    """Text of the file and the name to show for it in errors."""
+    path = Path(path_or_name)
+    if path.suffix in SUFFIXES:
+        if not path.is_file():
+            raise ScenarioNotFound(f"{path}: no such scenario file")
+        if path.stat().st_size > MAX_BYTES:
+            raise ScenarioError(f"{path}: larger than a scenario can be ({MAX_BYTES >> 20} MiB)")
+        try:
+            return path.read_text(encoding="utf-8"), str(path)
+        except UnicodeDecodeError as error:
+            raise ScenarioError(f"{path}: not UTF-8 text") from error
+    if str(path_or_name) not in library_names():
+        raise ScenarioNotFound(f"no scenario called {path_or_name!s}; the library has {_list(library_names())}")
+    entry = resources.files("longtake.scenarios") / "library" / f"{path_or_name}.yaml"
+    return entry.read_text(encoding="utf-8"), entry.name
+
+
+def _lines(node: Any, key: str = "") -> dict[str, int]:
+    """Line number of every key of a YAML tree, by path such as `timeline[2].event`."""
+    lines: dict[str, int] = {}
+    if isinstance(node, yaml.MappingNode):
+        for name, value in node.value:
+            path = f"{key}.{name.value}" if key else str(name.value)
+            lines[path] = name.start_mark.line + 1
+            lines |= _lines(value, path)
+    elif isinstance(node, yaml.SequenceNode):
+        for index, value in enumerate(node.value):
+            lines[f"{key}[{index}]"] = value.start_mark.line + 1
+            lines |= _lines(value, f"{key}[{index}]")
+    return lines
+
+
+def _at(key: str, lines: dict[str, int]) -> str:
+    """`:line` of a key or of the nearest key above it."""
+    while key and key not in lines:
+        cut = max(key.rfind("."), key.rfind("["))
+        key = key[:cut] if cut > 0 else ""
+    return f":{lines[key]}" if key else ""
+
+
+def _convert(data: dict[str, Any], shown: str, lines: dict[str, int]) -> Scenario:
+    """Typed form of a scenario. Maps are converted entry by entry first, so that an error can name the entry."""
+    for section, entry_type in (("slots", SlotSpec), ("events", EventSpec)):
+        entries = data.get(section)
+        for name, entry in entries.items() if isinstance(entries, dict) else ():
+            try:
+                msgspec.convert(entry, entry_type, strict=True)
+            except msgspec.ValidationError as error:
+                raise ScenarioError(_explain(shown, f"{section}.{name}", str(error), lines)) from error
+    try:
+        return msgspec.convert(data, Scenario, strict=True)
+    except msgspec.ValidationError as error:
+        raise ScenarioError(_explain(shown, "", str(error), lines)) from error
+
+
+def _explain(shown: str, prefix: str, message: str, lines: dict[str, int]) -> str:
+    """One line for a msgspec error such as "Object contains unknown field `x` - at `$.timeline[2]`"."""
+    problem, _, path = message.partition(" - at `")
+    key = prefix + path.rstrip("`").removeprefix("$").replace("[...]", "")
+    if "unknown field" in problem or "missing required field" in problem:
+        key += "." + problem.split("`")[1]
+        problem = "is missing" if "missing" in problem else "is not a known key"
+    elif "got `int`" in problem or "got `bool`" in problem:
+        problem += "; put the value in quotes" if "Expected `str" in problem else ""
+    key = key.lstrip(".")
+    return f"{shown}{_at(key, lines)}: {key or 'scenario'}: {problem[:1].lower()}{problem[1:]}"
+
+
+def _list(names: Any) -> str:
+    return ", ".join(str(name) for name in names) or "none"

@@ -1,0 +1,102 @@
+"""What came of a scenario's run: figures, checks, and a table of them."""
+
+from typing import Literal
+
+import msgspec
+
+Outcome = Literal["passed", "failed", "not measured"]
+
+
+class CueReport(msgspec.Struct, frozen=True, kw_only=True):
+    """A cue of the timeline: where it was asked for and where it took effect."""
+
+    name: str
+    kind: Literal["prompt", "event"]
+    asked_tick: int
+    tick: int
+    block: int
+    prompt: str
+
+
+class Adherence(msgspec.Struct, frozen=True, kw_only=True):
+    """How often the probe read what the scenario says."""
+
+    blocks: int
+    """blocks judged"""
+    share: float
+    """of them right, 0 to 1"""
+
+
+class Check(msgspec.Struct, frozen=True, kw_only=True):
+    """An expectation against what was measured."""
+
+    name: str
+    bound: Literal["at least", "at most"]
+    wanted: float
+    measured: float | None
+    outcome: Outcome
+
+    @classmethod
+    def least(cls, name: str, wanted: float, measured: float | None) -> "Check":
+        """Is it at least so much?"""
+        return cls._make(name, "at least", wanted, measured, measured is not None and measured >= wanted)
+
+    @classmethod
+    def most(cls, name: str, wanted: float, measured: float | None) -> "Check":
+        """Is it at most so much?"""
+        return cls._make(name, "at most", wanted, measured, measured is not None and measured <= wanted)
+
+    @classmethod
+    def _make(
+        cls, name: str, bound: Literal["at least", "at most"], wanted: float, measured: float | None, good: bool
+    ) -> "Check":
+        outcome: Outcome = "not measured" if measured is None else "passed" if good else "failed"
+        return cls(name=name, bound=bound, wanted=wanted, measured=measured, outcome=outcome)
+
+
+class Report(msgspec.Struct, frozen=True, kw_only=True):
+    """A scenario's run. `msgspec.to_builtins` makes it a map for JSON; None is what was not measured."""
+
+    scenario: str
+    model: str
+    seed: int
+    mode: str
+    ticks: int
+    wall_s: float
+    fps: float | None
+    held: int | None
+    skipped: int | None
+    latency_ms: float | None
+    frames_digest: str | None
+    """SHA-256 over all frames, in lockstep and offline: the same in both for one script, seed and machine"""
+    cues: list[CueReport]
+    adherence: dict[str, Adherence]
+    checks: list[Check]
+
+    @property
+    def passed(self) -> bool:
+        """Did nothing fail? An expectation that this mode does not measure counts as neither."""
+        return all(check.outcome != "failed" for check in self.checks)
+
+    def json(self) -> str:
+        """The report as one line of JSON, `passed` included."""
+        return msgspec.json.encode(msgspec.to_builtins(self) | {"passed": self.passed}).decode()
+
+    def lines(self) -> list[str]:
+        """The report as a table for people."""
+        lines = [
+            f"{self.scenario}  {self.model}  seed {self.seed}  {self.mode}  {self.ticks} ticks in {self.wall_s:.1f} s",
+            "",
+            f"{'cue':<24} {'asked':>7} {'tick':>7} {'block':>7}  prompt",
+        ]
+        lines += [
+            f"{cue.name[:24]:<24} {cue.asked_tick:>7} {cue.tick:>7} {cue.block:>7}  {cue.prompt}" for cue in self.cues
+        ]
+        lines += ["", f"{'expectation':<24} {'wanted':>16} {'measured':>10}  outcome"]
+        for check in self.checks:
+            wanted = f"{check.bound} {check.wanted:g}"
+            measured = "-" if check.measured is None else f"{check.measured:.3g}"
+            lines.append(f"{check.name:<24} {wanted:>16} {measured:>10}  {check.outcome}")
+        if self.frames_digest:
+            lines += ["", f"frames {self.frames_digest}"]
+        return lines
