@@ -333,7 +333,7 @@ class Player:
         world = self.link.world
         if world is not None and world is not self._world:
             self._world, self._last_number, self._last_notice = world, -1, None
-            self.state.joined(world.info)
+            self.state.joined(world.info, another=True)
             pygame.display.set_caption(f"{self.state.script.title or world.info.prompt[:60]} - Longtake")
         self.state.connection, self.state.detail = self.link.connection()
         if world is None:

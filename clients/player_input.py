@@ -1,6 +1,5 @@
 """What each key and click does in the player."""
 
-import time
 from typing import TYPE_CHECKING
 
 import pygame
@@ -8,8 +7,6 @@ import pygame
 if TYPE_CHECKING:
     from longtake.clients.player import Player
 
-SWALLOW_S = 0.06
-"""the character of the key that opened the prompt line may arrive as text so much later"""
 REPEAT_MS = (400, 40)
 """while typing only: a held event key must not fire again and again"""
 
@@ -19,14 +16,17 @@ class Keyboard:
 
     def __init__(self, player: "Player") -> None:
         self._player = player
-        self._focused_at = 0.0
+        self._opening = False
+        """the slash that opened the prompt line may still arrive as text"""
 
     def handle(self, event: pygame.event.Event) -> None:
         """Handle one event of the window."""
         if event.type == pygame.TEXTINPUT and self._player.prompt.focused:
-            if not (event.text == "/" and time.monotonic() - self._focused_at < SWALLOW_S):
+            if not (self._opening and event.text == "/"):
                 self._player.prompt.insert(event.text)
+            self._opening = False
         elif event.type == pygame.KEYDOWN:
+            self._opening = False
             if not self._any_time(event):
                 self._typing(event) if self._player.prompt.focused else self._playing(event)
         elif event.type == pygame.MOUSEBUTTONDOWN and event.button == 1:
@@ -62,6 +62,7 @@ class Keyboard:
             player.view.options.help = False
         elif event.unicode == "/" or event.key in (pygame.K_RETURN, pygame.K_KP_ENTER, pygame.K_KP_DIVIDE):
             self.focus()
+            self._opening = event.unicode == "/"
         elif event.key == pygame.K_SPACE:
             player.pause()
         elif event.unicode == ".":
@@ -117,7 +118,6 @@ class Keyboard:
         if not self._player.state.director:
             self._player.toast("watching only: join with the role of director to steer")
             return
-        self._focused_at = time.monotonic()
         self._player.prompt.focus()
         pygame.key.set_repeat(*REPEAT_MS)
         pygame.key.start_text_input()

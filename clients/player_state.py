@@ -133,9 +133,12 @@ class PlayerState:
 
     # --- changes -------------------------------------------------------------------------------------------
 
-    def joined(self, info: Joined) -> None:
-        """A world was opened, joined, or joined again after the connection was lost."""
-        if self.info is None or (self.info.world, self.info.generation) != (info.world, info.generation):
+    def joined(self, info: Joined, *, another: bool = False) -> None:
+        """A world was opened, joined, or joined again after the connection was lost.
+
+        `another` says that it is not the same world even if it has the same name, as after a server's restart.
+        """
+        if another or self.info is None or (self.info.world, self.info.generation) != (info.world, info.generation):
             self.pending.clear()
             self.frame = None
         self.info = info

@@ -23,7 +23,7 @@ import zmq
 from longtake.clients.connection import Connection, ConnectionConfig, State
 from longtake.clients.frame_buffer import EVERY_CAPACITY, FrameBuffer
 from longtake.clients.picture import Picture
-from longtake.clients.requests import Requests, settle, wait_answer
+from longtake.clients.requests import Requests, no_answer, settle, wait_answer
 from longtake.clients.world import World
 from longtake.protocol import wire
 from longtake.protocol.endpoints import DEFAULT_ENDPOINT
@@ -34,6 +34,7 @@ from longtake.protocol.messages import (
     Encoding,
     Error,
     Frame,
+    Hello,
     Join,
     Joined,
     Leave,
@@ -108,6 +109,7 @@ class Session:
         self._worlds: dict[str, World] = {}
         self._lock = threading.Lock()
         self._welcome: Welcome | None = None
+        self._welcomed = threading.Event()
         self._connection = Connection(config, self, context)
 
     @classmethod
@@ -153,7 +155,7 @@ class Session:
 
     @property
     def models(self) -> list[ModelInfo]:
-        """The models the server offers."""
+        """The models the server offers; none while its first generator loads, see `refresh`."""
         return self.welcome.models
 
     @property
@@ -165,6 +167,14 @@ class Session:
     def rtt_ms(self) -> float:
         """Round trip of the latest heartbeat."""
         return self._connection.rtt_ms
+
+    def refresh(self) -> Welcome:
+        """Ask for a new welcome, e.g. to see whether `models` is still empty because the generator loads."""
+        self._welcomed.clear()
+        self.tell(Hello(client=self.config.client))
+        if not self._welcomed.wait(self.request_timeout_s):
+            raise no_answer("hello", self.request_timeout_s)
+        return self.welcome
 
     def worlds(self) -> list[WorldEntry]:
         """The worlds running at the server."""
@@ -260,6 +270,10 @@ class Session:
 
     def on_message(self, message: Message) -> None:
         """Settle the request it answers and hand it to the world it is about."""
+        if isinstance(message, Welcome):
+            self._welcome = message
+            self._welcomed.set()
+            return
         if self._requests.settle(message):
             self._notify()
             return

@@ -102,7 +102,9 @@ class VideoWriter:
             raise VideoError(f"{self._path} cannot be written: {error.strerror or error}") from error
         if self._title:
             self._container.metadata["title"] = self._title
-        self._video = self._container.add_stream("libx264", rate=self._fps, options={"crf": str(CRF), "preset": "fast"})
+        self._video = self._container.add_stream(
+            "libx264", rate=self._fps, options={"crf": str(CRF), "preset": "veryfast"}
+        )
         # 4:2:0 colour needs even sizes
         self._video.width, self._video.height = (-(-side * factor // 2) * 2 for side in (width, height))
         self._video.pix_fmt = "yuv420p"
@@ -112,8 +114,8 @@ class VideoWriter:
 
     def _write_marks(self) -> None:
         marks = self._marks
-        ends = [mark.tick for mark in marks[1:]] + [self.frames]
-        spans = [(mark, end) for mark, end in zip(marks, ends, strict=True) if end > mark.tick]
+        starts = [*(mark.tick for mark in marks), self.frames]
+        spans = [(mark, end) for mark, end in zip(marks, starts[1:], strict=False) if end > mark.tick]
         self._container.set_chapters(
             [
                 {

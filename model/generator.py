@@ -25,6 +25,7 @@ from longtake.model.cache import CacheBlock, RingCache
 from longtake.model.config import GeneratorConfig
 from longtake.model.errors import ConfigError, ShapeError, SnapshotError, WorldError
 from longtake.model.noise import NoiseSource, SeededNoise
+from longtake.model.packed import can_pack
 from longtake.model.passes import Passes
 from longtake.model.recache import rebuild, recache
 from longtake.model.rope import Rope
@@ -96,7 +97,10 @@ class Generator:
         self.device, self.dtype = torch.device(device), dtype
         self.decoder, self.text_encoder = decoder, text_encoder
         self.transformer = transformer.to(self.device, dtype).eval().requires_grad_(False)
-        self.transformer.fuse()
+        if can_pack(self.device, dtype):
+            self.transformer.pack(config.block_frames * config.transformer.frame_tokens)
+        else:
+            self.transformer.fuse()
         self._attention = choose_attention(attention, self.device, dtype)
         self.transformer.use_attention(self._attention)
         self._clock = clock

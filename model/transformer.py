@@ -12,6 +12,7 @@ which gets q, k and v before RoPE; so inference rotates and caches, and training
 """
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import NamedTuple, Self
 
 import torch
@@ -22,6 +23,7 @@ from torch import Tensor, nn
 from longtake.model.attention import Attention, sdpa
 from longtake.model.config import TransformerConfig
 from longtake.model.errors import ShapeError
+from longtake.model.packed import Map, pack
 
 Attend = Callable[[Tensor, Tensor, Tensor], Tensor]
 """Self-attention of a layer: q, k, v [B, F, S, heads, head_dim], normed, before RoPE -> the same shape."""
@@ -54,16 +56,52 @@ class RMSNorm(nn.Module):
         return F.rms_norm(x, (x.shape[-1],), None, self.eps) * self.weight
 
 
+class Linear(nn.Linear):
+    """A linear map that can be packed for inference on a CPU."""
+
+    _packed: Map | None = None
+
+    def pack(self, rows: int, *, gelu: bool = False) -> None:
+        """Compute with a packed copy of the weights from now on; moving or casting the module undoes it."""
+        self._packed = pack(self.weight, self.bias, rows, gelu=gelu)
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
+        self._packed = None
+        moved: Self = super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
+        return moved
+
+    @property
+    def packed(self) -> bool:
+        """Whether the weights are packed."""
+        return self._packed is not None
+
+    def forward(self, x: Tensor) -> Tensor:
+        """x: [..., in] -> [..., out]."""
+        return super().forward(x) if self._packed is None else self._packed(x)
+
+
+class FFN(nn.Sequential):
+    """Two maps with a GELU between, which a packed first map has in it."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """x: [..., D] -> [..., D]."""
+        inner, activation, outer = self
+        x = inner(x)
+        x = x if isinstance(inner, Linear) and inner.packed else activation(x)
+        out: Tensor = outer(x)
+        return out
+
+
 class Projections(nn.Module):
     """The q, k, v, o maps and the q and k norms that self- and cross-attention have alike."""
 
     def __init__(self, config: TransformerConfig) -> None:
         super().__init__()
         self.heads = config.heads
-        self.q = nn.Linear(config.dim, config.dim)
-        self.k = nn.Linear(config.dim, config.dim)
-        self.v = nn.Linear(config.dim, config.dim)
-        self.o = nn.Linear(config.dim, config.dim)
+        self.q = Linear(config.dim, config.dim)
+        self.k = Linear(config.dim, config.dim)
+        self.v = Linear(config.dim, config.dim)
+        self.o = Linear(config.dim, config.dim)
         # Over the full width, before the heads are split.
         self.norm_q = RMSNorm(config.dim, config.eps)
         self.norm_k = RMSNorm(config.dim, config.eps)
@@ -83,7 +121,7 @@ class SelfAttention(Projections):
 
     def __init__(self, config: TransformerConfig) -> None:
         super().__init__(config)
-        self._fused: tuple[Tensor, Tensor, Tensor] | None = None
+        self._fused: tuple[Map, Tensor] | None = None
 
     def fuse(self) -> None:
         """Compute q, k and v in one product from now on.
@@ -96,7 +134,15 @@ class SelfAttention(Projections):
         bias = torch.cat([m.bias.data for m in maps])
         for m, w, b in zip(maps, weight.chunk(3), bias.chunk(3), strict=True):
             m.weight.data, m.bias.data = w, b
-        self._fused = weight, bias, torch.stack((self.norm_q.weight.data, self.norm_k.weight.data))
+        self._fused = partial(F.linear, weight=weight, bias=bias), self._norms()
+
+    def pack(self, rows: int) -> None:
+        """Compute q, k and v in one packed product from now on; later changes of the weights are not seen."""
+        weight, bias = (torch.cat([getattr(m, name) for m in (self.q, self.k, self.v)]) for name in ("weight", "bias"))
+        self._fused = pack(weight, bias, rows), self._norms()
+
+    def _norms(self) -> Tensor:
+        return torch.stack((self.norm_q.weight.data, self.norm_k.weight.data))
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
         self._fused = None
@@ -109,9 +155,9 @@ class SelfAttention(Projections):
             q = self.split_heads(self.norm_q(self.q(x)))
             k, v = self.keys_values(x)
         else:
-            weight, bias, norm = self._fused
+            qkv, norm = self._fused
             width = x.shape[-1]
-            qk, v = F.linear(x, weight, bias).split((2 * width, width), dim=-1)
+            qk, v = qkv(x).split((2 * width, width), dim=-1)
             qk = F.rms_norm(qk.unflatten(-1, (2, width)), (width,), None, self.norm_q.eps) * norm
             q, k = self.split_heads(qk).unbind(-3)
             v = self.split_heads(v)
@@ -142,8 +188,8 @@ class Layer(nn.Module):
         self.norm3 = nn.LayerNorm(config.dim, config.eps)
         self.cross_attn = CrossAttention(config)
         self.norm2 = nn.LayerNorm(config.dim, config.eps, elementwise_affine=False)
-        self.ffn = nn.Sequential(
-            nn.Linear(config.dim, config.ffn_dim), nn.GELU(approximate="tanh"), nn.Linear(config.ffn_dim, config.dim)
+        self.ffn = FFN(
+            Linear(config.dim, config.ffn_dim), nn.GELU(approximate="tanh"), Linear(config.ffn_dim, config.dim)
         )
         self.modulation = nn.Parameter(torch.randn(1, 6, config.dim) / config.dim**0.5)
 
@@ -173,6 +219,15 @@ class Layer(nn.Module):
         x = x + self.cross_attn(self.norm3(x), cross_kv, self.attention)
         y = self.ffn(torch.addcmul(m.ffn_shift, self.norm2(x), m.ffn_scale))
         return torch.addcmul(x, y, m.ffn_gate)
+
+    def pack(self, rows: int) -> None:
+        """Pack the maps for inference on a CPU, for inputs of usually so many rows."""
+        self.self_attn.pack(rows)
+        for linear in (self.self_attn.o, self.cross_attn.q, self.cross_attn.o):
+            linear.pack(rows)
+        inner, _, outer = self.ffn
+        inner.pack(rows, gelu=True)
+        outer.pack(rows)
 
     def keys_values(self, x: Tensor, m: Modulation) -> tuple[Tensor, Tensor]:
         """Return only the self-attention's keys and values: all that a clean pass wants of the last layer.
@@ -272,6 +327,14 @@ class Transformer(nn.Module):
         """Compute each self-attention's q, k and v in one product (for inference; see `SelfAttention.fuse`)."""
         for layer in self.layers:
             layer.self_attn.fuse()
+
+    def pack(self, rows: int) -> None:
+        """Lay the layers' maps out for the processor (`longtake.model.packed.can_pack` says where).
+
+        For inference with final weights: they are copied, and changes of the parameters are not seen.
+        """
+        for layer in self.layers:
+            layer.pack(rows)
 
     def embed_patches(self, latents: Tensor) -> Tensor:
         """latents: [B, F, C, h, w] float -> tokens [B, F, S, D]; raises ShapeError for another resolution."""

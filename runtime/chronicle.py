@@ -33,6 +33,10 @@ class Chronicle:
         self.log.add(record)
         self._effects.append(Record(record=record))
 
+    def only_write(self, record: TakeRecord) -> None:
+        """Write a record if a take is being recorded; the log begins anew with the header and needs none of it."""
+        self._effects.append(Record(record=record))
+
     def notice(
         self,
         kind: Literal["closed", "reset", "generator_lost", "generator_back", "recording", "shutdown"],

@@ -11,7 +11,8 @@ from typing import Protocol
 import zmq
 
 from longtake.runtime import registry
-from longtake.runtime.generator_loop import Models, run_generator
+from longtake.runtime.generator_loop import run_generator
+from longtake.runtime.generator_worker import Models
 
 log = logging.getLogger(__name__)
 

@@ -12,7 +12,8 @@ import sys
 import zmq
 
 from longtake.runtime import registry
-from longtake.runtime.generator_loop import Models, run_generator
+from longtake.runtime.generator_loop import run_generator
+from longtake.runtime.generator_worker import Models
 
 SILENCE_S = 30.0
 """without a ping from the server for so long, it is taken to be gone"""

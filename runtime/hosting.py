@@ -1,43 +1,25 @@
 """The worlds of a server: opening and closing them, giving them turns on the generator, carrying out their effects."""
 
 import logging
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
 
 from longtake.protocol.errors import Refused, error_message
 from longtake.protocol.generator_messages import GenBlock, GenDone, GenError, GenReady, GenSaved
 from longtake.protocol.messages import Message, Notice, Open, Role, WorldEntry
 from longtake.runtime.clock import Clock
-from longtake.runtime.effects import Answer, Command, DropWaiting, Publish, Record, Requester, Tell
+from longtake.runtime.effects import Requester
+from longtake.runtime.hosted_world import HostedWorld, Outlets
 from longtake.runtime.limits import Limits
+from longtake.runtime.making import WorldConfig
 from longtake.runtime.publisher import Publisher
-from longtake.runtime.recorder import Recorder
 from longtake.runtime.sessions import Client, Sessions
 from longtake.runtime.supervisor import Supervisor
-from longtake.runtime.world import World, WorldConfig
+from longtake.runtime.world import World
 
 log = logging.getLogger(__name__)
 
-STATUS_EVERY_S = 0.5
 FULL_LOAD = 0.95
 """of the generator's time that live worlds may take together"""
-
-
-@dataclass(kw_only=True, eq=False)
-class HostedWorld:
-    """A world and who is in it."""
-
-    world: World
-    recorder: Recorder
-    members: list[Client] = field(default_factory=list)
-    empty_since: float | None = None
-    status_at: float = 0.0
-
-    @property
-    def name(self) -> str:
-        """The world's name."""
-        return self.world.config.name
 
 
 class Hosting:
@@ -60,6 +42,7 @@ class Hosting:
         self._sessions = sessions
         self._publisher = publisher
         self._clock = clock
+        self._outlets = Outlets(supervisor=supervisor, sessions=sessions, publisher=publisher, clock=clock)
         self._limits = limits
         self._takes = takes
         self._keep_s = keep_s
@@ -79,7 +62,7 @@ class Hosting:
         return [
             WorldEntry(
                 world=hosted.name,
-                model=hosted.world.model.name,
+                model=hosted.world.config.model.name,
                 script=hosted.world.config.script.name,
                 mode=hosted.world.config.mode,
                 tick=hosted.world.playback.tick,
@@ -136,23 +119,22 @@ class Hosting:
         world = World(config)
         self._check_time(world)
         self._count += 1
-        world.gate = lambda: self._publisher.ready(config.name, config.mode)
-        hosted = HostedWorld(world=world, recorder=Recorder(self._takes))
+        hosted = HostedWorld(world, self._outlets, self._takes)
         self._worlds[config.name] = hosted
-        self._enter(hosted, client, "director")
+        hosted.enter(client, "director")
         world.open(Requester(client=client, request=message.request))
         log.info("%s opens %s: %s, seed %d, %s", client.name, config.name, model.name, config.seed, config.mode)
 
     def join(self, client: Client, name: str, role: Role, request: int) -> None:
         """Take a client into a running world and tell it how that stands."""
         hosted = self.find(name)
-        self._enter(hosted, client, role)
+        hosted.enter(client, role)
         self._sessions.send(client, hosted.world.joined(request, role, hosted.recorder.name))
 
     def leave(self, client: Client, name: str) -> HostedWorld:
         """Let a client out of a world, which goes on."""
         hosted = self.of_member(client, name)
-        self._exit(hosted, client)
+        hosted.exit(client)
         return hosted
 
     def forget(self, client: Client) -> None:
@@ -160,7 +142,7 @@ class Hosting:
         self._waiting = [(other, message) for other, message in self._waiting if other is not client]
         for hosted in self._worlds.values():
             if client in hosted.members:
-                self._exit(hosted, client)
+                hosted.exit(client)
         self._publisher.forget_client(client)
 
     # --- generator -----------------------------------------------------------------------------------------
@@ -169,7 +151,7 @@ class Hosting:
         """Hand a generator's message to its world."""
         now = self._clock.now()
         if isinstance(message, GenReady):
-            self._generator_back(now)
+            self._generator_back()
             return
         hosted = self._worlds.get(getattr(message, "world", ""))
         if hosted is None:
@@ -180,18 +162,18 @@ class Hosting:
         elif isinstance(message, GenSaved) and part is not None:
             world.saved(message, bytes(part))
         elif isinstance(message, GenDone):
-            world.command_done(message, now)
+            world.command_done(message)
         elif isinstance(message, GenError):
             log.error("world %s: the generator reports: %s", hosted.name, message.message)
-            world.failed(message, now)
-        self._carry_out(hosted)
+            world.failed(message)
+        self._settle(hosted)
 
     def generator_lost(self) -> None:
         """The generator is gone; a new one is coming."""
         for hosted in list(self._worlds.values()):
-            hosted.world.generator_lost(self._clock.now())
+            hosted.world.generator_lost()
             hosted.world.changed = True
-            self._carry_out(hosted)
+            self._settle(hosted)
 
     def give_turn(self) -> None:
         """If the generator is free, let the next world that wants something have it: in turn, after the last one."""
@@ -223,41 +205,25 @@ class Hosting:
         sharing = sum(hosted.world.playback.running for hosted in self._worlds.values())
         for hosted in list(self._worlds.values()):
             hosted.world.sharing = max(1, sharing)
-            while hosted.world.service(self._clock.now()):
-                self._carry_out(hosted)
-            self._carry_out(hosted)
-            self._report(hosted)
+            hosted.service()
+            self._settle(hosted)
+            hosted.report()
             self._expire(hosted)
 
     def settle(self, hosted: HostedWorld) -> None:
         """Carry out what a request to a world has left behind."""
-        self._carry_out(hosted)
-        self._report(hosted)
+        self._settle(hosted)
+        hosted.report()
 
     def close_all(self, text: str) -> None:
         """End everything: the server closes."""
         for hosted in list(self._worlds.values()):
             notice = Notice(world=hosted.name, kind="shutdown", text=text, tick=hosted.world.playback.tick)
-            for member in hosted.members:
-                self._sessions.send(member, notice)
-            hosted.recorder.stop(hosted.world.playback.tick)
+            hosted.tell(notice)
+            hosted.end()
         self._worlds.clear()
 
     # --- inside --------------------------------------------------------------------------------------------
-
-    def _enter(self, hosted: HostedWorld, client: Client, role: Role) -> None:
-        client.roles[hosted.name] = role
-        if client not in hosted.members:
-            hosted.members.append(client)
-        hosted.empty_since = None
-        hosted.world.changed = True
-
-    def _exit(self, hosted: HostedWorld, client: Client) -> None:
-        client.roles.pop(hosted.name, None)
-        hosted.members.remove(client)
-        self._publisher.forget_membership(client, hosted.name)
-        if not hosted.members:
-            hosted.empty_since = self._clock.now()
 
     def _check_room(self, client: Client) -> None:
         if len(self._worlds) >= self._limits.worlds:
@@ -280,11 +246,11 @@ class Hosting:
                 f"about {100 * more:.0f} %: close one, or open this one in lockstep or offline mode",
             )
 
-    def _generator_back(self, now: float) -> None:
+    def _generator_back(self) -> None:
         for hosted in list(self._worlds.values()):
-            hosted.world.generator_back(now)
+            hosted.world.generator_back()
             hosted.world.changed = True
-            self._carry_out(hosted)
+            self._settle(hosted)
         waiting, self._waiting = self._waiting, []
         for client, message in waiting:
             try:
@@ -292,65 +258,16 @@ class Hosting:
             except Refused as error:
                 self._sessions.send(client, error_message(error, message.request))
         for hosted in list(self._worlds.values()):
-            self._carry_out(hosted)
+            self._settle(hosted)
 
-    def _carry_out(self, hosted: HostedWorld) -> None:
-        effects = hosted.world.effects
-        while effects:
-            batch = effects.copy()
-            effects.clear()
-            for effect in batch:
-                if isinstance(effect, Publish):
-                    self._publisher.publish(hosted.name, effect)
-                elif isinstance(effect, Tell):
-                    self._tell(hosted, effect.message)
-                elif isinstance(effect, Command):
-                    self._supervisor.send(effect.message, effect.part)
-                elif isinstance(effect, Record):
-                    self._write(hosted, effect)
-                elif isinstance(effect, Answer):
-                    if isinstance(effect.to.client, Client):
-                        self._sessions.send(effect.to.client, effect.message)
-                elif isinstance(effect, DropWaiting):
-                    self._publisher.drop_waiting(hosted.name)
-        if hosted.world.phase == "closed":
-            self._remove(hosted)
-
-    def _write(self, hosted: HostedWorld, effect: Record) -> None:
-        failure = hosted.recorder.write(effect.record)
-        if failure:
-            log.error("world %s: %s", hosted.name, failure)
-            hosted.world.notice("recording", failure)
-            hosted.world.changed = True
-
-    def _tell(self, hosted: HostedWorld, message: Message) -> None:
-        for member in hosted.members:
-            self._sessions.send(member, message)
-
-    def _report(self, hosted: HostedWorld) -> None:
-        now = self._clock.now()
-        world = hosted.world
-        if not (world.changed or now >= hosted.status_at) or world.phase == "closed":
-            return
-        world.changed = False
-        hosted.status_at = now + STATUS_EVERY_S
-        if not hosted.members:
-            return
-        state: Literal["ready", "starting", "lost"]
-        state = "ready" if self._supervisor.state == "ready" else "lost" if self._supervisor.models else "starting"
-        members = len(hosted.members)
-        self._tell(hosted, world.status(now, members=members, recording=hosted.recorder.name, generator=state))
+    def _settle(self, hosted: HostedWorld) -> None:
+        """Carry out a world's effects, and let go of it if that closed it."""
+        hosted.carry_out()
+        if hosted.world.phase == "closed" and self._worlds.pop(hosted.name, None) is not None:
+            hosted.end()
+            log.info("world %s is closed", hosted.name)
 
     def _expire(self, hosted: HostedWorld) -> None:
         if hosted.empty_since is not None and self._clock.now() - hosted.empty_since > self._keep_s:
             hosted.world.close(f"nobody has been here for {self._keep_s:g} s")
-            self._carry_out(hosted)
-
-    def _remove(self, hosted: HostedWorld) -> None:
-        if self._worlds.pop(hosted.name, None) is None:
-            return
-        hosted.recorder.stop(hosted.world.playback.tick)
-        self._publisher.forget_world(hosted.name)
-        for member in hosted.members:
-            member.roles.pop(hosted.name, None)
-        log.info("world %s is closed", hosted.name)
+            self._settle(hosted)

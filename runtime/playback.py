@@ -57,6 +57,11 @@ class Playback:
         return len(self._ready)
 
     @property
+    def block(self) -> int:
+        """The block of the frame that is shown; 0 before the first."""
+        return self.last.block if self.last is not None else 0
+
+    @property
     def deadline(self) -> float | None:
         """When `show` is next worth calling in live mode; None when nothing is scheduled."""
         return self._schedule.deadline

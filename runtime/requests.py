@@ -28,7 +28,8 @@ from longtake.protocol.messages import (
 from longtake.protocol.wire import decode
 from longtake.runtime.clock import Clock
 from longtake.runtime.effects import Requester
-from longtake.runtime.hosting import HostedWorld, Hosting
+from longtake.runtime.hosted_world import HostedWorld
+from longtake.runtime.hosting import Hosting
 from longtake.runtime.limits import Limits
 from longtake.runtime.sessions import Client, Sessions
 from longtake.runtime.supervisor import Supervisor
@@ -58,7 +59,7 @@ class Requests:
         self._frames_endpoint = frames_endpoint
         self._server = server
         self._handlers: dict[type[Message], Callable[[Client, Any], None]] = {
-            Open: self._hosting.open,
+            Open: self._open,
             Join: self._join,
             Leave: self._leave,
             Worlds: self._worlds,
@@ -123,6 +124,10 @@ class Requests:
         )
         self._sessions.send(client, welcome)
 
+    def _open(self, client: Client, message: Open) -> None:
+        self._spend(client)
+        self._hosting.open(client, message)
+
     def _join(self, client: Client, message: Join) -> None:
         self._hosting.join(client, message.world, message.role, message.request)
 
@@ -141,11 +146,7 @@ class Requests:
 
     def _cue(self, client: Client, message: Prompt | Event, kind: Any, label: str) -> None:
         hosted = self._hosting.of_member(client, message.world, steer=True)
-        if not client.cues.take(self._clock.now()):
-            limit = self._limits.cues_per_second
-            raise Refused(
-                "too_fast", f"more than {limit} cues per second from one client; send it again a little later"
-            )
+        self._spend(client)
         ack = hosted.world.cue(kind, label, at_tick=message.at_tick, cut_in=message.cut_in, request=message.request)
         self._sessions.send(client, ack)
         self._hosting.settle(hosted)
@@ -161,6 +162,7 @@ class Requests:
         elif message.action == "resume":
             world.resume(now)
         elif message.action == "reset":
+            self._spend(client)
             world.reset(message.seed)
         elif message.action == "record_start":
             detail = self._record_start(hosted, message)
@@ -179,8 +181,8 @@ class Requests:
 
     def _record_start(self, hosted: HostedWorld, message: Control) -> str:
         world = hosted.world
-        default = f"{world.config.script.name}-{world.seed}-{world.config.name}-{world.playback.tick}"
-        name = hosted.recorder.start(message.path or default, world.chronicle.log.records())
+        default = f"{world.config.script.name}-{world.making.seed}-{world.config.name}-{world.playback.tick}"
+        name = hosted.recorder.start(message.path or default, world.making.chronicle.log.records())
         world.notice("recording", f"recording {name}")
         world.changed = True
         return name
@@ -206,6 +208,12 @@ class Requests:
         client.gone = True
 
     # --- inside --------------------------------------------------------------------------------------------
+
+    def _spend(self, client: Client) -> None:
+        """Count what costs the generator time: cues, resets and new worlds. Raises `Refused("too_fast")`."""
+        if not client.cues.take(self._clock.now()):
+            limit = self._limits.cues_per_second
+            raise Refused("too_fast", f"more than {limit} cues per second from one client; send it again later")
 
     def _admit(self, client: Client) -> bool:
         """Whether a client's message is read at all: one that floods the server is told so once a second."""

@@ -250,7 +250,7 @@ class Server:
             encoding=message.encoding,
             credit=message.credit,
             mode=world.config.mode,
-            frame_bytes=world.model.height * world.model.width * 3,
+            frame_bytes=world.config.model.height * world.config.model.width * 3,
         )
         answer = Subscribed(
             request=message.request,

@@ -188,7 +188,9 @@ class Supervisor:
             try:
                 self.socket.send(encode(GenPing(sent=now)), zmq.NOBLOCK)
             except zmq.Again:
-                self._lose("it takes no more messages")
+                # while it starts it has not connected yet; `load_limit_s` bounds that
+                if self.state == "ready":
+                    self._lose("it takes no more messages")
 
     def _lose(self, why: str) -> None:
         if self.state == "lost":

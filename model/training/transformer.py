@@ -21,6 +21,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from longtake.model.attention import bmm
 from longtake.model.config import GeneratorConfig, preset
 from longtake.model.diorama.captions import caption
 from longtake.model.diorama.scene import Scene
@@ -30,7 +31,7 @@ from longtake.model.training.half import HalfCopy
 from longtake.model.training.latents import LatentClip, LatentClips
 from longtake.model.training.loop import LoopConfig, launch
 from longtake.model.training.window import WindowAttention
-from longtake.model.transformer import Transformer
+from longtake.model.transformer import Attend, Transformer
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,6 +59,8 @@ class TransformerTaskConfig:
     drop_text: float = 0.06
     drop_label: float = 0.08
     start: str = ""
+    compile: bool = True
+    """fuse the little operations of a layer; half a minute at the start, about 1.4 times faster after it"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,9 +94,14 @@ class TransformerTask:
         self.text.eval()
         schedule = Schedule(self.generator.shift)
         self.levels = torch.tensor(schedule.warp(self.generator.timesteps)) / 1000
-        frames, copies = config.frames, 1 + config.copies
-        self.attend = WindowAttention(self.generator, frames, copies, torch.bfloat16)
-        self.attend_single = WindowAttention(self.generator, 1, 1, torch.bfloat16)
+        self.half.module.use_attention(bmm)
+        self.attend: Attend = WindowAttention(self.generator, config.frames, 1 + config.copies, torch.bfloat16)
+        self.attend_single: Attend = WindowAttention(self.generator, 1, 1, torch.bfloat16)
+        if config.compile:
+            # The window's loop over frames stays as it is; only what lies around it is fused.
+            self.attend, self.attend_single = (torch.compiler.disable(a) for a in (self.attend, self.attend_single))
+            for layer in self.half.module.layers:
+                layer.compile(dynamic=False)
 
     def batches(self, rank: int, ranks: int, seed: int) -> Iterator[tuple[Batch, Batch]]:
         """Clips, and single first frames."""
@@ -184,7 +192,7 @@ class TransformerTask:
         weights = (batch.weights * batch.counted[..., None, None])[:, None].expand_as(error)
         return (error * weights).sum() / weights.sum().clamp_min(1)
 
-    def _flow(self, packed: Tensor, t: Tensor, text: Tensor, attend: WindowAttention) -> Tensor:
+    def _flow(self, packed: Tensor, t: Tensor, text: Tensor, attend: Attend) -> Tensor:
         model = self.half.module
         x = model.embed_patches(packed)
         e, e0 = model.embed_time(t)

@@ -8,12 +8,16 @@ import re
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from importlib.util import find_spec
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from longtake.protocol.errors import LongtakeError
 from longtake.runtime import registry
+
+if TYPE_CHECKING:
+    from longtake.runtime.generator_hosts import GeneratorConfig
+    from longtake.scenarios.schema import Scenario
 
 OK, FAILED, UNUSABLE, INTERRUPTED = 0, 1, 2, 130
 """exit codes"""
@@ -84,6 +88,16 @@ def add_device_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--threads", type=threads, default=0, help="of the CPU; 0 is the model's own choice")
 
 
+def add_endpoint_argument(parser: argparse.ArgumentParser) -> None:
+    """Add `--endpoint`."""
+    parser.add_argument("--endpoint", default="", help="use the server there instead of starting one for this command")
+
+
+def add_record_argument(parser: argparse.ArgumentParser) -> None:
+    """Add `--record`."""
+    parser.add_argument("--record", type=Path, metavar="X.take", help="record a take file, for `longtake replay`")
+
+
 def add_json_argument(parser: argparse.ArgumentParser) -> None:
     """Add `--json`."""
     parser.add_argument("--json", action="store_true", help="print one JSON object for programs instead")
@@ -106,35 +120,89 @@ def unknown(kind: str, name: str, known: Iterable[str]) -> str:
 # --- where worlds are hosted -----------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, kw_only=True)
-class Hosting:
-    """How a command hosts worlds of its own."""
+def generator_config(options: argparse.Namespace, *, model: str | None = None) -> "GeneratorConfig":
+    """What a generator is started with, from parsed arguments; `model` overrides the one given there.
 
-    model: str = DEFAULT_MODEL
-    factory: str = ""
-    device: str = "auto"
-    precision: str = "auto"
-    threads: int = 0
+    Raises `UsageError` where worlds cannot be hosted: an unknown model, no torch, or no weights.
+    """
+    name = model or options.model
+    check_hosting(name, options.factory)
+    from longtake.runtime.generator_hosts import GeneratorConfig
 
-    @classmethod
-    def of(cls, options: argparse.Namespace, *, model: str | None = None) -> "Hosting":
-        """From parsed arguments; `model` overrides the one given there."""
-        return cls(
-            model=model or options.model,
-            factory=options.factory,
-            device=options.device,
-            precision=options.precision,
-            threads=options.threads,
-        )
+    return GeneratorConfig(
+        models=(name,),
+        factory=options.factory,
+        device=options.device,
+        precision=options.precision,
+        threads=options.threads,
+        log_level={0: "warning", 1: "info"}.get(options.verbose, "debug"),
+    )
 
 
-def check_hosting(hosting: Hosting) -> None:
-    """Raise `UsageError` where worlds cannot be hosted: an unknown model, or no torch."""
-    check_model(hosting.model, hosting.factory)
+def check_hosting(model: str, factory: str = "") -> None:
+    """Raise `UsageError` where a model cannot be loaded here: it is unknown, or torch or its weights are missing."""
+    check_model(model, factory)
     if find_spec("torch") is None:
         raise UsageError(
-            "hosting worlds needs torch: pip install 'longtake[host]', or use a server elsewhere with `longtake join`"
+            "hosting worlds needs torch: pip install 'longtake[host]', or use a server elsewhere (`longtake join`)"
         )
+    if not factory:
+        # found out here, because the generator could only say it from another process
+        from longtake.runtime.cli.models import listings
+
+        row = next(row for row in listings() if row.name == model)
+        if not row.ready:
+            raise UsageError(f"model {model} cannot be loaded: {row.note}")
+
+
+@contextmanager
+def hosted(options: argparse.Namespace, *, model: str, takes: Path | None = None) -> Iterator[str]:
+    """Yield the endpoint of the server given with `--endpoint`, or of one of our own for as long as the block lasts.
+
+    `takes` is the folder of the take files of our own server. Raises LongtakeError.
+    """
+    if options.endpoint:
+        if takes is not None and takes != Path("."):
+            raise UsageError("a server keeps its takes in a folder of its own: give --record a name without a folder")
+        yield options.endpoint
+        return
+    config = generator_config(options, model=model)
+    from longtake.runtime.local import local_server
+
+    with local_server(
+        model,
+        factory=config.factory,
+        device=config.device,
+        precision=config.precision,
+        threads=config.threads,
+        log_level=config.log_level,
+        takes=takes or Path("takes"),
+    ) as local:
+        yield local.endpoint
+
+
+def take_name(path: Path | None) -> str | None:
+    """The name a server is told to record under, for a `--record` path; None without one. Raises `UsageError`."""
+    if path is None:
+        return None
+    if path.suffix != ".take":
+        raise UsageError(f"{path} is no name for a take file: let it end in .take")
+    return path.name
+
+
+def load_scenario(path_or_name: str) -> "Scenario":
+    """A scenario from a file or from the library; an unknown name gets a list and a suggestion. Raises LongtakeError."""
+    from longtake.scenarios.loading import ScenarioNotFound, library_names, load
+
+    try:
+        return load(path_or_name)
+    except ScenarioNotFound:
+        if path_or_name.endswith((".yaml", ".yml")):
+            raise
+        raise UsageError(unknown("scenario", path_or_name, library_names())) from None
+
+
+# --- what is printed -------------------------------------------------------------------------------------------
 
 
 def print_json(value: Any) -> None:

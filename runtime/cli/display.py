@@ -29,3 +29,8 @@ def pygame_conflict() -> str:
     except PackageNotFoundError:
         return ""
     return f"{' and '.join(found)} overwrite each other: pip uninstall pygame pygame-ce, then pip install pygame-ce"
+
+
+def quiet_pygame() -> None:
+    """Keep pygame from greeting on standard output when it is imported."""
+    os.environ.setdefault("PYGAME_HIDE_SUPPORT_PROMPT", "1")

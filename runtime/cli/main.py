@@ -10,13 +10,15 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, version
-from typing import Any
+from typing import Any, NoReturn
 
 from longtake.model.errors import ModelError
 from longtake.protocol.errors import LongtakeError
-from longtake.runtime.cli.common import INTERRUPTED, UNUSABLE
+from longtake.runtime.cli.common import INTERRUPTED, UNUSABLE, unknown
 
 log = logging.getLogger(__name__)
 
@@ -42,18 +44,23 @@ BROKEN_PIPE = 141
 def run(arguments: Sequence[str] | None = None) -> int:
     """Carry out one command and return the exit code."""
     given = list(sys.argv[1:] if arguments is None else arguments)
-    options = build_parser(given).parse_args(given)
+    named = next((word for word in given if not word.startswith("-")), None)
+    if named is not None and named not in COMMANDS:
+        print(f"longtake: {unknown('command', named, COMMANDS)}", file=sys.stderr)
+        return UNUSABLE
+    options = build_parser(named).parse_args(given)
     if options.command is None:
-        build_parser([]).print_help()
+        build_parser(None).print_help()
         return UNUSABLE
     level = {0: logging.WARNING, 1: logging.INFO}.get(options.verbose, logging.DEBUG)
     logging.basicConfig(level=level, format="%(levelname)s %(name)s: %(message)s")
     try:
-        code: int = module_of(options.command).run(options)
+        with ended_by_terminate():
+            code: int = module_of(options.command).run(options)
         sys.stdout.flush()
         return code
     except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
+        print(f"longtake {options.command}: interrupted", file=sys.stderr)
         return INTERRUPTED
     except BrokenPipeError:
         # whoever read our output has had enough; without this the interpreter complains at its end
@@ -70,9 +77,17 @@ def module_of(command: str) -> Any:
     return importlib.import_module(f"longtake.runtime.cli.{COMMANDS[command][0]}")
 
 
-def build_parser(given: Sequence[str]) -> argparse.ArgumentParser:
-    """Return the parser; of the commands only the one named in `given` gets its arguments, which imports its module."""
-    parser = argparse.ArgumentParser(
+class Parser(argparse.ArgumentParser):
+    """Says what is wrong in one line, without repeating the usage."""
+
+    def error(self, message: str) -> NoReturn:
+        """Print it and exit."""
+        self.exit(UNUSABLE, f"{self.prog}: {message}; see {self.prog} --help\n")
+
+
+def build_parser(named: str | None) -> argparse.ArgumentParser:
+    """Return the parser; of the commands only the one named gets its arguments, because that imports its module."""
+    parser = Parser(
         prog="longtake",
         description="A world simulation runtime: long video, generated live, steered while it runs.",
         epilog="`longtake COMMAND --help` explains a command. Exit codes: 0 done, 1 a check failed, 2 cannot be done.",
@@ -81,7 +96,6 @@ def build_parser(given: Sequence[str]) -> argparse.ArgumentParser:
     verbose = argparse.ArgumentParser(add_help=False)
     verbose.add_argument("-v", "--verbose", action="count", default=0, help="log more; twice for everything")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", title="commands")
-    named = next((word for word in given if not word.startswith("-")), None)
     for name, (_, summary) in COMMANDS.items():
         command = commands.add_parser(
             name, help=summary, description=summary[0].upper() + summary[1:] + ".", parents=[verbose]
@@ -108,6 +122,18 @@ def one_line(error: BaseException) -> str:
     return " ".join(text.split())
 
 
-def end_on_terminate() -> None:
-    """Have SIGTERM end the command as Ctrl-C does, so that servers and generators are stopped in order."""
-    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+@contextmanager
+def ended_by_terminate() -> Iterator[None]:
+    """Have SIGTERM unwind the command as Ctrl-C does, so that servers and generators are stopped in order."""
+
+    def end(number: int, frame: object) -> None:
+        raise SystemExit(128 + number)
+
+    if threading.current_thread() is not threading.main_thread():
+        yield  # only the main thread may handle signals
+        return
+    before = signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

@@ -55,7 +55,7 @@ def colour(tick: int) -> tuple[int, int, int]:
 class FakeServer:
     """Serves in a thread of its own between `start` and `stop`; `do` runs a function on that thread."""
 
-    def __init__(self, endpoint: str, context: Any = None, *, heartbeat_s: float = 0.2) -> None:
+    def __init__(self, endpoint: str, context: Any = None, *, heartbeat_s: float = 1.0) -> None:
         self.context = context or zmq.Context()
         self._own = context is None
         self.heartbeat_s = heartbeat_s
@@ -63,7 +63,7 @@ class FakeServer:
         self.endpoint = endpoint
         self.silent = False
         self.version = (1, 0)
-        self.welcome_frames: str | None = None
+        self.models = [MODEL]
         self.answer_subscribe = True
         self.worlds: dict[str, FakeWorld] = {}
         self.sessions: dict[bytes, str] = {}
@@ -173,13 +173,13 @@ class FakeServer:
         if isinstance(message, m.Hello):
             if message.version[0] != self.version[0]:
                 raise LongtakeError("version", f"this server speaks {self.version}")
-            self.sessions[peer] = f"session-{len(self.got['hello'])}"
+            self.sessions.setdefault(peer, f"session-{len(self.got['hello'])}")
             welcome = m.Welcome(
                 version=self.version,
                 server="fake",
                 session=self.sessions[peer],
-                frames_endpoint=self.welcome_frames or self.frames_at,
-                models=[MODEL],
+                frames_endpoint=self.frames_at,
+                models=self.models,
                 heartbeat_s=self.heartbeat_s,
             )
             self._send(peer, welcome)

@@ -3,6 +3,7 @@
 import threading
 import time
 
+import msgspec
 import pytest
 import zmq
 
@@ -20,7 +21,7 @@ from longtake.protocol.errors import (
     WorldClosed,
 )
 from longtake.protocol.wire import encode
-from tests.clients.fake_server import FakeServer
+from tests.clients.fake_server import MODEL, FakeServer
 
 SCRIPT = m.Script(
     name="s", slots={"time": m.Slot(values={"night": "at night"})}, events={"night": m.EventDef(set={"time": "night"})}
@@ -39,6 +40,17 @@ def test_connecting_tells_models_and_worlds(fake_server):
     assert session.state is State.CLOSED
     assert fake_server.got["hello"] == [m.Hello(client="a test")]
     assert wait_for(lambda: len(fake_server.got["goodbye"]) == 1)
+
+
+def test_a_new_welcome_tells_of_models_loaded_since(fake_server):
+    fake_server.models = []
+    with connect(fake_server) as session:
+        assert session.models == []
+        session_id = session.session_id()
+        fake_server.models = [msgspec.structs.replace(MODEL, name="late")]
+        assert [model.name for model in session.refresh().models] == ["late"]
+        assert session.models[0].name == "late"
+        assert session.session_id() == session_id
 
 
 def test_open_sends_what_was_asked_and_misses_no_message_behind_the_answer(fake_server):

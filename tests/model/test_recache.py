@@ -108,6 +108,25 @@ def test_plans_follow_the_table(small: Any) -> None:
     assert plan(15, recache="none") is None
 
 
+@pytest.mark.parametrize("sink", ["keep", "refresh"])
+@pytest.mark.parametrize("before", [2, 4, 6])
+def test_the_world_remembers_the_sink_that_is_in_the_cache(small: Any, sink: str, before: int) -> None:
+    config = small.config(sink_on_recache=sink)
+    generator = small.generator(config)
+    world = generator.open(seed=3, embedding=small.embedding(config, 0))
+    made = [generator.step(world).latents for _ in range(before)]
+    old = world.prompt
+    generator.cue(world, embedding=small.embedding(config, 1))
+    made += [generator.step(world).latents for _ in range(5)]
+    first = 6 if sink == "refresh" and before == 6 else 0
+    assert [w.frame for w in world.sink] == list(range(first, first + 3))
+    assert [w.frame for w in world.past] == list(range(3 * (before + 5) - 12, 3 * (before + 5)))
+    kept = sink == "keep" and before == 6
+    assert all(w.prompt is (old if kept else world.prompt) for w in world.sink)
+    takes = torch.cat(made, 1)
+    assert all(torch.equal(w.latents, takes[:, w.frame]) for w in (*world.sink, *world.past))
+
+
 def test_groups_are_cut_at_the_takes_block_boundaries() -> None:
     assert block_groups(5, 12, 3) == (1, 3, 3)
     assert block_groups(4, 8, 1) == (1, 1, 1, 1)

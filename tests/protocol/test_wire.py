@@ -134,7 +134,7 @@ def test_a_sender_checks_itself():
         wire.encode_checked(m.Prompt(request=2**70, world="w", text="x"))
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(data=st.binary(max_size=300), union=st.sampled_from(UNIONS))
 @example(data=b"\xc7\x05\xff\x00\x00\x00\x00\x00", union=m.FromClient)
 def test_any_bytes(data, union):
@@ -144,16 +144,18 @@ def test_any_bytes(data, union):
 keys = st.sampled_from(["type", "request", "world", "text", "version", "script", "models", "labels", "name", "x"])
 tags = st.sampled_from([kind.__struct_config__.tag for union in UNIONS for kind in get_args(union)])
 scalars = st.none() | st.booleans() | st.integers(-(2**63), 2**64 - 1) | st.floats() | st.text(max_size=9) | st.binary()
-values = st.recursive(scalars | tags, lambda v: st.lists(v, max_size=4) | st.dictionaries(keys, v, max_size=4))
+values = st.recursive(
+    scalars | tags, lambda v: st.lists(v, max_size=3) | st.dictionaries(keys, v, max_size=3), max_leaves=8
+)
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(fields=st.dictionaries(keys, values, max_size=8), tag=tags, union=st.sampled_from(UNIONS))
+@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(fields=st.dictionaries(keys, values, max_size=5), tag=tags, union=st.sampled_from(UNIONS))
 def test_any_map(fields, tag, union):
     decode_or_protocol_error(msgpack.packb({**fields, "type": tag}), union)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(data=st.data())
 def test_any_damage_to_a_good_message(data):
     message = m.Open(

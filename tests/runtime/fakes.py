@@ -1,7 +1,7 @@
 """A small world model for the engine's tests: numpy only, deterministic, and it can be slow, fail or die.
 
 Every pixel follows from (seed, block, prompt, what the block before was), so a lost, doubled or reordered step
-changes every later frame. `load` is the factory: `tests.runtime.fakes:load` by path, see `FACTORY`.
+changes every later frame. `load` is the factory, `fakes:load`. With it a clock, and a stage for one world.
 """
 
 import hashlib
@@ -14,7 +14,13 @@ from typing import Any
 
 import numpy as np
 
-from longtake.protocol.messages import ModelInfo
+from longtake.protocol.generator_messages import GenBlock, GenDone, GenError, GenSaved
+from longtake.protocol.messages import Message, ModelInfo
+from longtake.runtime.effects import Answer, Command, Publish, Record, Requester, Tell
+from longtake.runtime.generator_worker import Worker
+from longtake.runtime.making import WorldConfig
+from longtake.runtime.take import TakeBlock, TakeRecord
+from longtake.runtime.world import World
 
 HEIGHT, WIDTH, FPS = 12, 20, 16
 
@@ -50,12 +56,6 @@ class FakeBlock:
     first_frame: int
     frames: Any
     timings_ms: dict[str, float]
-
-
-@dataclass(frozen=True, kw_only=True)
-class FakeReading:
-    labels: dict[str, str]
-    confidence: dict[str, float]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,7 +101,7 @@ class FakeModel:
             raise MemoryError("a world of this model needs 3 GB, 1 GB is free")
         return FakeWorld(seed=seed, prompt=prompt)
 
-    def encode(self, prompt: str) -> None:
+    def prepare(self, prompt: str) -> None:
         self.encoded.append(prompt)
 
     def cue(self, world: FakeWorld, prompt: str) -> None:
@@ -132,17 +132,14 @@ class FakeModel:
         frames = np.random.default_rng(seed).integers(0, 256, shape, dtype=np.uint8)
         return FakeBlock(index=world.block, first_frame=first, frames=frames, timings_ms={"denoise": 1.0})
 
-    def read(self, frames: Any) -> FakeReading:
-        return FakeReading(labels={"place": f"p{int(frames[0, 0, 0, 0]) % 4}"}, confidence={"place": 0.5})
+    def read(self, frames: Any) -> tuple[dict[str, str], dict[str, float]]:
+        return {"place": f"p{int(frames[0, 0, 0, 0]) % 4}"}, {"place": 0.5}
 
     def snapshot(self, world: FakeWorld, exact: bool = False) -> FakeSnapshot:
         return FakeSnapshot(world=replace(world))
 
-    def snapshot_from_bytes(self, data: bytes) -> FakeSnapshot:
-        return FakeSnapshot(world=FakeWorld(**json.loads(data)))
-
-    def restore(self, snapshot: FakeSnapshot) -> FakeWorld:
-        return replace(snapshot.world)
+    def restore(self, data: bytes) -> FakeWorld:
+        return FakeWorld(**json.loads(data))
 
     def close(self, world: FakeWorld) -> None:
         self.closed += 1
@@ -154,3 +151,155 @@ def load(name: str, *, device: str, precision: str, threads: int) -> FakeModel:
     if config.fail_to_load:
         raise RuntimeError(config.fail_to_load)
     return FakeModel(name=name, config=config)
+
+
+class FakeClock:
+    """A clock that stands still until it is moved; sleeping moves it."""
+
+    def __init__(self, now: float = 1000.0) -> None:
+        self.time = now
+        self.slept: list[float] = []
+
+    def now(self) -> float:
+        return self.time
+
+    def sleep(self, seconds: float) -> None:
+        self.slept.append(seconds)
+        self.time += seconds
+
+
+class FakeGenerator:
+    """Drives a `World` without processes: carries its commands out on a `FakeModel`, when told to."""
+
+    def __init__(self, model: FakeModel) -> None:
+        self.model = model
+        self.sent: list[tuple[Message, Any]] = []
+        self.answers: list[tuple[Message, Any]] = []
+        self.worker = Worker({model.name: model}, self._answer)
+
+    def _answer(self, message: Message, part: Any = None) -> None:
+        self.answers.append((message, memoryview(part).cast("B") if part is not None else None))
+
+
+class Stage:
+    """A world, a fake generator and a fake clock; what the world leaves behind is sorted into lists."""
+
+    def __init__(self, *, model: FakeModel | None = None, **config: Any) -> None:
+        self.clock = FakeClock()
+        self.generator = FakeGenerator(model or FakeModel())
+        config.setdefault("prompt", "a red balloon")
+        self.world = World(WorldConfig(name="w1", model=self.generator.model.info, **config))
+        self.shown: list[Publish] = []
+        self.told: list[Message] = []
+        self.answered: list[Message] = []
+        self.records: list[TakeRecord] = []
+        self.alive = True
+
+    def open(self) -> "Stage":
+        """Open the world in the generator."""
+        self.world.open(Requester(client="me", request=1))
+        self.work()
+        return self
+
+    def work(self) -> None:
+        """Carry out commands and give turns until the world wants no more."""
+        self.carry_out()
+        while self.alive and self.world.wants_turn(self.clock.now()):
+            self.command(self.world.next_command(self.clock.now()), None)
+
+    def command(self, message: Message, part: Any) -> None:
+        """Let the generator carry out one command and hand its answers over."""
+        if not self.alive:
+            return
+        self.generator.sent.append((message, part))
+        self.generator.worker.carry_out(message, part or b"")
+        for answer, data in self.take_answers():
+            self.deliver(answer, data)
+        self.carry_out()
+
+    def take_answers(self) -> list[tuple[Message, Any]]:
+        answers, self.generator.answers = self.generator.answers, []
+        return answers
+
+    def deliver(self, message: Message, data: Any) -> None:
+        """Hand one of the generator's messages to the world."""
+        if isinstance(message, GenBlock):
+            self.world.block_made(message, data, self.clock.now())
+        elif isinstance(message, GenSaved):
+            self.world.saved(message, bytes(data))
+        elif isinstance(message, GenDone):
+            self.world.command_done(message)
+        elif isinstance(message, GenError):
+            self.world.failed(message)
+
+    def carry_out(self) -> None:
+        """Sort the world's effects."""
+        while self.world.effects:
+            effects, self.world.effects[:] = list(self.world.effects), []
+            for effect in effects:
+                if isinstance(effect, Publish):
+                    self.shown.append(effect)
+                elif isinstance(effect, Tell):
+                    self.told.append(effect.message)
+                elif isinstance(effect, Answer):
+                    self.answered.append(effect.message)
+                elif isinstance(effect, Record):
+                    self.records.append(effect.record)
+                elif isinstance(effect, Command):
+                    self.command(effect.message, effect.part)
+
+    def show(self) -> None:
+        """Show what is due now, then let the generator work."""
+        while self.world.service(self.clock.now()):
+            self.carry_out()
+        self.carry_out()
+        self.work()
+
+    def run(self, ticks: int) -> None:
+        """Go through that many deadlines."""
+        for _ in range(ticks):
+            deadline = self.world.deadline
+            assert deadline is not None, "nothing is scheduled"
+            self.clock.time = max(self.clock.time, deadline)
+            self.show()
+
+    def advance(self, ticks: int) -> None:
+        """Lockstep: show that many frames."""
+        self.world.advance(ticks, Requester(client="me", request=2), self.clock.now())
+        self.play_out()
+
+    def play_out(self) -> None:
+        """Show everything that runs still ask for, without a clock (lockstep)."""
+        while self.alive and self.world.playback.asked:
+            before = len(self.shown)
+            self.work()
+            self.show()
+            assert len(self.shown) > before, "the world shows nothing more"
+
+    @property
+    def digests(self) -> list[str]:
+        return [record.digest for record in self.world.making.chronicle.log.records() if isinstance(record, TakeBlock)]
+
+    @property
+    def ticks(self) -> list[int]:
+        return [shown.picture.tick for shown in self.shown]
+
+    def of(self, kind: type[Any]) -> list[Any]:
+        """What members were told or clients were answered, of one kind."""
+        return [message for message in self.told + self.answered if isinstance(message, kind)]
+
+    def commands(self, kind: type[Any]) -> list[Any]:
+        return [message for message, _ in self.generator.sent if isinstance(message, kind)]
+
+    def die(self) -> None:
+        """Lose the generator, with everything in it."""
+        self.alive = False
+        self.world.generator_lost()
+        self.carry_out()
+
+    def revive(self) -> None:
+        """Start an empty generator."""
+        self.generator.worker = Worker({self.generator.model.name: self.generator.model}, self.generator._answer)
+        self.alive = True
+        self.world.generator_back()
+        self.work()

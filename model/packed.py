@@ -1,0 +1,42 @@
+"""Linear maps laid out once for the processor's bf16 products.
+
+Torch's CPU products reorder the weight at every call; at diorama's sizes that is a good part of the product's time.
+The two operators here are what torch's own compiler emits for frozen weights. They are not public, so they are used
+only where they are found, and only here.
+"""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+Map = Callable[[Tensor], Tensor]
+
+
+def can_pack(device: torch.device, dtype: torch.dtype) -> bool:
+    """Whether `pack` works here and is worth it."""
+    if device.type != "cpu" or dtype != torch.bfloat16 or not torch.backends.mkldnn.is_available():
+        return False
+    operators = torch.ops.mkldnn
+    return hasattr(operators, "_linear_pointwise") and hasattr(operators, "_reorder_linear_weight")
+
+
+def pack(weight: Tensor, bias: Tensor, rows: int, *, gelu: bool = False) -> Map:
+    """Return x -> x weight^T + bias, [..., in] -> [..., out]; weight and bias are copied.
+
+    Args:
+        weight: [out, in] bfloat16.
+        bias: [out] bfloat16.
+        rows: how many rows the inputs usually have (others work too).
+        gelu: apply the tanh form of GELU to the result, before it is rounded.
+    """
+    packed = torch.ops.mkldnn._reorder_linear_weight(weight.detach(), rows)
+    bias = bias.detach().clone()
+    product = torch.ops.mkldnn._linear_pointwise
+    activation, form = ("gelu", "tanh") if gelu else ("none", "")
+
+    def apply(x: Tensor) -> Tensor:
+        out: Tensor = product(x, packed, bias, activation, [], form)
+        return out
+
+    return apply

@@ -1,0 +1,39 @@
+"""`longtake join`: a window on a world that runs at a server, to watch it or to direct it."""
+
+import argparse
+
+from longtake.protocol.endpoints import DEFAULT_ENDPOINT, parse_connect
+from longtake.runtime.cli.common import OK, UsageError
+from longtake.runtime.cli.display import has_display, quiet_pygame
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the command's arguments."""
+    parser.add_argument("endpoint", nargs="?", default=DEFAULT_ENDPOINT, help="where the server is (%(default)s)")
+    parser.add_argument("--world", default="", metavar="W", help="the world's name (the only one, or the newest)")
+    parser.add_argument("--role", choices=("viewer", "director"), default="viewer", help="(%(default)s)")
+    parser.add_argument("--jpeg", action="store_true", help="have compressed pictures sent, for a thin line")
+    parser.add_argument("--fullscreen", action="store_true", help="fill the screen (F11 in the window)")
+    parser.add_argument("--hud", action="store_true", help="show the numbers (F3 in the window)")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Join and play."""
+    parse_connect(options.endpoint)
+    if not has_display():
+        raise UsageError(
+            "no display here to open a window on: join from a desktop session, or film the world's scenario with "
+            f"`longtake render --scenario NAME --endpoint {options.endpoint}`"
+        )
+    quiet_pygame()
+    from longtake.clients.player import play
+
+    play(
+        options.endpoint,
+        join=options.world,
+        role=options.role,
+        encoding="jpeg" if options.jpeg else "raw",
+        hud=options.hud,
+        fullscreen=options.fullscreen,
+    )
+    return OK

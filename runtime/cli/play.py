@@ -1,0 +1,89 @@
+"""`longtake play`: a server of one's own and a window on it; where there is no display, a film of the scenario."""
+
+import argparse
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from longtake.runtime.cli.common import (
+    OK,
+    add_device_arguments,
+    add_endpoint_argument,
+    add_model_argument,
+    hosted,
+    load_scenario,
+    positive_seconds,
+    seed,
+)
+from longtake.runtime.cli.display import HOW_TO_GET_A_WINDOW, has_display
+
+if TYPE_CHECKING:
+    from longtake.scenarios.schema import Scenario
+
+RENDERS = Path("renders")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the command's arguments."""
+    parser.add_argument("scenario", nargs="?", default="default", help="a YAML file or a name (%(default)s)")
+    parser.add_argument("--prompt", help="begin with this prompt instead of the scenario's")
+    parser.add_argument("--seed", type=seed, help="instead of the scenario's")
+    parser.add_argument("--fullscreen", action="store_true", help="fill the screen (F11 in the window)")
+    parser.add_argument("--hud", action="store_true", help="show the numbers (F3 in the window)")
+    parser.add_argument("--headless", action="store_true", help=f"open no window, film the scenario into {RENDERS}/")
+    parser.add_argument("--seconds", type=positive_seconds, help="length of that film (the scenario's)")
+    add_endpoint_argument(parser)
+    add_model_argument(parser)
+    parser.set_defaults(model=None)
+    add_device_arguments(parser)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Play, or film."""
+    scenario = load_scenario(options.scenario)
+    model = options.model or scenario.model
+    if options.headless or not has_display():
+        return film(options, scenario, model)
+    print(f"{scenario.title or scenario.name}: loading {model} ...", file=sys.stderr)
+    with hosted(options, model=model) as endpoint:
+        from longtake.runtime.cli.display import quiet_pygame
+
+        quiet_pygame()
+        from longtake.clients.player import play
+
+        play(
+            endpoint,
+            script=scenario.script(),
+            model=model,
+            prompt=options.prompt,
+            seed=scenario.seed if options.seed is None else options.seed,
+            hud=options.hud,
+            fullscreen=options.fullscreen,
+        )
+    return OK
+
+
+def film(options: argparse.Namespace, scenario: "Scenario", model: str) -> int:
+    """Film the scenario with its timeline, and say how to get a window."""
+    from longtake.runtime.cli.render import Film, shoot
+
+    if not options.headless:
+        print("no display here: filming the scenario instead of opening a window", file=sys.stderr)
+    with hosted(options, model=model) as endpoint:
+        filmed = shoot(
+            Film(
+                model=model,
+                seconds=options.seconds or scenario.seconds,
+                seed=scenario.seed if options.seed is None else options.seed,
+                video=RENDERS / f"{scenario.name}.mp4",
+                sheet=RENDERS / f"{scenario.name}.png",
+                prompt=options.prompt,
+                scenario=scenario,
+            ),
+            endpoint,
+        )
+    print(f"{filmed.video}  {filmed.ticks} frames, {filmed.ticks / filmed.fps:g} s")
+    print(filmed.sheet)
+    if not options.headless:
+        print(HOW_TO_GET_A_WINDOW)
+    return OK

@@ -1,0 +1,186 @@
+"""`longtake render`: film a prompt or a scenario to an MP4, as fast as the model goes, with a contact sheet beside it."""
+
+import argparse
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from longtake.runtime.cli.common import (
+    DEFAULT_MODEL,
+    OK,
+    UsageError,
+    add_device_arguments,
+    add_endpoint_argument,
+    add_json_argument,
+    add_model_argument,
+    add_record_argument,
+    hosted,
+    load_scenario,
+    positive_seconds,
+    print_json,
+    progress,
+    seconds,
+    seed,
+    take_name,
+)
+
+if TYPE_CHECKING:
+    from longtake.clients.headless import Filmed
+    from longtake.clients.session import World
+    from longtake.scenarios.schema import Scenario, TimedCue
+
+PROMPT_SECONDS = 10.0
+"""length of a film of a prompt, unless told otherwise"""
+MAX_PROMPT = 2000
+
+
+@dataclass(frozen=True, kw_only=True)
+class Film:
+    """What is filmed, and where it goes."""
+
+    model: str
+    seconds: float
+    seed: int
+    video: Path
+    sheet: Path | None = None
+    prompt: str | None = None
+    scenario: "Scenario | None" = None
+    cues: Sequence[tuple[float, str]] = field(default=())
+    """seconds, and a prompt or the name of an event of the scenario"""
+    take: str | None = None
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the command's arguments."""
+    parser.add_argument("prompt", nargs="?", help="what to show, in plain English")
+    parser.add_argument("--scenario", help="film this scenario file, or name of the library, with its timeline")
+    parser.add_argument("--seconds", type=positive_seconds, help=f"length, such as 20 or 1m30s ({PROMPT_SECONDS:g})")
+    parser.add_argument("--seed", type=seed, help="the same seed gives the same film (the scenario's, or 0)")
+    parser.add_argument("--output", "-o", type=Path, default=Path("renders/take.mp4"), help="the MP4 (%(default)s)")
+    parser.add_argument(
+        "--cue",
+        nargs=2,
+        action="append",
+        default=[],
+        metavar=("TIME", "PROMPT"),
+        help="change the prompt at a time, as in --cue 5s 'the same at night'; with a scenario also an event's name",
+    )
+    parser.add_argument(
+        "--contact-sheet",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="write a PNG with pictures of the whole take beside the video",
+    )
+    add_record_argument(parser)
+    add_endpoint_argument(parser)
+    add_model_argument(parser)
+    parser.set_defaults(model=None)
+    add_device_arguments(parser)
+    add_json_argument(parser)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Film it and say where it is."""
+    film = film_of(options)
+    with hosted(options, model=film.model, takes=options.record and options.record.parent) as endpoint:
+        filmed = shoot(film, endpoint, quiet=options.json)
+    if options.json:
+        print_json(
+            {
+                "video": str(filmed.video),
+                "sheet": str(filmed.sheet) if filmed.sheet else None,
+                "frames": filmed.ticks,
+                "fps": filmed.fps,
+                "seed": film.seed,
+                "digest": filmed.digest,
+                "timeline": [msgspec.to_builtins(mark) for mark in filmed.timeline],
+            }
+        )
+        return OK
+    print(f"{filmed.video}  {filmed.ticks} frames, {filmed.ticks / filmed.fps:g} s, seed {film.seed}")
+    if filmed.sheet is not None:
+        print(filmed.sheet)
+    return OK
+
+
+def film_of(options: argparse.Namespace) -> Film:
+    """What the arguments ask for. Raises LongtakeError."""
+    if (options.prompt is None) == (options.scenario is None):
+        raise UsageError('give either a prompt, as in longtake render "a fox in the snow", or --scenario')
+    if options.prompt is not None and not 0 < len(options.prompt.strip()) <= MAX_PROMPT:
+        raise UsageError(f"a prompt has 1 to {MAX_PROMPT} characters")
+    if options.output.suffix.lower() != ".mp4":
+        raise UsageError(f"{options.output} is not an MP4: let --output end in .mp4")
+    scenario = load_scenario(options.scenario) if options.scenario else None
+    model = options.model or (scenario.model if scenario else DEFAULT_MODEL)
+    first_seed = scenario.seed if scenario else 0
+    return Film(
+        model=model,
+        seconds=options.seconds or (scenario.seconds if scenario else PROMPT_SECONDS),
+        seed=first_seed if options.seed is None else options.seed,
+        video=options.output,
+        sheet=options.output.with_suffix(".png") if options.contact_sheet else None,
+        prompt=options.prompt,
+        scenario=scenario,
+        cues=[cue_of(time, text) for time, text in options.cue],
+        take=take_name(options.record),
+    )
+
+
+def cue_of(time: str, text: str) -> tuple[float, str]:
+    """One `--cue`. Raises `UsageError`."""
+    try:
+        at = seconds(time)
+    except argparse.ArgumentTypeError as error:
+        raise UsageError(f"--cue: {error}") from None
+    if not 0 < len(text.strip()) <= MAX_PROMPT:
+        raise UsageError(f"--cue {time}: a prompt has 1 to {MAX_PROMPT} characters")
+    return at, text
+
+
+def shoot(film: Film, endpoint: str, *, quiet: bool = False) -> "Filmed":
+    """Film behind a progress bar. Raises LongtakeError, and leaves no half-written file behind."""
+    from longtake.clients.headless import render
+
+    with progress(film.video.name, "frame", 0, quiet=quiet) as show:
+        return render(
+            endpoint,
+            seconds=film.seconds,
+            video=film.video,
+            sheet=film.sheet,
+            model=film.model,
+            script=film.scenario.script() if film.scenario else None,
+            prompt=film.prompt,
+            seed=film.seed,
+            take=film.take,
+            prepare=sender(film),
+            progress=show,
+        )
+
+
+def sender(film: Film) -> "Callable[[World], None]":
+    """What sends the film's cues to its world while that stands at tick 0."""
+
+    def send(world: "World") -> None:
+        from longtake.scenarios.runner import schedule
+
+        schedule(world, cues_of(film, world.info.model.fps))
+
+    return send
+
+
+def cues_of(film: Film, fps: int) -> "list[TimedCue]":
+    """The scenario's timeline and the cues given by hand, in order. Raises `UsageError` for one after the end."""
+    from longtake.scenarios.schema import TimedCue
+
+    ticks = max(1, round(film.seconds * fps))
+    events = film.scenario.events if film.scenario else {}
+    cues = [cue for cue in film.scenario.cues(fps) if cue.tick < ticks] if film.scenario else []
+    for at, text in film.cues:
+        if round(at * fps) >= ticks:
+            raise UsageError(f"--cue {at:g}s lies after the end at {film.seconds:g} s; give more --seconds")
+        cues.append(TimedCue(round(at * fps), "event" if text in events else "prompt", text))
+    return sorted(cues, key=lambda cue: cue.tick)

@@ -1,0 +1,57 @@
+"""`longtake serve`: host worlds for players, scenarios and agents, until Ctrl-C."""
+
+import argparse
+import json
+import threading
+from pathlib import Path
+
+from longtake.protocol.endpoints import DEFAULT_ENDPOINT, parse_bind
+from longtake.runtime.cli.common import OK, add_device_arguments, add_json_argument, add_model_argument, generator_config
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the command's arguments."""
+    parser.add_argument(
+        "--bind",
+        default=DEFAULT_ENDPOINT,
+        metavar="ENDPOINT",
+        help="where to listen: tcp://127.0.0.1:PORT (frames use the next port) or ipc://PATH (%(default)s)",
+    )
+    parser.add_argument("--takes", type=Path, default=Path("takes"), help="folder of the take files (%(default)s)")
+    add_model_argument(parser)
+    add_device_arguments(parser)
+    add_json_argument(parser)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Bind, start the generator, serve."""
+    parse_bind(options.bind)
+    generator = generator_config(options)
+    from longtake.runtime.server import Server, ServerConfig
+
+    server = Server(ServerConfig(endpoint=options.bind, generator=generator, takes=options.takes))
+    server.bind()
+    say(options, "loading", server.endpoint, f"listening on {server.endpoint}; loading {options.model} ...")
+    ready, stop = threading.Event(), threading.Event()
+
+    def announce() -> None:
+        ready.wait()
+        if not stop.is_set():
+            models = server.supervisor.models
+            on = ", ".join(f"{model.name} on {model.device} in {model.precision}" for model in models)
+            say(options, "ready", server.endpoint, f"ready: {on}; `longtake join` watches, Ctrl-C ends")
+
+    announcer = threading.Thread(target=announce, name="announce", daemon=True)
+    announcer.start()
+    try:
+        server.run(stop, ready)
+    finally:
+        stop.set()
+        ready.set()
+        announcer.join(timeout=1)
+    return OK
+
+
+def say(options: argparse.Namespace, state: str, endpoint: str, text: str) -> None:
+    """Print where things stand, at once: whoever started this may be waiting for it."""
+    print(json.dumps({"state": state, "endpoint": endpoint}) if options.json else text, flush=True)

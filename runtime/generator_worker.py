@@ -1,0 +1,249 @@
+"""The generator's worker: carries out the server's commands on the models and worlds it holds.
+
+A model is an object like `longtake.model.loading.LoadedModel`: the verbs open, prepare, cue, step, snapshot,
+restore and close, `info` with the fields of `ModelInfo`, and `read` if it announces "reading".
+"""
+
+import hashlib
+import logging
+import queue
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import msgspec
+import numpy as np
+
+from longtake.protocol.generator_messages import (
+    GenBlock,
+    GenClose,
+    GenDone,
+    GenEncode,
+    GenError,
+    GenOpen,
+    GenReady,
+    GenRestore,
+    GenSaved,
+    GenSnapshot,
+    GenStep,
+    GenStop,
+)
+from longtake.protocol.messages import Message, ModelInfo
+
+log = logging.getLogger(__name__)
+
+Models: TypeAlias = dict[str, Any]
+"""by name; see the module's docstring"""
+
+
+@dataclass(kw_only=True)
+class HeldWorld:
+    """A world of a model, and what the server calls it."""
+
+    generation: int
+    model: Any
+    world: Any
+    readings: bool
+
+
+class Encoder:
+    """Encodes prompts ahead of their steps. The models keep the results; this only sees to it that they have them."""
+
+    MAX_WAITING = 32
+    """hints beyond it are left out: the step encodes its prompt itself then"""
+
+    def __init__(self) -> None:
+        self._hints: queue.SimpleQueue[tuple[Any, str] | None] = queue.SimpleQueue()
+        self._lock = threading.Lock()
+        self._thread: threading.Thread | None = None
+
+    def hint(self, model: Any, prompt: str) -> None:
+        """Encode `prompt` soon, on the encoder's thread."""
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._run, name="generator-encoder", daemon=True)
+            self._thread.start()
+        if self._hints.qsize() < self.MAX_WAITING:
+            self._hints.put((model, prompt))
+
+    def encode(self, model: Any, prompt: str) -> None:
+        """See to it that the model has encoded `prompt`; waits if the encoder is just at it."""
+        with self._lock:
+            model.prepare(prompt)
+
+    def close(self) -> None:
+        """End the thread."""
+        if self._thread is not None:
+            self._hints.put(None)
+            self._thread.join(timeout=5)
+
+    def _run(self) -> None:
+        while (item := self._hints.get()) is not None:
+            try:
+                self.encode(*item)
+            except Exception:  # the step meets the same error, and answers with it
+                log.exception("a prompt could not be encoded ahead")
+
+
+class Worker:
+    """Carries out commands; one answer each, or a `gen_error`."""
+
+    def __init__(self, models: Models, send: Callable[..., None]) -> None:
+        self._models = models
+        self._send = send
+        self._encoder = Encoder()
+        self._worlds: dict[str, HeldWorld] = {}
+
+    def ready(self, *, pid: int, threads: int) -> None:
+        """Tell the server what is on offer."""
+        models = [msgspec.convert(model.info, ModelInfo, from_attributes=True) for model in self._models.values()]
+        self._send(GenReady(models=models, pid=pid, threads=threads))
+
+    def carry_out(self, command: Message, part: bytes) -> bool:
+        """Carry out one command; return False if the process has to end (stop, or a fatal failure)."""
+        if isinstance(command, GenStop):
+            return False
+        try:
+            self._do(command, part)
+        except Exception as error:  # whatever a model raises is an answer, not the end of the loop
+            log.exception("%s failed", type(command).__name__)
+            fatal = is_fatal(error)
+            self._send(
+                GenError(
+                    world=getattr(command, "world", ""),
+                    generation=getattr(command, "generation", 0),
+                    code="no_room" if is_out_of_memory(error) else "generator",
+                    message=one_line(error),
+                    fatal=fatal,
+                )
+            )
+            return not fatal
+        return True
+
+    def hint(self, message: GenEncode) -> None:
+        """A prompt is going to be needed. Called on the mailbox's thread."""
+        model = self._models.get(message.model)
+        if model is not None:
+            self._encoder.hint(model, message.prompt)
+
+    def close(self) -> None:
+        """Forget all worlds and end the encoder."""
+        self._encoder.close()
+        for name in list(self._worlds):
+            self._forget(name)
+
+    def _do(self, command: Message, part: bytes) -> None:
+        if isinstance(command, GenStep):
+            self._step(command)
+        elif isinstance(command, GenSnapshot):
+            self._snapshot(command)
+        elif isinstance(command, GenOpen):
+            self._forget(command.world)
+            model = self._model(command.model)
+            self._keep(command, model, model.open(seed=command.seed, prompt=command.prompt))
+        elif isinstance(command, GenRestore):
+            self._forget(command.world)
+            model = self._model(command.model)
+            self._keep(command, model, model.restore(part))
+        elif isinstance(command, GenClose):
+            self._forget(command.world)
+            self._done(command)
+
+    def _keep(self, command: GenOpen | GenRestore, model: Any, world: Any) -> None:
+        self._worlds[command.world] = HeldWorld(
+            generation=command.generation, model=model, world=world, readings=command.readings
+        )
+        self._done(command)
+
+    def _done(self, command: GenOpen | GenRestore | GenClose) -> None:
+        name = str(type(command).__struct_config__.tag)
+        self._send(GenDone(world=command.world, generation=command.generation, command=name))
+
+    def _forget(self, name: str) -> None:
+        held = self._worlds.pop(name, None)
+        if held is not None:
+            held.model.close(held.world)
+
+    def _model(self, name: str) -> Any:
+        if name not in self._models:
+            raise ValueError(f"this generator has no model {name!r}; it has: {', '.join(self._models)}")
+        return self._models[name]
+
+    def _held(self, command: GenStep | GenSnapshot) -> HeldWorld:
+        held = self._worlds.get(command.world)
+        if held is None or held.generation != command.generation:
+            raise ValueError(f"world {command.world} of generation {command.generation} is not open")
+        return held
+
+    def _step(self, command: GenStep) -> None:
+        held = self._held(command)
+        begun = time.perf_counter()
+        recache_ms = 0.0
+        if command.prompt is not None:
+            self._encoder.encode(held.model, command.prompt)
+            held.model.cue(held.world, command.prompt)
+            recache_ms = (time.perf_counter() - begun) * 1000
+        block = held.model.step(held.world)
+        if block.index != command.block:
+            raise ValueError(f"the model made block {block.index} where block {command.block} was asked for")
+        frames = pixels_of(block.frames)
+        labels, confidence = held.model.read(frames) if held.readings else ({}, {})
+        timings = {key: float(value) for key, value in block.timings_ms.items()}
+        # the server reckons with the whole of what a new prompt costs
+        timings["recache"] = max(timings.get("recache", 0.0), recache_ms)
+        timings["total"] = (time.perf_counter() - begun) * 1000
+        count, height, width, _ = frames.shape
+        self._send(
+            GenBlock(
+                world=command.world,
+                generation=command.generation,
+                block=block.index,
+                first_tick=block.first_frame,
+                frames=count,
+                height=height,
+                width=width,
+                digest=digest_of(frames),
+                timings_ms=timings,
+                labels=labels,
+                confidence=confidence,
+            ),
+            frames.data,
+        )
+
+    def _snapshot(self, command: GenSnapshot) -> None:
+        held = self._held(command)
+        snapshot = held.model.snapshot(held.world, exact=command.exact)
+        data = snapshot.to_bytes()
+        saved = GenSaved(world=command.world, generation=command.generation, block=snapshot.block, exact=command.exact)
+        self._send(saved, data)
+
+
+def pixels_of(frames: Any) -> "np.ndarray[Any, np.dtype[np.uint8]]":
+    """Return a model's frames `[1, n, H, W, 3] uint8` (numpy or torch) as a contiguous `[n, H, W, 3]` array."""
+    array = np.asarray(frames)
+    if array.ndim != 5 or array.shape[0] != 1 or array.shape[-1] != 3 or array.dtype != np.uint8:
+        raise ValueError(f"frames must be [1, n, H, W, 3] uint8, not {array.shape} {array.dtype}")
+    return np.ascontiguousarray(array[0])
+
+
+def digest_of(frames: "np.ndarray[Any, np.dtype[np.uint8]]") -> str:
+    """Return blake2b-128 of a block's frames, hex."""
+    return hashlib.blake2b(frames.data, digest_size=16).hexdigest()
+
+
+def is_fatal(error: BaseException) -> bool:
+    """Whether the process must be replaced: an error of the device poisons everything after it."""
+    text = f"{type(error).__name__}: {error}"
+    return not is_out_of_memory(error) and ("CUDA" in text or type(error).__name__ == "AcceleratorError")
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether memory ran out, on the host or the device."""
+    return isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"
+
+
+def one_line(error: BaseException) -> str:
+    """Return an error's text in one line of at most 300 characters."""
+    text = " ".join(str(error).split())[:300]
+    return text or type(error).__name__

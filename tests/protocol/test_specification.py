@@ -1,0 +1,124 @@
+"""docs/protocol.md against the code: every message, field, type, limit, default, error code and golden byte."""
+
+import json
+import re
+from pathlib import Path
+from typing import Any, get_args
+
+import msgspec
+import pytest
+from msgspec import inspect
+
+from longtake.protocol import messages as m
+from longtake.protocol import wire
+from longtake.protocol.endpoints import DEFAULT_PORT
+from longtake.protocol.errors import ERROR_CODES, LOCAL_CODES
+
+ROOT = Path(__file__).parents[2]
+SPECIFICATION = (ROOT / "docs/protocol.md").read_text()
+GOLDEN = json.loads((ROOT / "tests/data/protocol/golden.json").read_text())
+UNIONS = (m.FromClient, m.FromServer, m.FromClientFrames, m.FromServerFrames)
+MESSAGES = sorted({kind for union in UNIONS for kind in get_args(union)}, key=lambda kind: kind.__name__)
+PARTS = [m.ModelInfo, m.Script, m.Slot, m.EventDef, m.WorldEntry]
+PLAIN = {inspect.BoolType: "bool", inspect.NoneType: "nil", inspect.AnyType: "anything"}
+
+
+def title(kind: type) -> str:
+    tag = kind.__struct_config__.tag
+    return tag or re.sub(r"(?<=[a-z])(?=[A-Z])", "_", kind.__name__).lower()
+
+
+def in_words(kind: Any) -> str:
+    """The type column of the specification for one type of `msgspec.inspect`."""
+    if isinstance(kind, inspect.StrType):
+        return text_in_words(kind)
+    if isinstance(kind, inspect.IntType):
+        return f"int{bounds(kind.ge, kind.le)}"
+    if isinstance(kind, inspect.FloatType):
+        return f"float{bounds(kind.ge, kind.le)}"
+    if isinstance(kind, inspect.LiteralType):
+        return "one of " + ", ".join(f"`{value}`" for value in sorted(kind.values))
+    if isinstance(kind, inspect.ListType):
+        return f"array of {in_words(kind.item_type)}"
+    if isinstance(kind, inspect.TupleType):
+        return f"array of {len(kind.item_types)} int"
+    if isinstance(kind, inspect.DictType):
+        return f"map of text to {in_words(kind.value_type)}"
+    if isinstance(kind, inspect.UnionType):
+        parts = sorted(kind.types, key=lambda part: isinstance(part, inspect.NoneType))
+        return " or ".join(in_words(part) for part in parts)
+    if isinstance(kind, inspect.StructType):
+        return f"`{title(kind.cls)}`"
+    return PLAIN[type(kind)]
+
+
+def text_in_words(kind: inspect.StrType) -> str:
+    if kind.pattern:
+        return "name"
+    if kind.max_length is None:
+        return "text"
+    return f"text {kind.min_length or 0}..{kind.max_length}"
+
+
+def bounds(low: float | None, high: float | None) -> str:
+    if low is None and high is None:
+        return ""
+    powers = {2**53: "2^53", 2**63 - 1: "2^63-1"}
+    return f" {low:g}..{powers.get(high) or f'{high:g}'}"
+
+
+def default_in_words(field: inspect.Field) -> str:
+    if field.required:
+        return "required"
+    value = field.default if field.default is not msgspec.NODEFAULT else field.default_factory()
+    written = msgspec.json.encode(value).decode() if not isinstance(value, m.Script) else "{}"
+    return {"null": "nil"}.get(written, written)
+
+
+def rows(kind: type) -> list[tuple[str, str, str]]:
+    """Name, type and default of every field, as the specification's table must have them."""
+    return [(f"`{f.encode_name}`", in_words(f.type), default_in_words(f)) for f in inspect.type_info(kind).fields]
+
+
+def table_of(name: str) -> list[tuple[str, str, str]]:
+    section = re.search(rf"^#### `{name}`$(.*?)(?=^##|\Z)", SPECIFICATION, re.MULTILINE | re.DOTALL)
+    assert section, f"docs/protocol.md has no section on {name}"
+    found = re.findall(r"^\| (`[a-z_]+`) \| (.+?) \| (.+?) \| .+ \|$", section[1], re.MULTILINE)
+    return [(field, kind.strip(), default.strip().strip("`")) for field, kind, default in found]
+
+
+@pytest.mark.parametrize("kind", [*MESSAGES, *PARTS], ids=title)
+def test_every_field_is_specified_with_type_limits_and_default(kind):
+    assert table_of(title(kind)) == rows(kind)
+
+
+def test_nothing_is_specified_that_does_not_exist():
+    assert set(re.findall(r"^#### `(\w+)`$", SPECIFICATION, re.MULTILINE)) == {title(k) for k in [*MESSAGES, *PARTS]}
+
+
+def test_error_codes_and_whether_to_retry():
+    found = re.findall(r"^\| `([a-z_]+)` \| (yes|no) \| .+ \|$", SPECIFICATION, re.MULTILINE)
+    expected = [(code, "yes" if e.retryable else "no") for code, e in ERROR_CODES.items() if code not in LOCAL_CODES]
+    assert found == expected
+
+
+def test_limits_and_numbers():
+    for number in (
+        f"{wire.MAX_REQUEST_BYTES:,}",
+        f"{wire.MAX_MESSAGE_BYTES:,}",
+        f"{wire.MAX_SOCKET_BYTES:,}",
+        f"{wire.MAX_PICTURE_BYTES:,}",
+        f"{wire.MAX_ITEMS:,}",
+        f"{DEFAULT_PORT}",
+        f"# The Longtake protocol {m.VERSION_MAJOR}.{m.VERSION_MINOR}",
+    ):
+        assert number in SPECIFICATION, number
+    assert f"nested at most {wire.MAX_DEPTH} deep" in SPECIFICATION
+
+
+def test_example_bytes_are_golden():
+    examples = re.findall(r"^> `(\w+)` ([0-9a-f]+)$", SPECIFICATION, re.MULTILINE)
+    assert len(examples) >= 8
+    golden = {(entry["fields"]["type"], entry["hex"]) for entry in GOLDEN}
+    for example in examples:
+        assert example in golden
