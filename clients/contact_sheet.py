@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -14,9 +15,11 @@ COLUMNS = 6
 TILE_WIDTH = 320
 """pixels; smaller pictures are enlarged"""
 MARGIN = 14
-CAPTION = 40
+LINE = 17
+CAPTION = 46
 """height of a caption in pixels"""
 TITLE = 46
+Font: TypeAlias = ImageFont.FreeTypeFont | ImageFont.ImageFont
 BACKGROUND, TEXT, MUTED, ACCENT = (14, 15, 20), (222, 225, 233), (134, 141, 160), (246, 178, 92)
 
 
@@ -80,7 +83,18 @@ def _caption(draw: ImageDraw.ImageDraw, place: tuple[int, int], time: str, mark:
     if mark is None:
         return
     label = mark.label if mark.kind != "start" else mark.prompt
-    room = TILE_WIDTH - 56
-    while label and draw.textlength(label, font=font) > room:
-        label = label[:-2].rstrip("… ") + "…"
-    draw.text((place[0] + 52, place[1]), label, font=font, fill=ACCENT if new else TEXT)
+    for number, line in enumerate(_lines(draw, label, TILE_WIDTH - 56, font)):
+        place_of_line = (place[0] + 52, place[1] + number * LINE)
+        draw.text(place_of_line, line, font=font, fill=ACCENT if new else TEXT)
+
+
+def _lines(draw: ImageDraw.ImageDraw, label: str, room: int, font: Font) -> list[str]:
+    """A label in at most two lines, the second one cut."""
+    words = label.split()
+    first = ""
+    while words and draw.textlength(f"{first} {words[0]}".strip(), font=font) <= room:
+        first = f"{first} {words.pop(0)}".strip()
+    rest = " ".join(words)
+    while rest and draw.textlength(rest, font=font) > room:
+        rest = rest[:-2].rstrip("… ") + "…"
+    return [line for line in (first, rest) if line]

@@ -232,10 +232,11 @@ class Player:
         """Begin the take again, or open the world again when it has ended."""
         if self.state.connection in ("closed", "failed"):
             self.link.reopen()
-        elif other_seed:
-            self.control("reset", seed=random.Random().randrange(MAX_SEED))
-        else:
-            self.control("reset")
+            return
+        paused = self.state.paused
+        self.control("reset", seed=random.Random().randrange(MAX_SEED) if other_seed else None)
+        if paused:  # the server keeps the pause, and the old picture would stay
+            self.control("resume")
 
     def record(self) -> None:
         """Begin or end the recording of a take file."""

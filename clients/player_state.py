@@ -4,6 +4,7 @@ Everything here takes the time as an argument (`now`, seconds of the client's mo
 that the tests need neither a clock nor a screen.
 """
 
+import re
 import statistics
 from collections import deque
 from dataclasses import dataclass, field
@@ -65,6 +66,7 @@ class PlayerState:
     flashes: dict[str, float] = field(default_factory=dict)
     """when each event was last fired from here"""
     toasts: list[Toast] = field(default_factory=list)
+    _read: tuple[tuple[str, Script], dict[str, str]] | None = None
 
     # --- derived -------------------------------------------------------------------------------------------
 
@@ -115,16 +117,14 @@ class PlayerState:
         return statistics.median(self.latencies_ms) if self.latencies_ms else None
 
     def slots(self) -> dict[str, str]:
-        """The value each slot has in the frame on the screen; typed prompts clear them."""
-        values = {name: slot.default for name, slot in self.script.slots.items()}
-        for mark in self.timeline:
-            if mark.tick > self.tick:
-                break
-            if mark.kind == "prompt":
-                values = {}
-            elif mark.kind == "event" and mark.label in self.script.events:
-                values |= self.script.events[mark.label].set
-        return values
+        """The value each slot has in the prompt that is in force; a slot that the prompt does not mention has none.
+
+        It is read from the text, which everybody has: also who joins late, or after a reset or a typed prompt.
+        """
+        prompt = self.prompt
+        if self._read is None or self._read[0] != (prompt, self.script):
+            self._read = ((prompt, self.script), read_slots(prompt, self.script))
+        return self._read[1]
 
     def in_force(self) -> set[str]:
         """The events whose values the picture has."""
@@ -188,7 +188,11 @@ class PlayerState:
             "shutdown": ("The server is shutting down", "bad"),
         }
         text, kind = texts[notice.kind]
-        self.toast(f"{text}: {notice.text}" if notice.text and notice.kind != "reset" else text, now, kind)
+        if notice.kind == "recording" and notice.text:
+            text = notice.text[:1].upper() + notice.text[1:]
+        elif notice.text and notice.kind in ("closed", "shutdown"):
+            text = f"{text}: {notice.text}"
+        self.toast(text, now, kind)
 
     def toast(self, text: str, now: float, kind: ToastKind = "info") -> None:
         """Show a line for a while; the same line twice is one line."""
@@ -212,3 +216,29 @@ class PlayerState:
     def animated(self, now: float) -> bool:
         """Does the window change by itself, without a frame or a key?"""
         return bool(self.live_toasts(now)) or any(self.glow(event, now) > 0 for event in self.flashes)
+
+
+def read_slots(prompt: str, script: Script) -> dict[str, str]:
+    """Find in a rendered prompt which value each slot has: the one whose phrase is mentioned last, whole words only.
+
+    A value without a phrase ("under a clear sky" may well be said by saying nothing) holds when no other does.
+    """
+    found: dict[str, str] = {}
+    for name, slot in script.slots.items():
+        set_by_events = (event.set[name] for event in script.events.values() if name in event.set)
+        values = dict.fromkeys([slot.default, *slot.values, *set_by_events])
+        phrases = {value: slot.values.get(value, value) for value in values}
+        places = {value: _last_place(phrase, prompt) for value, phrase in phrases.items() if phrase}
+        mentioned = [value for value, place in places.items() if place > (-1, 0)]
+        silent = [value for value, phrase in phrases.items() if not phrase]
+        if mentioned:
+            found[name] = max(mentioned, key=lambda value: places[value])
+        elif silent:
+            found[name] = silent[0]
+    return found
+
+
+def _last_place(phrase: str, text: str) -> tuple[int, int]:
+    """(end, length) of the last mention of a phrase, (-1, 0) without one; of two that end together the longer wins."""
+    ends = [match.end() for match in re.finditer(rf"(?<!\w){re.escape(phrase)}(?!\w)", text)]
+    return (ends[-1], len(phrase)) if ends else (-1, 0)

@@ -105,7 +105,7 @@ def _draw_track(surface: pygame.Surface, scale: Scale, axis: int, state: PlayerS
 def _draw_marks(surface: pygame.Surface, scale: Scale, axis: int, state: PlayerState, labels: "Labels") -> None:
     """Cues that are in force, or accepted for a block that is not on the screen yet."""
     marks = [mark for mark in state.timeline if mark.kind != "start"]
-    in_force = next((mark for mark in reversed(marks) if mark.tick <= state.tick), None)
+    in_force = next((mark.tick for mark in reversed(marks) if mark.tick <= state.tick), None)
     assert state.info is not None  # draw() has returned otherwise
     px_per_ms = state.info.model.fps / 1e3 * (scale.right - scale.left) / scale.span
     for mark in reversed(marks):
@@ -116,7 +116,7 @@ def _draw_marks(surface: pygame.Surface, scale: Scale, axis: int, state: PlayerS
             width = MARK_PX + max(2, round(mark.recache_ms * px_per_ms))
             pygame.draw.rect(surface, theme.COOL, (x, axis - 2, width, 5), border_radius=2)
         diamond(surface, x, axis, theme.ACCENT, filled=mark.tick <= state.tick)
-        labels.draw(mark.label, x - MARK_PX, theme.TEXT if mark is in_force else theme.MUTED)
+        labels.draw(mark.label, x - MARK_PX, theme.TEXT if mark.tick == in_force else theme.MUTED)
 
 
 def _draw_waiting(

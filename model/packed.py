@@ -12,13 +12,17 @@ from torch import Tensor
 
 Map = Callable[[Tensor], Tensor]
 
+_OPERATORS = ("linear_pointwise", "reorder_linear_weight", "is_mkldnn_bf16_supported")
+
 
 def can_pack(device: torch.device, dtype: torch.dtype) -> bool:
     """Whether `pack` works here and is worth it."""
     if device.type != "cpu" or dtype != torch.bfloat16 or not torch.backends.mkldnn.is_available():
         return False
     operators = torch.ops.mkldnn
-    return hasattr(operators, "_linear_pointwise") and hasattr(operators, "_reorder_linear_weight")
+    if not all(hasattr(operators, f"_{name}") for name in _OPERATORS):
+        return False
+    return bool(operators._is_mkldnn_bf16_supported())
 
 
 def pack(weight: Tensor, bias: Tensor, rows: int, *, gelu: bool = False) -> Map:

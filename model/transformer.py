@@ -83,6 +83,12 @@ class Linear(nn.Linear):
 class FFN(nn.Sequential):
     """Two maps with a GELU between, which a packed first map has in it."""
 
+    def pack(self, rows: int) -> None:
+        """Pack both maps; see `Linear.pack`."""
+        for linear, gelu in ((self[0], True), (self[2], False)):
+            if isinstance(linear, Linear):
+                linear.pack(rows, gelu=gelu)
+
     def forward(self, x: Tensor) -> Tensor:
         """x: [..., D] -> [..., D]."""
         inner, activation, outer = self
@@ -225,9 +231,7 @@ class Layer(nn.Module):
         self.self_attn.pack(rows)
         for linear in (self.self_attn.o, self.cross_attn.q, self.cross_attn.o):
             linear.pack(rows)
-        inner, _, outer = self.ffn
-        inner.pack(rows, gelu=True)
-        outer.pack(rows)
+        self.ffn.pack(rows)
 
     def keys_values(self, x: Tensor, m: Modulation) -> tuple[Tensor, Tensor]:
         """Return only the self-attention's keys and values: all that a clean pass wants of the last layer.

@@ -32,6 +32,8 @@ class GeneratorConfig:
     """a step that takes longer hangs, and the generator is replaced"""
     loads_within_s: float = 0.0
     """0: as the model's entry says"""
+    silent_s: float = 15.0
+    """a generator that answers no ping for so long is replaced"""
     log_level: str = "warning"
     environment: dict[str, str] = field(default_factory=dict)
     """added to the process's environment"""

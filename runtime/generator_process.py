@@ -6,14 +6,17 @@ Started by the server, never by hand. It ends when told to, and by itself within
 import argparse
 import logging
 import os
+import shutil
 import signal
 import sys
+from pathlib import Path
 
 import zmq
 
 from longtake.runtime import registry
 from longtake.runtime.generator_loop import run_generator
 from longtake.runtime.generator_worker import Models
+from longtake.runtime.supervisor import IPC_PREFIX
 
 SILENCE_S = 30.0
 """without a ping from the server for so long, it is taken to be gone"""
@@ -44,7 +47,7 @@ def main(arguments: list[str] | None = None) -> int:
         load=load,
         pid=os.getpid(),
         threads=threads,
-        check=ParentWatch(),
+        check=ParentWatch(options.endpoint),
     )
     return 0 if in_order else 1
 
@@ -65,16 +68,30 @@ def parser() -> argparse.ArgumentParser:
 class ParentWatch:
     """Ends the process when its server died: it was given to another parent, or the pings stopped."""
 
-    def __init__(self) -> None:
+    def __init__(self, endpoint: str) -> None:
         self._parent = os.getppid()
+        self._endpoint = endpoint
 
     def __call__(self, silent_s: float) -> None:
         """Look once; called by the mailbox about once a second."""
-        if os.getppid() != self._parent or silent_s > SILENCE_S:
-            log.warning("the server is gone; ending")
-            # a step may be running for a long while yet, and nobody is left to tell
-            os._exit(1)
+        if os.getppid() == self._parent and silent_s <= SILENCE_S:
+            return
+        log.warning("the server is gone; ending")
+        self._tidy_up()
+        # a step may be running for a long while yet, and nobody is left to tell
+        os._exit(1)
+
+    def _tidy_up(self) -> None:
+        """Remove the folder of the socket, which the server can no longer do."""
+        folder = Path(self._endpoint.removeprefix("ipc://")).parent
+        if self._endpoint.startswith("ipc://") and folder.name.startswith(IPC_PREFIX):
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    code = main()
+    logging.shutdown()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    # everything is sent and closed; torch and CUDA can take seconds to tear down what the system frees at once
+    os._exit(code)

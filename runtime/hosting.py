@@ -1,6 +1,7 @@
 """The worlds of a server: opening and closing them, giving them turns on the generator, carrying out their effects."""
 
 import logging
+import secrets
 from pathlib import Path
 
 from longtake.protocol.errors import Refused, error_message
@@ -52,6 +53,8 @@ class Hosting:
         self._waiting: list[tuple[Client, Open]] = []
         """opens that wait for the first generator to be ready"""
         self._count = 0
+        self._run = secrets.token_hex(2)
+        """part of the worlds' names: a client that finds a new server must not take one of its worlds for its own"""
         self._turn = ""
         """the world that had the last turn on the generator"""
 
@@ -104,7 +107,7 @@ class Hosting:
             known = ", ".join(model.name for model in self._supervisor.models)
             raise Refused("unknown_model", f"this server has no model {message.model!r}; it has: {known}")
         config = WorldConfig(
-            name=f"w{self._count + 1}",
+            name=f"w{self._count + 1}-{self._run}",
             model=model,
             script=message.script,
             prompt=message.prompt,

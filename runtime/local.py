@@ -102,7 +102,10 @@ def server_thread(
         thread.join(STOP_WITHIN_S)
         if thread.is_alive():
             log.error("the server's thread did not end within %g s", STOP_WITHIN_S)
-        # not terminated: that would wait for clients that are still connected over inproc
+        # waits for clients that are still connected over inproc; they learn of it by an error of their sockets
+        ending = threading.Thread(target=context.term, name="context-term", daemon=True)
+        ending.start()
+        ending.join(1.0)
 
 
 @contextlib.contextmanager

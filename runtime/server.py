@@ -115,14 +115,15 @@ class Server:
 
     def bind(self) -> None:
         """Take the two endpoints. Raises `ServerError` or `EndpointError` in one line."""
-        control = parse_bind(self.config.endpoint)
         try:
+            control = parse_bind(self.config.endpoint)
             # derived from what was asked for: port 0 lets the system choose both
             frames = _bind(self._frames, frames_bind(control))
             control = _bind(self._control, control)
-        except ServerError:
+        except LongtakeError:
             self._control.close()
             self._frames.close()
+            self.supervisor.stop()
             raise
         self.endpoint = str(control)
         self._requests = Requests(
@@ -286,7 +287,7 @@ def _bind(socket: "zmq.Socket[bytes]", endpoint: Endpoint) -> Endpoint:
     except zmq.ZMQError as error:
         if error.errno == zmq.EADDRINUSE:
             raise ServerError(
-                f"{endpoint} is in use: another server may be running there; stop it, or choose another with --endpoint"
+                f"{endpoint} is in use: another server may be running there; stop it, or choose another port"
             ) from None
         raise ServerError(f"{endpoint} cannot be bound: {error.strerror}") from None
     if endpoint.scheme != "tcp":

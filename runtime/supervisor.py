@@ -29,8 +29,7 @@ log = logging.getLogger(__name__)
 
 State = Literal["stopped", "starting", "ready", "lost"]
 PING_EVERY_S = 1.0
-SILENCE_S = 15.0
-"""a generator whose mailbox does not answer for so long is replaced"""
+IPC_PREFIX = "longtake-"
 LONGEST_DELAY_S = 30.0
 """between two attempts to start a generator"""
 
@@ -67,7 +66,8 @@ class Supervisor:
         self._host = host
         self._context = context
         self._clock = clock
-        self._folder = tempfile.mkdtemp(prefix="longtake-") if host.transport == "ipc" else ""
+        self._folder = ""
+        """of the ipc sockets; readable by this user only"""
         self._starts = 0
         self._started = self._pinged = self._heard = 0.0
         self._again_at = 0.0
@@ -179,7 +179,7 @@ class Supervisor:
             self._lose("its process ended")
         elif self.state == "starting" and now - self._started > self._config.load_limit_s:
             self._lose(f"its models were not loaded within {self._config.load_limit_s:g} s")
-        elif now - self._heard > max(SILENCE_S, self._config.load_limit_s if self.state == "starting" else 0):
+        elif self.state == "ready" and now - self._heard > self._config.silent_s:
             self._lose(f"it has been silent for {now - self._heard:.0f} s")
         elif self._busy and now - self._busy_since > self._config.step_within_s:
             self._lose(f"a step took longer than {self._config.step_within_s:g} s")
@@ -209,6 +209,7 @@ class Supervisor:
 
     def _bind(self, socket: "zmq.Socket[bytes]") -> str:
         if self._host.transport == "ipc":
+            self._folder = self._folder or tempfile.mkdtemp(prefix=IPC_PREFIX)
             endpoint = f"ipc://{os.path.join(self._folder, f'generator-{self._starts}')}"
         elif self._host.transport == "inproc":
             endpoint = f"inproc://longtake-generator-{id(self)}-{self._starts}"

@@ -135,7 +135,7 @@ class _Run:
             if progress is not None:
                 progress(min(tick + 1, self._ticks), self._ticks)
         self._wall_s = time.perf_counter() - (started or 0.0)
-        self._readings = list(self._world.readings)
+        self._readings = [reading for reading in self._world.readings if reading.tick < self._ticks]
         if self._mode == "live":
             self._measure_live()
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from longtake.model.diorama.autoencoder import Autoencoder, AutoencoderConfig, psnr_db
@@ -51,8 +52,6 @@ class AutoencoderTask:
         self.config = config
         self.module: nn.Module = Autoencoder(AutoencoderConfig())
         if config.start:
-            from safetensors.torch import load_file
-
             self.module.load_state_dict(load_file(config.start))
         self.module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         if config.decoder_only:
@@ -113,7 +112,7 @@ class AutoencoderTask:
         values, actors = [], []
         for clip in range(0, min(len(self.held_out), 48), 3):
             start = 4 * (clip % 16)
-            frames = torch.from_numpy(np.asarray(self.held_out.frames[clip][start : start + 16])).permute(0, 3, 1, 2)
+            frames = torch.from_numpy(np.array(self.held_out.frames[clip][start : start + 16])).permute(0, 3, 1, 2)
             target = frames.unsqueeze(0).float() / 255
             with torch.autocast("cpu", torch.bfloat16):
                 made = module.decode_clip(module.encode(target)).float()
@@ -122,6 +121,22 @@ class AutoencoderTask:
             if x1 > x0 and y1 > y0:
                 actors.append(float(psnr_db(made[:, :1, :, y0:y1, x0:x1], target[:, :1, :, y0:y1, x0:x1])))
         return {"psnr_db": float(np.mean(values)), "psnr_db_worst": min(values), "actor_psnr_db": float(np.mean(actors))}
+
+
+@torch.inference_mode()
+def calibrate(model: Autoencoder, clips: Clips, count: int = 160) -> None:
+    """Measure the latents' statistics anew under the final weights: those gathered in training trail behind them."""
+    norm = model.encoder.norm
+    norm.reset_running_stats()
+    norm.momentum = None  # a plain average
+    norm.train()
+    rng = np.random.default_rng(3)
+    with torch.autocast("cpu", torch.bfloat16):
+        for clip in rng.integers(len(clips), size=count):
+            start = 4 * int(rng.integers((clips.frames[int(clip)].shape[0] - 16) // 4 + 1))
+            frames = torch.from_numpy(np.array(clips.frames[int(clip)][start : start + 16])).permute(0, 3, 1, 2)
+            model.encode(frames.unsqueeze(0).float() / 255)
+    norm.eval()
 
 
 def main() -> None:
@@ -147,6 +162,11 @@ def main() -> None:
     outer = ("encoder.body.1.", "body.12.")  # first and last convolutions: not hidden matrices
     loop = LoopConfig(steps=100_000, hours=args.hours, lr=args.lr, adam_lr=0.002, adam_names=outer, seed=args.seed)
     launch(partial(AutoencoderTask, task), loop, args.out, asdict(task))
+    if not args.decoder_only:
+        model = Autoencoder(AutoencoderConfig())
+        model.load_state_dict(load_file(args.out / "ema.safetensors"))
+        calibrate(model.eval(), Clips(Path(args.data)))
+        save_file({k: v.contiguous() for k, v in model.state_dict().items()}, args.out / "ema.safetensors")
 
 
 if __name__ == "__main__":

@@ -74,7 +74,7 @@ def _encode(job: tuple[str, str, int, int]) -> tuple[NDArray[np.float16], NDArra
     latents, covers = [], []
     with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
         for clip in range(first, last):
-            frames = torch.from_numpy(np.asarray(clips.frames[clip])).permute(0, 3, 1, 2).unsqueeze(0)
+            frames = torch.from_numpy(np.array(clips.frames[clip])).permute(0, 3, 1, 2).unsqueeze(0)
             made = model.encode(frames.float() / 255)[0]
             latents.append(made.to(torch.float16).numpy())
             boxes = np.asarray(clips.boxes[clip]).reshape(len(made), -1, 4)
@@ -89,8 +89,9 @@ def main() -> None:
     parser.add_argument("--autoencoder", required=True)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--clips", type=int, help="only so many, from the first")
     args = parser.parse_args()
-    count = len(Clips(Path(args.data)))
+    count = min(len(Clips(Path(args.data))), args.clips or 1_000_000)
     jobs = [(args.data, args.autoencoder, i, min(i + 20, count)) for i in range(0, count, 20)]
     with get_context("spawn").Pool(args.workers) as pool:
         parts = pool.map(_encode, jobs, chunksize=1)

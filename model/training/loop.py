@@ -90,6 +90,8 @@ class Run:
         self.stopping = False
         self.progress = 0.0
         """0 at the start, 1 at the end; the same on every rank, or their weights would part"""
+        self._last_saved = 0.0
+        self._time_to_save = False
 
     def resume(self) -> bool:
         """Load the folder's checkpoint if there is one."""
@@ -121,9 +123,9 @@ class Run:
         signal.signal(signal.SIGTERM, self._ask_to_stop)
         signal.signal(signal.SIGINT, self._ask_to_stop)
         batches = self.task.batches(self.rank, self.config.ranks, self.config.seed + self.step)
-        last_saved = time.monotonic()
+        self._last_saved = time.monotonic()
         figures: dict[str, list[float]] = {}
-        while not self._all_stop():
+        while not self._agree():
             began = time.monotonic()
             for name, value in self._update(next(batches)).items():
                 figures.setdefault(name, []).append(value)
@@ -131,9 +133,9 @@ class Run:
             if self.rank == 0 and self.step % self.config.log_every == 0:
                 self._log({k: sum(v) / len(v) for k, v in figures.items()}, time.monotonic() - began)
                 figures.clear()
-            if time.monotonic() - last_saved > self.config.checkpoint_every_s:
+            if self._time_to_save:
                 self._checkpoint()
-                last_saved = time.monotonic()
+                self._last_saved = time.monotonic()
         self._checkpoint()
 
     def _update(self, batch: Any) -> dict[str, float]:
@@ -176,12 +178,14 @@ class Run:
             return min(1.0, self.trained_s / (self.config.hours * 3600))
         return self.step / self.config.steps
 
-    def _all_stop(self) -> bool:
-        """Agree on progress and on whether to stop, so that no rank waits for one that left."""
-        agreed = torch.tensor([float(self.stopping), self._own_progress()], dtype=torch.float64)
+    def _agree(self) -> bool:
+        """Agree on progress, on saving and on stopping, so that no rank waits for one that does something else."""
+        save = time.monotonic() - self._last_saved > self.config.checkpoint_every_s
+        agreed = torch.tensor([float(self.stopping), float(save), self._own_progress()], dtype=torch.float64)
         if self.config.ranks > 1:
             distributed.all_reduce(agreed, op=distributed.ReduceOp.MAX)
-        self.progress = float(agreed[1])
+        self._time_to_save = bool(agreed[1] > 0)
+        self.progress = float(agreed[2])
         return bool(agreed[0] > 0) or self.progress >= 1
 
     def _ask_to_stop(self, *_: object) -> None:

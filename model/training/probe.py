@@ -111,7 +111,7 @@ def accuracy(probe: Probe, clips: Clips) -> dict[str, float]:
             first, last = settled(clips, clip, start), settled(clips, clip, start + 7)
             if first is None or first != last:
                 continue
-            reading = probe.read(torch.from_numpy(np.asarray(frames[start : start + 8])))
+            reading = probe.read(torch.from_numpy(np.array(frames[start : start + 8])))
             for kind in SCORED:
                 right[kind].append(reading.labels[kind] == first[kind])
     return {kind: float(np.mean(values)) for kind, values in right.items()}

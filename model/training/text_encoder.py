@@ -16,13 +16,14 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from longtake.model.diorama import words
-from longtake.model.diorama.captions import HELD_OUT, caption_and_kinds, held_out, misspell
+from longtake.model.diorama.captions import SYNONYMS, caption_and_kinds, held_out, misspell
 from longtake.model.diorama.labels import LABELS, SCORED
+from longtake.model.diorama.loose_words import LOOSE
 from longtake.model.diorama.scene import Scene, random_scene
 from longtake.model.diorama.text_encoder import TextEncoder, TextEncoderConfig, bucket_tensor, split_words
 
@@ -103,6 +104,8 @@ def train_words(encoder: TextEncoder, every: list[str], vectors: NDArray[np.floa
 
 def example(rng: np.random.Generator) -> tuple[str, dict[str, str]]:
     """A caption with what it says; kinds it leaves unsaid are missing."""
+    if rng.random() < 0.3:
+        return loose_example(rng)
     scene = random_scene(rng)
     drop = 0.0 if rng.random() < 0.5 else float(rng.choice((0.15, 0.4, 0.7)))
     text, kinds = caption_and_kinds(scene, rng, drop)
@@ -117,6 +120,34 @@ def example(rng: np.random.Generator) -> tuple[str, dict[str, str]]:
     while rng.random() < 0.25:
         text = misspell(text, rng)
     return text, said
+
+
+def loose_example(rng: np.random.Generator) -> tuple[str, dict[str, str]]:
+    """A short text in words from outside the grammar, each kind said with chance a half."""
+    scene = random_scene(rng).labels()
+    said = {kind: scene[kind] for kind in SCORED if rng.random() < 0.55}
+    if not said:
+        said["actor"] = scene["actor"]
+    if "actor" not in said:
+        said.pop("colour", None)
+
+    def pick(kind: str) -> str:
+        table = LOOSE[kind] if rng.random() < 0.7 else SYNONYMS[kind]
+        return str(rng.choice(table[said[kind]]))
+
+    parts = []
+    if "actor" in said:
+        noun = " ".join(pick(kind) for kind in ("colour", "actor") if kind in said)
+        parts.append(f"{rng.choice(('a', 'the', '', 'one little', 'an old', 'a big'))} {noun}".strip())
+    if "place" in said:
+        parts.append(f"{rng.choice(('in the', 'over', 'at the', 'across the', 'near a', 'through', 'in', 'by the'))} {pick('place')}")
+    for kind in ("time", "weather"):
+        if kind in said:
+            lead = str(rng.choice(("", "in", "at", "during", "with", ",", "there is", "it is")))
+            parts.append(f"{lead} {pick(kind)}".strip())
+    if rng.random() < 0.3:
+        parts = [parts[i] for i in rng.permutation(len(parts))]
+    return str(rng.choice((" ", ", "))).join(parts), {**said, "speed": "normal"}
 
 
 def spoken_speed(text: str) -> str:
@@ -176,13 +207,13 @@ def classes(said: list[dict[str, str]]) -> list[Tensor]:
     ]
 
 
-def train_context(encoder: TextEncoder, heads: Heads, steps: int, batch: int, seed: int) -> None:
+def train_context(encoder: TextEncoder, heads: Heads, steps: int, batch: int, seed: int, rate: float) -> None:
     """Cross-entropy, and tokens drawn towards one prototype a label, so that wording leaves little trace."""
     rng = np.random.default_rng(seed)
     encoder.words.requires_grad_(False)
     centres = nn.ParameterList(nn.Parameter(torch.randn(len(LABELS[k]) + 1, encoder.config.text_dim)) for k in KINDS)
     trained = [p for p in [*encoder.parameters(), *heads.parameters(), *centres] if p.requires_grad]
-    optimiser = torch.optim.AdamW(trained, lr=0.002, weight_decay=0.01)
+    optimiser = torch.optim.AdamW(trained, lr=rate, weight_decay=0.01)
     for step in range(steps):
         texts, said = zip(*(example(rng) for _ in range(batch)), strict=True)
         texts = tuple("" if rng.random() < 0.02 else t for t in texts)
@@ -201,7 +232,7 @@ def train_context(encoder: TextEncoder, heads: Heads, steps: int, batch: int, se
         optimiser.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         optimiser.step()
-        optimiser.param_groups[0]["lr"] = 0.002 * min(1.0, (step + 1) / 50) * (1 - step / steps)
+        optimiser.param_groups[0]["lr"] = rate * min(1.0, (step + 1) / 50) * (1 - step / steps)
         if step % 50 == 0:
             log.info("context step %d loss %.4f", step, float(loss.detach()))
 
@@ -238,18 +269,24 @@ def main() -> None:
     parser.add_argument("--word-steps", type=int, default=1500)
     parser.add_argument("--steps", type=int, default=1500)
     parser.add_argument("--batch", type=int, default=192)
+    parser.add_argument("--lr", type=float, default=0.002, help="0.001 to go on from an earlier run")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--start", type=Path, help="folder of an earlier run whose word vectors and weights to go on from")
     args = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     torch.set_num_threads(1)
     torch.manual_seed(args.seed)
     args.out.mkdir(parents=True, exist_ok=True)
     encoder = TextEncoder(TextEncoderConfig())
-    every, vectors = vocabulary()
-    log.info("%d words; held-out phrases are in the vocabulary as words, without labels: %s", len(every), list(HELD_OUT))
-    train_words(encoder, every, vectors, args.word_steps, args.seed)
     heads = Heads(encoder.config.text_dim)
-    train_context(encoder, heads, args.steps, args.batch, args.seed)
+    if args.start:
+        encoder.load_state_dict(load_file(args.start / "text_encoder.safetensors"))
+        heads.load_state_dict(load_file(args.start / "heads.safetensors"))
+    else:
+        every, vectors = vocabulary()
+        log.info("%d words in the vocabulary", len(every))
+        train_words(encoder, every, vectors, args.word_steps, args.seed)
+    train_context(encoder, heads, args.steps, args.batch, args.seed, args.lr)
     encoder.eval()
     save_file({k: v.contiguous() for k, v in encoder.state_dict().items()}, args.out / "text_encoder.safetensors")
     save_file({k: v.contiguous() for k, v in heads.state_dict().items()}, args.out / "heads.safetensors")

@@ -14,12 +14,39 @@ HOW_TO_GET_A_WINDOW = (
 
 def has_display() -> bool:
     """Whether there is a screen to open a window on."""
+    return not no_window()
+
+
+def no_window() -> str:
+    """Why no window can be opened here, as half a sentence; "" where one can."""
     driver = os.environ.get("SDL_VIDEODRIVER", "")
     if driver in BLIND_DRIVERS:
-        return False
+        return f"SDL_VIDEODRIVER={driver} shows nothing"
     if driver or sys.platform in ("win32", "darwin"):
-        return True
-    return bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
+        return ""
+    if os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"):
+        return ""
+    return "there is no display here"
+
+
+def open_display() -> str:
+    """Try to reach the display, which may be announced and not there; why that fails, or "". Imports pygame."""
+    if why := no_window():
+        return why
+    quiet_pygame()
+    import pygame
+
+    try:
+        pygame.display.init()
+    except pygame.error as error:
+        return f"the display cannot be opened ({error})"
+    pygame.display.quit()
+    return ""
+
+
+def quiet_pygame() -> None:
+    """Keep pygame from greeting on standard output when it is imported."""
+    os.environ.setdefault("PYGAME_HIDE_SUPPORT_PROMPT", "1")
 
 
 def pygame_conflict() -> str:
@@ -29,8 +56,3 @@ def pygame_conflict() -> str:
     except PackageNotFoundError:
         return ""
     return f"{' and '.join(found)} overwrite each other: pip uninstall pygame pygame-ce, then pip install pygame-ce"
-
-
-def quiet_pygame() -> None:
-    """Keep pygame from greeting on standard output when it is imported."""
-    os.environ.setdefault("PYGAME_HIDE_SUPPORT_PROMPT", "1")

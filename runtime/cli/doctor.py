@@ -12,10 +12,12 @@ from typing import Any, Literal
 
 from longtake.protocol.endpoints import DEFAULT_PORT
 from longtake.runtime import registry
-from longtake.runtime.cli.common import FAILED, OK, add_json_argument, print_json
+from longtake.runtime.cli.arguments import add_json_argument
 from longtake.runtime.cli.display import has_display, pygame_conflict
 from longtake.runtime.cli.main import own_version
 from longtake.runtime.cli.models import listings
+from longtake.runtime.cli.output import print_json
+from longtake.runtime.cli.usage import FAILED, OK
 
 State = Literal["ok", "note", "problem"]
 SIGNS: dict[State, str] = {"ok": "+", "note": "-", "problem": "!"}

@@ -3,8 +3,8 @@
 import argparse
 
 from longtake.protocol.endpoints import DEFAULT_ENDPOINT, parse_connect
-from longtake.runtime.cli.common import OK, UsageError
-from longtake.runtime.cli.display import has_display, quiet_pygame
+from longtake.runtime.cli.display import open_display
+from longtake.runtime.cli.usage import OK, UsageError
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -20,12 +20,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Join and play."""
     parse_connect(options.endpoint)
-    if not has_display():
+    if why_not := open_display():
         raise UsageError(
-            "no display here to open a window on: join from a desktop session, or film the world's scenario with "
+            f"{why_not}, so no window can be opened: join from a desktop session, or film a world of your own with "
             f"`longtake render --scenario NAME --endpoint {options.endpoint}`"
         )
-    quiet_pygame()
     from longtake.clients.player import play
 
     play(

@@ -18,7 +18,7 @@ from typing import Any, NoReturn
 
 from longtake.model.errors import ModelError
 from longtake.protocol.errors import LongtakeError
-from longtake.runtime.cli.common import INTERRUPTED, UNUSABLE, unknown
+from longtake.runtime.cli.usage import INTERRUPTED, UNUSABLE, unknown
 
 log = logging.getLogger(__name__)
 
@@ -93,7 +93,7 @@ def build_parser(named: str | None) -> argparse.ArgumentParser:
         epilog="`longtake COMMAND --help` explains a command. Exit codes: 0 done, 1 a check failed, 2 cannot be done.",
     )
     parser.add_argument("--version", action="version", version=f"longtake {own_version()}")
-    verbose = argparse.ArgumentParser(add_help=False)
+    verbose = Parser(add_help=False)
     verbose.add_argument("-v", "--verbose", action="count", default=0, help="log more; twice for everything")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", title="commands")
     for name, (_, summary) in COMMANDS.items():

@@ -6,7 +6,9 @@ from importlib.resources import files
 from pathlib import Path
 
 from longtake.runtime import registry
-from longtake.runtime.cli.common import OK, add_json_argument, print_json, table
+from longtake.runtime.cli.arguments import add_json_argument
+from longtake.runtime.cli.output import print_json, table
+from longtake.runtime.cli.usage import OK
 
 MIB = 2**20
 

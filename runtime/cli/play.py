@@ -5,17 +5,16 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from longtake.runtime.cli.common import (
-    OK,
+from longtake.runtime.cli.arguments import (
     add_device_arguments,
     add_endpoint_argument,
     add_model_argument,
-    hosted,
-    load_scenario,
     positive_seconds,
     seed,
 )
-from longtake.runtime.cli.display import HOW_TO_GET_A_WINDOW, has_display
+from longtake.runtime.cli.display import HOW_TO_GET_A_WINDOW, open_display
+from longtake.runtime.cli.hosting import hosted, load_scenario
+from longtake.runtime.cli.usage import OK
 
 if TYPE_CHECKING:
     from longtake.scenarios.schema import Scenario
@@ -42,13 +41,11 @@ def run(options: argparse.Namespace) -> int:
     """Play, or film."""
     scenario = load_scenario(options.scenario)
     model = options.model or scenario.model
-    if options.headless or not has_display():
-        return film(options, scenario, model)
+    why_not = "" if options.headless else open_display()
+    if options.headless or why_not:
+        return film(options, scenario, model, why_not)
     print(f"{scenario.title or scenario.name}: loading {model} ...", file=sys.stderr)
     with hosted(options, model=model) as endpoint:
-        from longtake.runtime.cli.display import quiet_pygame
-
-        quiet_pygame()
         from longtake.clients.player import play
 
         play(
@@ -63,12 +60,12 @@ def run(options: argparse.Namespace) -> int:
     return OK
 
 
-def film(options: argparse.Namespace, scenario: "Scenario", model: str) -> int:
-    """Film the scenario with its timeline, and say how to get a window."""
+def film(options: argparse.Namespace, scenario: "Scenario", model: str, why_not: str) -> int:
+    """Film the scenario with its timeline; where no window could be opened, say why and how to get one."""
     from longtake.runtime.cli.render import Film, shoot
 
-    if not options.headless:
-        print("no display here: filming the scenario instead of opening a window", file=sys.stderr)
+    if why_not:
+        print(f"{why_not}: filming the scenario instead of opening a window", file=sys.stderr)
     with hosted(options, model=model) as endpoint:
         filmed = shoot(
             Film(
@@ -84,6 +81,6 @@ def film(options: argparse.Namespace, scenario: "Scenario", model: str) -> int:
         )
     print(f"{filmed.video}  {filmed.ticks} frames, {filmed.ticks / filmed.fps:g} s")
     print(filmed.sheet)
-    if not options.headless:
+    if why_not:
         print(HOW_TO_GET_A_WINDOW)
     return OK

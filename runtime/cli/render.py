@@ -1,4 +1,4 @@
-"""`longtake render`: film a prompt or a scenario to an MP4, as fast as the model goes, with a contact sheet beside it."""
+"""`longtake render`: film a prompt or a scenario to an MP4 as fast as the model goes, with a contact sheet."""
 
 import argparse
 from collections.abc import Callable, Sequence
@@ -8,24 +8,20 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from longtake.runtime.cli.common import (
+from longtake.runtime.cli.arguments import (
     DEFAULT_MODEL,
-    OK,
-    UsageError,
     add_device_arguments,
     add_endpoint_argument,
     add_json_argument,
     add_model_argument,
     add_record_argument,
-    hosted,
-    load_scenario,
     positive_seconds,
-    print_json,
-    progress,
     seconds,
     seed,
-    take_name,
 )
+from longtake.runtime.cli.hosting import hosted, load_scenario, take_name
+from longtake.runtime.cli.output import print_json, progress
+from longtake.runtime.cli.usage import OK, UsageError
 
 if TYPE_CHECKING:
     from longtake.clients.headless import Filmed

@@ -7,23 +7,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from longtake.protocol.errors import LongtakeError
-from longtake.runtime.cli.common import (
+from longtake.runtime.cli.arguments import (
     DEFAULT_MODEL,
-    FAILED,
-    OK,
-    UsageError,
     add_device_arguments,
     add_endpoint_argument,
     add_json_argument,
     add_model_argument,
     add_record_argument,
-    hosted,
-    load_scenario,
     positive_seconds,
-    progress,
     seed,
-    take_name,
 )
+from longtake.runtime.cli.hosting import hosted, load_scenario, take_name
+from longtake.runtime.cli.output import progress
+from longtake.runtime.cli.usage import FAILED, OK, UsageError
 
 if TYPE_CHECKING:
     from longtake.scenarios.report import Report
@@ -54,7 +50,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default="live",
         help="live measures rates and latencies; the others go as fast as they can (%(default)s)",
     )
-    parser.add_argument("--seconds", type=positive_seconds, help="stop after that long instead of the scenario's length")
+    parser.add_argument(
+        "--seconds", type=positive_seconds, help="stop after that long instead of the scenario's length"
+    )
     parser.add_argument("--seed", type=seed, help="instead of the scenario's")
     parser.add_argument(
         "--switch-latents",

@@ -6,7 +6,9 @@ import threading
 from pathlib import Path
 
 from longtake.protocol.endpoints import DEFAULT_ENDPOINT, parse_bind
-from longtake.runtime.cli.common import OK, add_device_arguments, add_json_argument, add_model_argument, generator_config
+from longtake.runtime.cli.arguments import add_device_arguments, add_json_argument, add_model_argument
+from longtake.runtime.cli.hosting import generator_config
+from longtake.runtime.cli.usage import OK
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -23,8 +23,8 @@ class ActingServer(FakeServer):
         self.runs = False
         self.planned: dict[str, list[tuple[int, int, str, str]]] = {}
         self.in_force: dict[str, int] = {}
-        self.labels: dict[str, str] = {}
-        """what the probe reads in every block"""
+        self.labels: dict[int, dict[str, str]] = {}
+        """what the probe reads, by the cue in force"""
         self.refuse_cues = 0
         """so many cues are refused as too fast"""
         self.members_told: list[m.Message] = []
@@ -47,6 +47,12 @@ class ActingServer(FakeServer):
                 self._send(peer, message)
             except zmq.ZMQError:  # it has gone
                 world.members.discard(peer)
+
+    def _open(self, peer: bytes, message: m.Open) -> None:
+        name = f"w{len(self.worlds) + 1}"
+        self.planned.pop(name, None)
+        self.in_force.pop(name, None)
+        super()._open(peer, message)
 
     def _ack(self, peer: bytes, request: int, world: FakeWorld, prompt: str, at_tick: int | None) -> None:
         if self.refuse_cues:
@@ -82,7 +88,7 @@ class ActingServer(FakeServer):
                 generation=world.generation,
                 block=world.tick // BLOCK,
                 tick=world.tick,
-                labels=dict(self.labels),
+                labels=self.labels.get(self.in_force.get(world.name, 0), {}),
                 confidence={},
             )
             self._tell(world, reading)

@@ -82,7 +82,7 @@ def test_reset_takes_a_seed_or_draws_one(server: ActingServer, env: LongtakeEnv)
 
 
 def test_rewards_and_readings(server: ActingServer) -> None:
-    server.labels = {"time": "night"}
+    server.labels = {0: {"time": "night"}}
     env = LongtakeEnv(
         server.endpoint,
         script=SCRIPT,
@@ -92,7 +92,7 @@ def test_rewards_and_readings(server: ActingServer) -> None:
     )
     env.reset(seed=1)
     assert env.step(None)[1] == 1.0
-    server.labels = {"time": "day"}
+    server.labels = {0: {"time": "day"}}
     assert env.step(None)[1] == 0.0
     env.close()
 

@@ -1,12 +1,17 @@
 """The player's knowledge and its prompt line, without a window."""
 
 import msgspec
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from longtake.clients.player_prompt import MAX_CHARACTERS, PromptLine
-from longtake.clients.player_state import FLASH_S, PENDING_S, TOAST_S, PlayerState
+from longtake.clients.player_state import FLASH_S, PENDING_S, TOAST_S, PlayerState, read_slots
 from longtake.protocol import messages as m
+from longtake.runtime.prompt_state import PromptState
+from longtake.scenarios.loading import library
+
+LIBRARY = library()
 
 MODEL = m.ModelInfo(name="diorama", height=96, width=160, fps=16, block_frames=4, first_block_frames=4, window_blocks=9)
 SCRIPT = m.Script(
@@ -112,23 +117,51 @@ def test_a_refused_cue_leaves_the_strip_and_says_why() -> None:
 
 def test_slots_follow_the_frame_on_the_screen_not_the_newest_cue() -> None:
     state = entered()
-    state.timeline = [mark(1, 8, "storm"), mark(2, 40, "day")]
+    state.timeline = [mark(0, 0, "day clear"), mark(1, 8, "night rain"), mark(2, 40, "day rain")]
     state.shown(frame(4), 0)
     assert state.in_force() == {"day"}
     state.shown(frame(8), 0)
     assert state.in_force() == {"night", "storm"}
     state.shown(frame(41), 0)
     assert state.slots() == {"time": "day", "weather": "rain"}
+    assert state.in_force() == {"day"}
 
 
 def test_a_typed_prompt_clears_the_slots() -> None:
     state = entered()
-    state.timeline = [mark(1, 8, "storm"), mark(2, 16, "a fox", "prompt"), mark(3, 24, "night")]
+    state.timeline = [mark(1, 8, "night rain"), mark(2, 16, "a fox", "prompt"), mark(3, 24, "a fox, night")]
     state.shown(frame(20), 0)
     assert state.in_force() == set()
     state.shown(frame(24), 0)
     assert state.in_force() == {"night"}
-    assert state.prompt == "night"
+    assert state.prompt == "a fox, night"
+
+
+def test_slots_are_read_from_the_prompt_s_own_words() -> None:
+    script = m.Script(
+        slots={
+            "weather": m.Slot(default="clear", values={"clear": "", "rain": "in heavy rain", "snow": "in snow"}),
+            "place": m.Slot(default="sea", values={"sea": "over the sea", "city": "over the city"}),
+            "colour": m.Slot(default="red"),
+        },
+        events={"blue": m.EventDef(set={"colour": "blue"})},
+    )
+    assert read_slots("a red fox over the sea", script) == {"weather": "clear", "place": "sea", "colour": "red"}
+    assert read_slots("a blue fox over the city, in heavy rain", script)["weather"] == "rain"
+    assert read_slots("over the sea, over the city", script)["place"] == "city", "what is said last holds"
+    assert "colour" not in read_slots("a scarred, reddish fox", script), "whole words only"
+
+
+@pytest.mark.parametrize("name", list(LIBRARY))
+def test_the_slots_of_every_shipped_scenario_can_be_read_back(name: str) -> None:
+    scenario = LIBRARY[name]
+    state = PromptState.start(scenario.script(), None)
+    values = {slot: spec.default for slot, spec in scenario.slots.items()}
+    assert read_slots(state.prompt(), scenario.script()) == values
+    for event, spec in scenario.events.items():
+        values |= spec.set
+        state = state.with_event(event)
+        assert read_slots(state.prompt(), scenario.script()) == values, event
 
 
 def test_toasts_go_away_and_do_not_repeat() -> None:

@@ -186,6 +186,14 @@ def test_text_is_cut_with_an_ellipsis_and_empty_text_is_harmless(text: theme.Tex
     assert text.wrap("one two three", text.width("one two")) == ["one two", "three"]
 
 
+def test_without_pygame_s_example_font_the_default_one_serves(
+    text: theme.Text, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain = text.width("a fox in the snow")
+    monkeypatch.setattr(theme, "font_path", lambda bold: None)
+    assert 0.7 < theme.Text().width("a fox in the snow") / plain < 1.4
+
+
 def test_the_strip_s_scale() -> None:
     scale = timeline.Scale(left=0, right=1000, now=400, span=500)
     assert scale.x(400) == scale.playhead == 840

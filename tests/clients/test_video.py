@@ -146,7 +146,7 @@ def test_the_sheet_shows_each_sample_in_its_place() -> None:
     assert page.width == 14 + 6 * (320 + 14)
     assert page.getpixel((14 + 160, 46 + 90)) == (0, 0, 0)
     assert page.getpixel((14 + 334 + 160, 46 + 90)) == (30, 30, 30)
-    assert page.getpixel((14 + 160, 46 + 192 + 40 + 7 + 90)) == (180, 180, 180)
+    assert page.getpixel((14 + 160, 46 + 192 + 46 + 7 + 90)) == (180, 180, 180)
 
 
 def test_the_cue_in_force() -> None:

@@ -7,6 +7,7 @@ from torch import Tensor
 from longtake.model.attention import bmm, choose_attention, missing, sdpa
 from longtake.model.config import GeneratorConfig, TransformerConfig, preset, preset_names
 from longtake.model.errors import BackendError, ConfigError, ShapeError
+from longtake.model.packed import can_pack, pack
 from longtake.model.rope import Rope, rotate
 from longtake.model.transformer import Transformer, sinusoid
 
@@ -98,6 +99,37 @@ def test_fusing_changes_nothing_and_ends_when_the_module_moves(inputs: Any, smal
     with torch.no_grad():
         transformer.blocks[0].self_attn.k.weight.div_(1.1)
     assert small.error(forward(transformer, config, latents, t, text), plain) < 1e-5
+
+
+@pytest.mark.skipif(not can_pack(torch.device("cpu"), torch.bfloat16), reason="this processor has no bf16 products")
+def test_packing_changes_rounding_only_and_ends_when_the_module_moves(inputs: Any, small: Any) -> None:
+    config, transformer, latents, t, text = inputs
+    exact = forward(transformer, config, latents, t, text)
+    names, plain = list(transformer.state_dict()), forward(transformer.bfloat16(), config, latents, t, text)
+    transformer.pack(rows=6)
+    assert transformer.blocks[1].ffn[0].packed
+    assert list(transformer.state_dict()) == names
+    packed = forward(transformer, config, latents, t, text)
+    assert small.error(packed, exact) < 1.2 * small.error(plain, exact)
+    with torch.no_grad():
+        for parameter in transformer.blocks.parameters():
+            parameter.zero_()
+    moved = forward(transformer.float(), config, latents, t, text)
+    assert not transformer.blocks[1].ffn[0].packed
+    x, (e, _) = transformer.embed_patches(latents), transformer.embed_time(t)
+    assert torch.allclose(moved, transformer.head(x, e))  # layers of zeros add nothing
+
+
+@pytest.mark.skipif(not can_pack(torch.device("cpu"), torch.bfloat16), reason="this processor has no bf16 products")
+def test_a_packed_map_has_the_tanh_gelu() -> None:
+    x = torch.full((1, 16), -2.5, dtype=torch.bfloat16)
+    made = pack(torch.eye(16).bfloat16(), torch.zeros(16).bfloat16(), 1, gelu=True)(x)
+    assert made.flatten()[0].item() == pytest.approx(-0.015084, abs=5e-5)  # the exact form is -0.015524
+
+
+def test_packing_is_for_bf16_on_a_cpu() -> None:
+    assert not can_pack(torch.device("cpu"), torch.float32)
+    assert not can_pack(torch.device("cuda"), torch.bfloat16)
 
 
 def test_keys_values_are_those_the_layer_attends_with(inputs: Any) -> None:

@@ -1,8 +1,13 @@
-"""Makes `fakes` importable in the engine's tests, here and in the generator processes they start."""
+"""Makes `fakes` importable in the engine's tests and in the generators they start; servers to test against."""
 
 import os
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
+
+import pytest
 
 FOLDER = str(Path(__file__).parent)
 if FOLDER not in sys.path:
@@ -10,3 +15,27 @@ if FOLDER not in sys.path:
 os.environ["PYTHONPATH"] = os.pathsep.join(
     [FOLDER, *(part for part in os.environ.get("PYTHONPATH", "").split(os.pathsep) if part and part != FOLDER)]
 )
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Callable[..., Any]]:
+    """Start servers in threads; `process=True` gives them a generator process, `fake` sets `FakeConfig`."""
+    import json
+
+    from longtake.runtime.generator_hosts import GeneratorConfig
+    from longtake.runtime.local import server_thread
+    from longtake.runtime.server import ServerConfig
+
+    with ExitStack() as stack:
+
+        def begin(*, process: bool = False, fake: dict[str, Any] | None = None, **config: Any) -> Any:
+            os.environ["LONGTAKE_FAKE"] = json.dumps(fake or {})
+            generator = GeneratorConfig(models=("fake",), factory="fakes:load", **config.pop("generator", {}))
+            config.setdefault("endpoint", "tcp://127.0.0.1:0")
+            config.setdefault("takes", tmp_path / "takes")
+            config.setdefault("heartbeat_s", 1.0)
+            full = ServerConfig(generator=generator, in_process=not process, **config)
+            return stack.enter_context(server_thread(full))
+
+        yield begin
+    os.environ.pop("LONGTAKE_FAKE", None)

@@ -1,7 +1,7 @@
 """Where cues land: the block grid and the queue."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from longtake.protocol.errors import Refused
@@ -17,6 +17,7 @@ def test_the_first_block_may_be_shorter() -> None:
     assert [GRID.length(block) for block in range(3)] == [9, 12, 12]
 
 
+@settings(deadline=None)
 @given(st.integers(1, 20), st.integers(1, 20), st.integers(0, 10_000))
 def test_block_from_is_the_first_that_starts_at_or_after(first: int, frames: int, tick: int) -> None:
     grid = BlockGrid(first_frames=first, frames=frames)

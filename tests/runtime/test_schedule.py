@@ -4,7 +4,7 @@ import random
 
 import pytest
 from fakes import FakeClock
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from longtake.runtime.clock import wait_until
@@ -54,6 +54,7 @@ def test_anchoring_again_forgets_the_time_away() -> None:
     assert (due.skipped, due.deadline) == (0, 500.0)
 
 
+@settings(deadline=None)
 @given(
     st.floats(1, 240),
     st.floats(0, 1e6),

@@ -4,6 +4,7 @@ from fakes import FakeConfig, FakeModel, Stage
 
 from longtake.protocol.generator_messages import GenOpen, GenRestore, GenSnapshot, GenStep
 from longtake.protocol.messages import Applied, Error, Notice
+from longtake.runtime.generator_worker import Worker
 from longtake.runtime.take import TakeRestore
 
 
@@ -102,8 +103,7 @@ def test_a_model_that_cannot_save_begins_a_new_take_at_the_current_prompt() -> N
     stage.revive()
     assert stage.commands(GenOpen)[-1].prompt == "a fox"
     assert stage.world.generation == 1
-    assert "reset" in kinds(stage)
-    assert kinds(stage)[-1] == "generator_back"
+    assert sorted(kinds(stage)) == ["generator_back", "generator_lost", "reset"]
 
 
 def test_a_cue_whose_step_died_with_the_generator_is_applied_where_it_was_acknowledged() -> None:
@@ -134,12 +134,9 @@ def test_a_failed_step_is_tried_again_from_the_restore_point() -> None:
 def test_a_prompt_that_always_fails_closes_the_world_in_the_end() -> None:
     stage = Stage().open()
     stage.world.cue("prompt", "fail", at_tick=None, cut_in=False, request=1)
-    stage.run(4)
-    for _ in range(20):
-        if stage.world.phase == "closed":
-            break
+    while stage.world.phase != "closed":
         stage.run(1)
-    assert stage.world.phase == "closed"
+    assert len(stage.commands(GenRestore)) + len(stage.commands(GenOpen)) == 1 + 2, "not tried again"
     assert "this prompt cannot be shown" in stage.of(Notice)[-1].text
 
 
@@ -149,6 +146,37 @@ def test_a_world_that_cannot_be_opened_is_an_error_for_the_opener() -> None:
     assert (error.code, error.request) == ("no_room", 1)
     assert "needs 3 GB" in error.message
     assert stage.world.phase == "closed"
+
+
+def test_a_world_that_kills_the_generator_again_and_again_is_closed() -> None:
+    stage = Stage(snapshot_every_s=1.0).open()
+    stage.run(40)
+    stage.world.cue("prompt", "deadly", at_tick=None, cut_in=False, request=1)
+    for _ in range(3):
+        assert stage.world.phase == "ready"
+        while not (stage.world.wants_turn(stage.clock.now()) and not stage.world.making.steps.catching_up):
+            stage.clock.time = stage.world.deadline or stage.clock.time
+            stage.world.service(stage.clock.now())
+        while isinstance(stage.world.next_command(stage.clock.now()), GenSnapshot):
+            continue
+        stage.die()
+        stage.alive = True
+        if stage.world.phase != "closed":
+            stage.generator.worker = Worker({"fake": stage.generator.model}, stage.generator._answer)
+            stage.world.generator_back()
+            stage.carry_out()
+            while stage.world.making.steps.catching_up:
+                stage.command(stage.world.next_command(stage.clock.now()), None)
+    assert stage.world.phase == "closed"
+    assert "again and again" in stage.of(Notice)[-1].text
+
+
+def test_a_loss_between_blocks_is_no_fault_of_the_world() -> None:
+    stage = Stage(snapshot_every_s=1.0).open()
+    for _ in range(6):
+        stage.die()
+        stage.revive()
+    assert stage.world.phase == "ready"
 
 
 def test_dying_while_opening_opens_again() -> None:

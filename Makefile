@@ -1,0 +1,44 @@
+# `make play` is the whole way from a fresh machine with Python 3.11 to a window; CONTRIBUTING.md has the rest.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+
+.PHONY: play client test check format clean
+
+play: $(VENV)/host.stamp
+	$(BIN)/longtake play
+
+# Everything for watching and steering, nothing for hosting: no torch.
+client: $(VENV)/client.stamp
+	@echo "ready: $(BIN)/longtake join tcp://127.0.0.1:5570"
+
+test: $(VENV)/dev.stamp
+	$(BIN)/python -m pytest
+
+check: $(VENV)/dev.stamp
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	BIN=$(BIN) .ci/typecheck
+
+format: $(VENV)/dev.stamp
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean:
+	rm -rf build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Longtake needs Python 3.11 or newer: make PYTHON=/path/to/it")'
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/client.stamp: pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install -e .
+	touch $@
+
+$(VENV)/host.stamp: pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install -e '.[host]'
+	touch $@
+
+$(VENV)/dev.stamp: pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install -e '.[host,dev,agents]'
+	touch $@

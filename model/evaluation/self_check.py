@@ -1,0 +1,92 @@
+"""Conformance without recordings: what every attention and precision of this machine makes of one small take.
+
+The take is made by plain fp32 attention on the CPU with small random weights, recorded as a case with a prompt
+switch, and run again through each combination that works here.
+"""
+
+from collections.abc import Iterator, Sequence
+
+import torch
+from torch import Tensor
+
+from longtake.model.attention import attention_names, missing
+from longtake.model.config import GeneratorConfig, preset
+from longtake.model.evaluation.conformance import Case, CaseResult, run_case
+from longtake.model.generator import Generator
+from longtake.model.noise import RecordedNoise
+from longtake.model.transformer import Transformer
+
+BLOCKS = 6
+"""two more than the window holds"""
+SWITCH_BLOCK = 5
+SEED = 7
+PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16}
+
+
+def run_self_check(device: torch.device | str) -> Iterator[CaseResult]:
+    """Yield one result for each attention, precision and kind of positions that works on the device."""
+    device = torch.device(device)
+    config = preset("tiny")
+    weights = random_weights(config)
+    for infinity in (False, True):
+        for precision, dtype in PRECISIONS.items():
+            for attention in attention_names():
+                if missing(attention, device, dtype) is None:
+                    name = f"{'relative' if infinity else 'absolute'} positions, {precision}, {attention} on {device}"
+                    case = record_case(name, config, weights, infinity=infinity)
+                    yield run_case(case, config, weights, device=device, dtype=dtype, attention=attention)
+
+
+def random_weights(config: GeneratorConfig) -> dict[str, Tensor]:
+    """Weights with which every parameter matters, the same on every machine."""
+    source = torch.Generator().manual_seed(SEED)
+    weights = Transformer(config.transformer).state_dict()
+    for name, value in weights.items():
+        scale = 0.5 if value.ndim < 2 else value[0].numel() ** -0.5
+        random = torch.randn(value.shape, generator=source) * scale
+        # a norm's weight belongs near one
+        weights[name] = 1 + 0.1 * random if ".norm" in name and name.endswith("weight") else random
+    return weights
+
+
+def record_case(name: str, config: GeneratorConfig, weights: dict[str, Tensor], *, infinity: bool) -> Case:
+    """Make the take with plain fp32 attention on the CPU and return it as a case with one prompt switch."""
+    sizes, source = config.transformer, torch.Generator().manual_seed(SEED + 1)
+    frames = BLOCKS * config.block_frames
+    steps = len(config.timesteps)
+    tensors = {
+        "noise": torch.randn(1, frames, *sizes.latent_shape, generator=source),
+        "renoise": torch.randn(BLOCKS, steps - 1, config.block_frames, *sizes.latent_shape, generator=source),
+        "prompt/p0": torch.randn(1, sizes.text_tokens, sizes.text_dim, generator=source),
+        "prompt/p1": torch.randn(1, sizes.text_tokens, sizes.text_dim, generator=source),
+    }
+    case = Case(
+        name=name,
+        tensors=tensors,
+        infinity=infinity,
+        sink_kept=True,
+        prompt_names=("p0", "p1"),
+        switches=(SWITCH_BLOCK * config.block_frames,),
+    )
+    for index, latents in enumerate(_film(case, config, weights)):
+        tensors[f"latents/b{index:02d}"] = latents
+    return case
+
+
+def _film(case: Case, config: GeneratorConfig, weights: dict[str, Tensor]) -> Sequence[Tensor]:
+    """The take's latents, block by block: [F, C, h, w]."""
+    from dataclasses import replace
+
+    config = replace(config, positions="relative" if case.infinity else "absolute", recache="longlive")
+    transformer = Transformer(config.transformer)
+    transformer.load_state_dict(weights)
+    generator = Generator(transformer, None, None, config, "cpu", torch.float32, attention="bmm")
+    noise = RecordedNoise(case.tensors["noise"], case.tensors["renoise"])
+    world = generator.open(seed=0, embedding=case.tensors["prompt/p0"], noise=noise)
+    made = []
+    for block in range(BLOCKS):
+        if block == SWITCH_BLOCK:
+            generator.cue(world, embedding=case.tensors["prompt/p1"])
+        made.append(generator.step(world).latents[0].clone())
+    generator.close(world)
+    return made

@@ -1,0 +1,79 @@
+"""Turn the averaged weights of finished runs into the files that ship, in bf16, with their provenance.
+
+    python -m longtake.model.training.export --runs runs --out model/diorama/weights
+
+Takes what is there of runs/{autoencoder,text,transformer,probe}; a part whose run is missing keeps its old file. The
+encoder ships too: not for playing, but so that training can go on from these weights.
+"""
+
+import argparse
+import json
+import os
+import shutil
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+
+def half(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Floating-point tensors in bf16, the others as they are."""
+    return {k: (v.bfloat16() if v.is_floating_point() else v).contiguous() for k, v in state.items()}
+
+
+def part(state: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    """The tensors below a prefix, without it."""
+    return {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
+
+
+def write(state: dict[str, Tensor], path: Path) -> None:
+    """Replace a weights file at once."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_suffix(".part")
+    save_file(state, beside)
+    os.replace(beside, path)
+
+
+def keep_record(run: Path, out: Path, name: str) -> None:
+    """Copy a run's config and log beside the weights."""
+    for source in ("config.json", "log.jsonl", "report.json"):
+        if (run / source).exists():
+            (out / "runs").mkdir(exist_ok=True)
+            shutil.copyfile(run / source, out / "runs" / f"{name}-{source}")
+
+
+def export(runs: Path, out: Path) -> list[str]:
+    """Write every part there is; returns their names."""
+    done = []
+    whole = runs / "autoencoder" / "ema.safetensors"
+    if whole.exists():
+        state = load_file(whole)
+        write(half(part(state, "decoder.")), out / "decoder.safetensors")
+        write(half(part(state, "encoder.")), out / "encoder.safetensors")
+        done += ["decoder", "encoder"]
+    for name, source in (
+        ("text_encoder", runs / "text" / "text_encoder.safetensors"),
+        ("transformer", runs / "transformer" / "ema.safetensors"),
+        ("probe", runs / "probe" / "ema.safetensors"),
+    ):
+        if source.exists():
+            write(half(load_file(source)), out / f"{name}.safetensors")
+            done.append(name)
+    for name in ("autoencoder", "text", "transformer", "probe"):
+        keep_record(runs / name, out, name)
+    return done
+
+
+def main() -> None:
+    """Command line."""
+    parser = argparse.ArgumentParser(description="Export trained parts.")
+    parser.add_argument("--runs", type=Path, default=Path("runs"))
+    parser.add_argument("--out", type=Path, default=Path("model/diorama/weights"))
+    args = parser.parse_args()
+    with torch.inference_mode():
+        print(json.dumps({"exported": export(args.runs, args.out)}))
+
+
+if __name__ == "__main__":
+    main()

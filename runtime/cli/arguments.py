@@ -1,0 +1,78 @@
+"""Arguments that several commands share, and the types of their values. Imports no torch."""
+
+import argparse
+import re
+from pathlib import Path
+
+from longtake.runtime import registry
+
+DEFAULT_MODEL = "diorama"
+MAX_SEED = 2**63 - 1
+_TIME = re.compile(r"(?=.)(?:(\d+(?:\.\d+)?)m)?(?:(\d+(?:\.\d+)?)s?)?")
+
+
+def seconds(text: str) -> float:
+    """Parse `5`, `2.5s`, `3m` or `1m30s` into seconds; for argparse."""
+    match = _TIME.fullmatch(text.strip())
+    if match is None:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a time; write 5s, 2.5s or 1m30s")
+    minutes, rest = (float(part) if part else 0.0 for part in match.groups())
+    return minutes * 60 + rest
+
+
+def positive_seconds(text: str) -> float:
+    """`seconds`, and more than none; for argparse."""
+    value = seconds(text)
+    if not 0 < value <= 86_400:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a length between 0 and 24 hours")
+    return value
+
+
+def seed(text: str) -> int:
+    """Parse a world's seed; for argparse."""
+    if not re.fullmatch(r"\d{1,19}", text) or int(text) > MAX_SEED:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a seed: a whole number from 0 to {MAX_SEED}")
+    return int(text)
+
+
+def count(text: str) -> int:
+    """Parse a whole number of at least 1; for argparse."""
+    if not re.fullmatch(r"\d{1,9}", text) or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least 1")
+    return int(text)
+
+
+def threads(text: str) -> int:
+    """Parse a number of threads, 0 for the model's own choice; for argparse."""
+    if not re.fullmatch(r"\d{1,4}", text):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of threads (0: as the model likes it)")
+    return int(text)
+
+
+def add_model_argument(parser: argparse.ArgumentParser) -> None:
+    """Add `--model`."""
+    parser.add_argument("--model", default=DEFAULT_MODEL, help=f"one of {', '.join(registry.MODELS)} (%(default)s)")
+    # tests load a fake model with it; a user's own model can be tried the same way
+    parser.add_argument("--factory", default="", help=argparse.SUPPRESS)
+
+
+def add_device_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add `--device`, `--precision` and `--threads`."""
+    parser.add_argument("--device", default="auto", help="auto, cpu or cuda (%(default)s)")
+    parser.add_argument("--precision", default="auto", help="auto, bf16 or fp32 (%(default)s)")
+    parser.add_argument("--threads", type=threads, default=0, help="of the CPU; 0 is the model's own choice")
+
+
+def add_endpoint_argument(parser: argparse.ArgumentParser) -> None:
+    """Add `--endpoint`."""
+    parser.add_argument("--endpoint", default="", help="use the server there instead of starting one for this command")
+
+
+def add_record_argument(parser: argparse.ArgumentParser) -> None:
+    """Add `--record`."""
+    parser.add_argument("--record", type=Path, metavar="X.take", help="record a take file, for `longtake replay`")
+
+
+def add_json_argument(parser: argparse.ArgumentParser) -> None:
+    """Add `--json`."""
+    parser.add_argument("--json", action="store_true", help="print one JSON object for programs instead")

@@ -1,0 +1,92 @@
+"""`longtake bench generator`: the model alone. `longtake bench live`: server, generator and client together."""
+
+import argparse
+from dataclasses import asdict
+from typing import Any
+
+from longtake.runtime.cli.arguments import (
+    add_device_arguments,
+    add_endpoint_argument,
+    add_json_argument,
+    add_model_argument,
+    count,
+    positive_seconds,
+    seed,
+)
+from longtake.runtime.cli.hosting import generator_config, hosted, load_model, load_scenario
+from longtake.runtime.cli.output import print_json, progress, table
+from longtake.runtime.cli.usage import OK
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the command's arguments."""
+    kinds = parser.add_subparsers(dest="kind", required=True, metavar="KIND")
+    generator = kinds.add_parser("generator", help="how fast the model makes blocks, by itself")
+    generator.add_argument("--blocks", type=count, default=96, help="blocks to measure (%(default)s)")
+    live = kinds.add_parser("live", help="a live session over loopback, with a cue every 5 s")
+    live.add_argument("--seconds", type=positive_seconds, default=30.0, help="length (%(default)g)")
+    live.add_argument("--scenario", default="default", help="whose prompt and events (%(default)s)")
+    add_endpoint_argument(live)
+    for kind in (generator, live):
+        kind.add_argument("--seed", type=seed, default=0)
+        add_model_argument(kind)
+        add_device_arguments(kind)
+        add_json_argument(kind)
+    live.set_defaults(model=None)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Measure, and print the figures."""
+    figures = generator_figures(options) if options.kind == "generator" else live_figures(options)
+    if options.json:
+        print_json(figures)
+    else:
+        print(table([["figure", "value"], *([name, shown(value)] for name, value in figures.items())]))
+    return OK
+
+
+def generator_figures(options: argparse.Namespace) -> dict[str, Any]:
+    """Measure the model in this process."""
+    model, threads = load_model(options)
+    from longtake.model.evaluation.bench import BenchConfig, bench
+
+    config = BenchConfig(blocks=options.blocks, seed=options.seed)
+    with progress("generator", "block", options.blocks, quiet=options.json) as show:
+        result = bench(model, config, progress=show)
+    info = model.info
+    about = {
+        "model": info.name,
+        "device": info.device,
+        "precision": info.precision,
+        "threads": threads,
+        "weights": info.weights,
+    }
+    return {**about, "realtime_factor": result.fps / info.fps, **asdict(result)}
+
+
+def live_figures(options: argparse.Namespace) -> dict[str, Any]:
+    """Measure a live session at a server of our own, or at one that runs."""
+    import msgspec
+
+    from longtake.runtime.cli.bench_live import LiveConfig, bench_live
+
+    scenario = load_scenario(options.scenario)
+    if options.model:
+        scenario = msgspec.structs.replace(scenario, model=options.model)
+    if not options.endpoint:
+        generator_config(options, model=scenario.model)
+    with (
+        hosted(options, model=scenario.model) as endpoint,
+        progress("live", "s", round(options.seconds), quiet=options.json) as show,
+    ):
+        config = LiveConfig(seconds=options.seconds, seed=options.seed)
+        return asdict(bench_live(endpoint, scenario, config, progress=show))
+
+
+def shown(value: Any) -> str:
+    """A figure for people."""
+    if isinstance(value, dict):
+        return ", ".join(f"{name} {shown(item)}" for name, item in value.items()) or "-"
+    if isinstance(value, float):
+        return f"{value:.3g}" if abs(value) < 100 else f"{value:.0f}"
+    return "-" if value is None else str(value)

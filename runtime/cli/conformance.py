@@ -1,0 +1,83 @@
+"""`longtake conformance`: the generator against recorded runs of the public reference; exit code 1 where one fails."""
+
+import argparse
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from longtake.runtime.cli.arguments import add_json_argument
+from longtake.runtime.cli.hosting import need_torch
+from longtake.runtime.cli.output import print_json
+from longtake.runtime.cli.usage import FAILED, OK, UsageError
+
+if TYPE_CHECKING:
+    from longtake.model.evaluation.conformance import CaseResult
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the command's arguments."""
+    parser.add_argument(
+        "cases", nargs="?", type=Path, help="a folder with config.json, model.safetensors and cases, or one case of it"
+    )
+    parser.add_argument(
+        "--self",
+        dest="own",
+        action="store_true",
+        help="needs no recordings: every attention and precision that works here, against plain fp32 on the CPU",
+    )
+    parser.add_argument("--device", default="cpu", help="auto, cpu or cuda (%(default)s)")
+    parser.add_argument("--precision", default="fp32", help="fp32 or bf16 (%(default)s)")
+    parser.add_argument("--attention", default="auto", help="a back end of `longtake doctor` (%(default)s)")
+    parser.add_argument("--tolerance", type=float, help="relative L2 error a block may have (that of the precision)")
+    add_json_argument(parser)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Run the cases and print how near each came."""
+    if (options.cases is None) != options.own:
+        raise UsageError("give either a folder of cases, or --self")
+    if options.cases is not None and not options.cases.exists():
+        raise UsageError(f"{options.cases}: no such folder or case")
+    need_torch("running the model")
+    from longtake.model.evaluation.conformance import run_case_dir
+    from longtake.model.evaluation.self_check import run_self_check
+    from longtake.model.precision import choose_device, choose_precision
+
+    device = choose_device(options.device)
+    if options.own:
+        return report(options, run_self_check(device))
+    results = run_case_dir(
+        options.cases,
+        device=device,
+        dtype=choose_precision(options.precision, device),
+        attention=options.attention,
+        tolerance=options.tolerance,
+    )
+    return report(options, results)
+
+
+def report(options: argparse.Namespace, results: "Iterable[CaseResult]") -> int:
+    """Print every case as it is done; the code fails where a case does, or where none was run."""
+    done = []
+    for result in results:
+        done.append(result)
+        if not options.json:
+            print(result.summary(), flush=True)
+    run_ones = [result for result in done if result.skipped is None]
+    passed = bool(run_ones) and all(result.passed for result in run_ones)
+    if options.json:
+        cases = [
+            {
+                "name": result.name,
+                "passed": result.passed,
+                "skipped": result.skipped,
+                "worst": result.worst,
+                "tolerance": result.tolerance,
+                "block_errors": list(result.block_errors),
+            }
+            for result in done
+        ]
+        print_json({"passed": passed, "cases": cases})
+    elif not run_ones:
+        print("no case was run")
+    return OK if passed else FAILED

@@ -1,0 +1,73 @@
+"""`longtake eval`: how often the picture shows what the prompt says, read back by the model's probe."""
+
+import argparse
+from importlib.resources import files
+from pathlib import Path
+
+from longtake.runtime.cli.arguments import add_device_arguments, add_json_argument, add_model_argument, count
+from longtake.runtime.cli.hosting import check_hosting, load_model
+from longtake.runtime.cli.output import print_json, progress, table
+from longtake.runtime.cli.usage import OK, UsageError
+
+QUICK_PROMPTS = 8
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the command's arguments."""
+    parser.add_argument(
+        "--prompts",
+        type=Path,
+        metavar="FILE.tsv",
+        help="columns prompt, place, time, weather, actor, colour; ? for what is not to be scored (the shipped file)",
+    )
+    parser.add_argument("--seeds", type=count, default=2, help="takes of each prompt (%(default)s)")
+    parser.add_argument(
+        "--quick", action="store_true", help=f"{QUICK_PROMPTS} prompts, one seed, five seconds: a first impression"
+    )
+    parser.add_argument("--misses", action="store_true", help="list what was read wrongly")
+    add_model_argument(parser)
+    add_device_arguments(parser)
+    add_json_argument(parser)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Film, read, count."""
+    check_hosting(options.model, options.factory)
+    from longtake.model.evaluation.adherence import evaluate, read_prompts
+
+    prompts = read_prompts(prompt_file(options.prompts))
+    prompts = prompts[:QUICK_PROMPTS] if options.quick else prompts
+    seeds = range(1 if options.quick else options.seeds)
+    model, _ = load_model(options)
+    if "reading" not in model.info.capabilities:
+        raise UsageError(f"{options.model} has no probe to read its pictures with; evaluate diorama")
+    with progress("takes", "take", len(prompts) * len(seeds), quiet=options.json) as show:
+        tally = evaluate(model, prompts, list(seeds), late=not options.quick, progress=show)
+    scores = tally.scores()
+    if options.json:
+        body = {
+            name: {"hits": score.hits, "trials": score.trials, "rate": score.rate, "interval_95": score.interval}
+            for name, score in scores.items()
+        }
+        about = {"model": model.info.name, "weights": model.info.weights, "prompts": len(prompts), "seeds": len(seeds)}
+        print_json({**about, "scores": body, "misses": tally.misses})
+        return OK
+    print(f"{model.info.name}  weights {model.info.weights}  {len(prompts)} prompts x {len(seeds)} seeds\n")
+    rows = [["score", "right", "of", "rate", "95 % interval"]]
+    for name, score in scores.items():
+        low, high = score.interval
+        rows.append([name, str(score.hits), str(score.trials), f"{score.rate:.2f}", f"{low:.2f} to {high:.2f}"])
+    print(table(rows, right=(1, 2, 3)))
+    if options.misses:
+        print()
+        for miss in tally.misses:
+            print(f"{miss['stage']}.{miss['kind']}: {miss['read']!r} in {miss['prompt']!r}")
+    return OK
+
+
+def prompt_file(given: Path | None) -> Path:
+    """The file given, or the shipped one. Raises `UsageError`."""
+    path = given or Path(str(files("longtake.model.evaluation") / "prompts.tsv"))
+    if not path.is_file():
+        raise UsageError(f"{path}: no such prompt file" if given else f"{path} is missing; reinstall longtake")
+    return path

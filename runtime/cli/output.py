@@ -1,0 +1,54 @@
+"""What commands print: tables for people, JSON for programs, progress bars."""
+
+import json
+import math
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+
+def print_json(value: Any) -> None:
+    """Print one JSON object; what JSON cannot say (NaN, infinity) becomes null."""
+    json.dump(_sayable(value), sys.stdout, indent=2, allow_nan=False)
+    print()
+
+
+def table(rows: Sequence[Sequence[str]], *, right: Iterable[int] = ()) -> str:
+    """Lay rows out in columns; the first row is the heading, `right` are the columns set to the right."""
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    to_right = set(right)
+
+    def line(row: Sequence[str]) -> str:
+        cells = (
+            cell.rjust(width) if column in to_right else cell.ljust(width)
+            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
+        )
+        return "  ".join(cells).rstrip()
+
+    return "\n".join([line(rows[0]), line(["-" * width for width in widths]), *(line(row) for row in rows[1:])])
+
+
+@contextmanager
+def progress(what: str, unit: str, total: int, *, quiet: bool = False) -> Iterator[Any]:
+    """A progress bar on standard error, as a function `(done, total)`; nothing where that is no terminal."""
+    from tqdm import tqdm
+
+    # None: tqdm itself looks whether standard error is a terminal
+    with tqdm(desc=what, unit=unit, total=total, disable=True if quiet else None, leave=False) as bar:
+
+        def show(done: int, of: int) -> None:
+            bar.total = of
+            bar.update(done - bar.n)
+
+        yield show
+
+
+def _sayable(value: Any) -> Any:
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    if isinstance(value, dict):
+        return {str(key): _sayable(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_sayable(item) for item in value]
+    return value

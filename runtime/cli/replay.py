@@ -1,0 +1,95 @@
+"""`longtake replay`: make a recorded take again and compare it block by block; exit code 1 where it differs."""
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from longtake.runtime.cli.arguments import add_device_arguments, add_json_argument
+from longtake.runtime.cli.hosting import check_hosting
+from longtake.runtime.cli.output import print_json, progress
+from longtake.runtime.cli.usage import FAILED, OK, UsageError
+
+if TYPE_CHECKING:
+    from longtake.runtime.replay import ReplayedBlock
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the command's arguments."""
+    parser.add_argument("take", type=Path, metavar="X.take", help="a take file")
+    parser.add_argument("--factory", default="", help=argparse.SUPPRESS)
+    add_device_arguments(parser)
+    parser.set_defaults(device="", precision="", threads=None)
+    add_json_argument(parser)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Replay, and say where the first difference lies."""
+    from longtake.runtime.generator_hosts import GeneratorConfig
+    from longtake.runtime.replay import Replay
+    from longtake.runtime.take import read_take
+
+    if not options.take.is_file():
+        raise UsageError(f"{options.take}: no such take file; takes are recorded with --record, or in the player")
+    take = read_take(options.take)
+    if not take.blocks:
+        raise UsageError(f"{options.take} holds no blocks: its recording ended before the first one was made")
+    model = take.header.model
+    check_hosting(model.name, options.factory)
+    # bits depend on device, precision and threads, so those of the recording are what is meant
+    config = GeneratorConfig(
+        models=(model.name,),
+        factory=options.factory,
+        device=options.device or model.device or "auto",
+        precision=options.precision or model.precision or "auto",
+        threads=take.header.threads if options.threads is None else options.threads,
+    )
+    replay = Replay(take, config)
+    same, first = 0, None
+    with progress(options.take.name, "block", len(take.blocks), quiet=options.json) as show:
+        for number, made in enumerate(replay.blocks(), start=1):
+            same += made.same
+            if not made.same and first is None:
+                first = made
+            show(number, len(take.blocks))
+    report(options, take_blocks=len(take.blocks), same=same, first=first, differs=replay.differences(), torn=take.torn)
+    return OK if first is None else FAILED
+
+
+def report(
+    options: argparse.Namespace, *, take_blocks: int, same: int, first: "ReplayedBlock | None", differs: str, torn: bool
+) -> None:
+    """Print what came of it."""
+    if options.json:
+        difference = (
+            None
+            if first is None
+            else {
+                "generation": first.generation,
+                "block": first.block,
+                "tick": first.first_tick,
+                "expected": first.expected,
+                "digest": first.digest,
+            }
+        )
+        print_json(
+            {
+                "take": str(options.take),
+                "blocks": take_blocks,
+                "same": same,
+                "identical": first is None,
+                "first_difference": difference,
+                "model_differs": differs,
+                "torn": torn,
+            }
+        )
+        return
+    if torn:
+        print("the recording was cut off; everything up to its last whole record is compared")
+    if first is None:
+        print(f"{options.take}: all {take_blocks} blocks are the same, bit for bit")
+        return
+    print(
+        f"{options.take}: {take_blocks - same} of {take_blocks} blocks differ, first block {first.block} "
+        f"(tick {first.first_tick}, generation {first.generation})"
+    )
+    print(f"what is not as it was recorded: {differs}" if differs else "model, device and precision are as recorded")

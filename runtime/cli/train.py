@@ -1,0 +1,41 @@
+"""`longtake train`: hands over to the module that trains a part of diorama (docs/training.md has the recipe)."""
+
+import argparse
+import subprocess
+import sys
+from importlib.util import find_spec
+
+from longtake.runtime.cli.hosting import need_torch
+from longtake.runtime.cli.usage import UNUSABLE, UsageError, unknown
+
+PARTS = ("clips", "autoencoder", "text_encoder", "latents", "transformer", "probe")
+"""in the order of the recipe"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the command's arguments."""
+    parser.usage = "longtake train PART [-- ARGUMENTS]"
+    parser.add_argument("part", metavar="PART", help=f"one of {', '.join(PARTS)}, in this order")
+    parser.add_argument(
+        "arguments", nargs=argparse.REMAINDER, metavar="-- ARGUMENTS", help="of the part: longtake train PART -- --help"
+    )
+
+
+def run(options: argparse.Namespace) -> int:
+    """Run the part's module as a process of its own: training forks and sets up torch as it likes."""
+    if options.part not in PARTS:
+        raise UsageError(unknown("part", options.part, PARTS))
+    need_torch("training", "host,train")
+    module = f"longtake.model.training.{options.part}"
+    if find_spec(module) is None:
+        raise UsageError(f"{module} is not installed; train from a checkout of the repository")
+    arguments = options.arguments[1:] if options.arguments[:1] == ["--"] else options.arguments
+    process = subprocess.Popen([sys.executable, "-m", module, *arguments])
+    while True:
+        try:
+            code = process.wait()
+            break
+        except KeyboardInterrupt:
+            # it got the same Ctrl-C, and writes its checkpoint before it ends
+            continue
+    return code if code >= 0 else UNUSABLE

@@ -1,0 +1,195 @@
+"""The commands from end to end on the fake model: servers and generators are real processes."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+Call = Callable[..., Any]
+
+
+@pytest.fixture(autouse=True)
+def in_a_folder_of_its_own(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def scenario(path: Path, **fields: Any) -> Path:
+    """A scenario of three seconds for the fake model."""
+    body = {
+        "name": "short",
+        "template": "a fox {time}",
+        "slots": {"time": {"default": "day", "values": {"day": "by day", "night": "at night"}}},
+        "events": {"night": {"key": "n", "set": {"time": "night"}}, "day": {"key": "d", "set": {"time": "day"}}},
+        "timeline": [{"at": "1s", "event": "night"}],
+        "seconds": 3,
+        **fields,
+    }
+    path.write_text(json.dumps(body), encoding="utf-8")  # JSON is YAML
+    return path
+
+
+def test_render_and_replay(call: Call, fake: list[str], tmp_path: Path) -> None:
+    called = call(
+        "render", "a fox", "--seconds", "2", "--seed", "5", "--cue", "1s", "a fox at night",
+        "--output", "out/fox.mp4", "--record", "fox.take", "--json", *fake,
+    )  # fmt: skip
+    assert called.code == 0, called.err
+    told = json.loads(called.out)
+    assert (told["frames"], told["fps"], told["seed"]) == (32, 16, 5)
+    assert [(mark["tick"], mark["prompt"]) for mark in told["timeline"]] == [(0, "a fox"), (16, "a fox at night")]
+    assert Path(told["video"]).stat().st_size > 1000
+    assert Path(told["sheet"]).read_bytes().startswith(b"\x89PNG")
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["fox.mp4", "fox.png"]
+
+    replayed = call("replay", "fox.take", "--json", *fake)
+    assert replayed.code == 0, replayed.err
+    told = json.loads(replayed.out)
+    assert told["identical"] is True
+    assert told["blocks"] == told["same"] >= 8
+
+
+def test_the_same_seed_renders_the_same_frames(call: Call, fake: list[str]) -> None:
+    digests = set()
+    for seed in ("5", "5", "6"):
+        called = call(
+            "render", "a fox", "--seconds", "1", "--seed", seed, "--no-contact-sheet", "--json", *fake
+        )  # fmt: skip
+        digests.add((seed, json.loads(called.out)["digest"]))
+    assert len(digests) == 2
+    assert not Path("renders/take.png").exists()
+
+
+def test_replay_says_where_a_take_differs(call: Call, fake: list[str], tmp_path: Path) -> None:
+    from longtake.runtime.take import TakeBlock, TakeWriter, read_take
+
+    assert call("run", scenario(tmp_path / "short.yaml"), "--mode", "lockstep", "--record", "x.take", *fake).code == 0
+    take = read_take(tmp_path / "x.take")
+    records = [take.header, *take.records]
+    blocks = [index for index, record in enumerate(records) if isinstance(record, TakeBlock)]
+    other = records[blocks[3]]
+    assert isinstance(other, TakeBlock)
+    records[blocks[3]] = TakeBlock(block=other.block, digest="00" * 16, prompt=other.prompt)
+    writer = TakeWriter(tmp_path / "y.take")
+    writer.write(*records)
+    writer.close()
+
+    called = call("replay", "y.take", *fake)
+    assert called.code == 1
+    assert "1 of" in called.out
+    assert "first block 3 (tick 12" in called.out
+    assert json.loads(call("replay", "y.take", "--json", *fake).out)["first_difference"]["block"] == 3
+
+
+def test_run_passes_and_fails_by_its_expectations(call: Call, fake: list[str], tmp_path: Path) -> None:
+    good = call("run", scenario(tmp_path / "good.yaml"), "--mode", "offline", *fake)
+    assert good.code == 0, good.err
+    assert "48 ticks" in good.out
+    assert "a fox at night" in good.out
+
+    expecting = scenario(tmp_path / "bad.yaml", expect={"adherence_min": {"place": 1.0}}, labels={"place": "city"})
+    bad = call("run", expecting, "--mode", "lockstep", "--json", *fake)
+    assert bad.code == 1, bad.err
+    told = json.loads(bad.out)
+    assert told["passed"] is False
+    assert [check["outcome"] for check in told["checks"]] == ["failed"]
+
+
+def test_offline_and_lockstep_make_the_same_frames(call: Call, fake: list[str], tmp_path: Path) -> None:
+    path = scenario(tmp_path / "short.yaml")
+    digests = {
+        json.loads(call("run", path, "--mode", mode, "--json", *fake).out)["frames_digest"]
+        for mode in ("offline", "lockstep")
+    }
+    assert len(digests) == 1
+
+
+def test_an_interactive_prompt_file(call: Call, fake: list[str], tmp_path: Path) -> None:
+    lines = [{"prompts": ["a fox", "a fox at night"]}, {"prompts": ["a bird"]}]
+    (tmp_path / "takes.jsonl").write_text("\n".join(json.dumps(line) for line in lines), encoding="utf-8")
+    called = call(
+        "run", "takes.jsonl", "--mode", "lockstep", "--switch-latents", "4", "--seconds", "3", "--json", *fake
+    )  # fmt: skip
+    assert called.code == 0, called.err
+    told = json.loads(called.out)
+    assert [report["scenario"] for report in told] == ["takes-1", "takes-2"]
+    assert [cue["tick"] for cue in told[0]["cues"]] == [16]
+
+
+def test_play_without_a_display_films(call: Call, fake: list[str], tmp_path: Path) -> None:
+    called = call("play", scenario(tmp_path / "short.yaml"), "--seconds", "2", *fake)
+    assert called.code == 0, called.err
+    assert "no display" in called.err
+    assert "renders/short.mp4  32 frames" in called.out.replace(os.sep, "/")
+    assert "ssh -X" in called.out
+    assert sorted(path.name for path in (tmp_path / "renders").iterdir()) == ["short.mp4", "short.png"]
+
+
+def test_bench_generator(call: Call, fake: list[str]) -> None:
+    called = call("bench", "generator", "--blocks", "20", "--json", *fake)
+    assert called.code == 0, called.err
+    told = json.loads(called.out)
+    assert told["frames"] == 80
+    assert told["fps"] == pytest.approx(80 / told["seconds"])
+    assert told["realtime_factor"] == pytest.approx(told["fps"] / 16)
+    assert told["block_ms"]["p50"] <= told["block_ms"]["p95"] <= told["block_ms"]["max"]
+    assert told["regions_ms"] == {"denoise": 1.0}
+    assert "fps" in call("bench", "generator", "--blocks", "4", *fake).out
+
+
+@pytest.mark.slow
+def test_bench_live(call: Call, fake: list[str], tmp_path: Path) -> None:
+    path = scenario(tmp_path / "short.yaml")
+    called = call("bench", "live", "--seconds", "8", "--scenario", path, "--json", *fake)
+    assert called.code == 0, called.err
+    told = json.loads(called.out)
+    deadlines = told["frames_shown"] + told["frames_held"] + told["deadlines_skipped"]
+    assert deadlines == pytest.approx(8 * 16, abs=6)
+    assert told["seconds"] >= 8
+    assert told["cues"] == told["event_to_photon_ms"]["count"] == 1
+    assert 0 < told["event_to_photon_ms"]["p50"] < 5000
+    assert told["tick_jitter_ms"]["p50"] >= 0
+
+
+def test_serve_announces_itself_and_ends_in_order(fake: list[str]) -> None:
+    command = [sys.executable, "-m", "longtake", "serve", "--bind", "tcp://127.0.0.1:0", "--json", *fake]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    try:
+        assert process.stdout is not None
+        said = [json.loads(process.stdout.readline()) for _ in range(2)]
+        assert [line["state"] for line in said] == ["loading", "ready"]
+        assert said[0]["endpoint"].startswith("tcp://127.0.0.1:")
+        children = children_of(process.pid)
+        assert children, "the generator is a process of its own"
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=20)
+        assert process.returncode == 130
+        assert err.strip() == "longtake serve: interrupted"
+        assert gone(children)
+    finally:
+        process.kill()
+        process.wait()
+
+
+def children_of(pid: int) -> list[int]:
+    """Process ids of the children of a process."""
+    listed = Path(f"/proc/{pid}/task/{pid}/children")
+    if not listed.exists():
+        pytest.skip("this system does not list the children of a process")
+    return [int(child) for child in listed.read_text().split()]
+
+
+def gone(pids: list[int]) -> bool:
+    """Whether the processes have ended, or do so soon."""
+    until = time.monotonic() + 10
+    while time.monotonic() < until:
+        if not any(Path(f"/proc/{pid}").exists() for pid in pids):
+            return True
+        time.sleep(0.05)
+    return False

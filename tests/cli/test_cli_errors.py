@@ -1,0 +1,147 @@
+"""Every mistake is one line that says what to do, with exit code 2, and nothing is left behind."""
+
+import socket
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from longtake.runtime.cli import hosting
+from longtake.runtime.cli.main import COMMANDS, one_line
+
+Call = Callable[..., Any]
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_explains_itself(call: Call, command: str) -> None:
+    called = call(command, "--help")
+    assert called.code == 0
+    assert f"longtake {command}" in called.out
+
+
+def test_no_command_prints_the_list(call: Call) -> None:
+    called = call()
+    assert called.code == 2
+    assert all(f"\n    {command}" in called.out for command in COMMANDS)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["rnu"], "did you mean run?"),
+        (["run"], "scenario"),
+        (["run", "defualt"], "did you mean default?"),
+        (["run", "no/such.yaml"], "no/such.yaml"),
+        (["run", "takes.jsonl"], "takes.jsonl"),
+        (["run", "default", "--mode", "fast"], "fast"),
+        (["run", "default", "--switch-latents", "4"], "--switch-latents"),
+        (["run", "default", "--seconds", "0"], "'0'"),
+        (["run", "default", "--model", "dioramma"], "did you mean diorama?"),
+        (["run", "default", "--record", "x.mp4"], ".take"),
+        (["play", "defualt"], "did you mean default?"),
+        (["render"], "--scenario"),
+        (["render", "a fox", "--scenario", "default"], "--scenario"),
+        (["render", " "], "1 to 2000"),
+        (["render", "a fox", "--seconds", "soon"], "'soon'"),
+        (["render", "a fox", "--seed", "-1"], "'-1'"),
+        (["render", "a fox", "--output", "fox.gif"], ".mp4"),
+        (["render", "a fox", "--cue", "x", "night"], "--cue"),
+        (["render", "a fox", "--endpoint", "nowhere"], "nowhere"),
+        (["serve", "--bind", "tcp://0.0.0.0:5570"], "ssh -L"),
+        (["serve", "--bind", "udp://127.0.0.1:1"], "tcp://HOST:PORT"),
+        (["serve", "--threads", "many"], "'many'"),
+        (["join", "tcp://127.0.0.1:x"], "port"),
+        (["join"], "display"),
+        (["replay", "none.take"], "none.take"),
+        (["bench"], "KIND"),
+        (["bench", "generator", "--blocks", "0"], "'0'"),
+        (["eval", "--prompts", "none.tsv"], "none.tsv"),
+        (["conformance"], "--self"),
+        (["conformance", "nowhere"], "nowhere"),
+        (["train", "everything"], "transformer"),
+        (["models", "--bogus"], "--bogus"),
+    ],
+)
+def test_bad_input_is_one_line(
+    call: Call, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, arguments: list[str], said: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    # whether the weights are there is not the question here
+    monkeypatch.setattr(hosting, "listings", lambda: [])
+    monkeypatch.setattr("longtake.runtime.cli.evaluate.check_hosting", lambda *_: None)
+    called = call(*arguments)
+    assert called.code == 2
+    assert said in called.line
+    assert called.line.startswith("longtake")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_hosting_without_torch_says_what_to_install(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hosting, "find_spec", lambda name: None)
+    for arguments in (["play", "--headless"], ["run", "default"], ["serve"], ["bench", "generator"], ["eval"]):
+        called = call(*arguments)
+        assert called.code == 2
+        assert "pip install 'longtake[host]'" in called.line
+
+
+def test_no_server_there(call: Call) -> None:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+        called = call("run", "default", "--endpoint", f"tcp://127.0.0.1:{port}")
+    assert called.code == 2
+    assert "longtake serve" in called.line
+
+
+def test_port_in_use(call: Call, fake: list[str]) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        called = call("serve", "--bind", f"tcp://127.0.0.1:{taken.getsockname()[1]}", *fake)
+    assert called.code == 2
+    assert "in use" in called.line
+
+
+def test_a_scenario_with_a_mistake_names_file_and_key(call: Call, tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text("name: mine\ntemplate: a fox\nsecnods: 5\n", encoding="utf-8")
+    called = call("run", path)
+    assert called.code == 2
+    assert "mine.yaml:3" in called.line
+    assert "secnods" in called.line
+
+
+def test_a_file_that_is_no_take(call: Call, tmp_path: Path) -> None:
+    path = tmp_path / "x.take"
+    path.write_bytes(b"not a take\n")
+    called = call("replay", path)
+    assert called.code == 2
+    assert "no take file" in called.line
+
+
+def test_a_file_error_names_the_file() -> None:
+    assert one_line(FileNotFoundError(2, "No such file or directory", "x.tsv")) == "x.tsv: No such file or directory"
+    assert one_line(ValueError("two\nlines")) == "two lines"
+    assert one_line(KeyboardInterrupt()) == "KeyboardInterrupt"
+
+
+def test_commands_start_fast_and_without_torch() -> None:
+    code = (
+        "import sys; from longtake.runtime.cli.main import run; assert run(['models']) == 0;"
+        "assert not {'torch', 'pygame', 'av', 'zmq'} & set(sys.modules), 'imported for a list of models'"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, stdout=subprocess.DEVNULL)
+
+
+def test_a_reader_that_goes_away_is_no_traceback() -> None:
+    code = "from longtake.runtime.cli.main import run; import sys; sys.exit(run(['models', '--json']))"
+    process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert process.stdout is not None
+    assert process.stderr is not None
+    process.stdout.close()
+    assert process.stderr.read() == b""
+    process.stderr.close()
+    assert process.wait() == 141

@@ -1,0 +1,196 @@
+"""Scenario files: what is read, what is refused and how the refusal is worded; and the files that ship."""
+
+import textwrap
+from pathlib import Path
+
+import pytest
+
+from longtake.runtime.prompt_state import PromptState
+from longtake.scenarios.loading import ScenarioError, ScenarioNotFound, library, load
+from longtake.scenarios.schema import DIORAMA_LABELS, moment_ticks, seconds_of
+
+GOOD = textwrap.dedent("""\
+    name: test
+    title: A Test
+    seed: 3
+    template: "a {colour} fox {time}"
+    slots:
+      time: {default: day, values: {day: by day, night: at night}}
+      colour: {default: red}
+    events:
+      night: {key: n, label: night, set: {time: night}}
+      day: {set: {time: day}}
+    timeline:
+      - {at: 1m30s, event: night, name: first}
+      - {after: first, delay: 2.5s, prompt: a bird over the sea, labels: {actor: bird}}
+      - {tick: 16, event: day}
+    labels: {actor: fox}
+    seconds: 120
+    expect:
+      fps_min: 15
+      adherence_min: {time: 0.8, actor: 0.5}
+""")
+
+
+def write(folder: Path, text: str) -> Path:
+    path = folder / "test.yaml"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def test_a_scenario_is_read_whole(tmp_path: Path) -> None:
+    scenario = load(write(tmp_path, GOOD))
+    script = scenario.script()
+    assert (script.name, script.title, script.template) == ("test", "A Test", "a {colour} fox {time}")
+    assert script.slots["time"].values == {"day": "by day", "night": "at night"}
+    assert (script.events["night"].key, script.events["night"].set) == ("n", {"time": "night"})
+    cues = scenario.cues(fps=16)
+    assert [(cue.tick, cue.kind, cue.text) for cue in cues] == [
+        (16, "event", "day"),
+        (1440, "event", "night"),
+        (1480, "prompt", "a bird over the sea"),
+    ]
+    assert cues[0].labels == {"time": "day", "colour": "red", "actor": "fox"}
+    assert cues[1].labels == {"time": "night", "colour": "red", "actor": "fox"}
+    assert cues[2].labels == {"actor": "bird"}
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "message"),
+    [
+        ("seed: 3", "sed: 3", "test.yaml:3: sed: is not a known key"),
+        ("seed: 3", "seed: x", "test.yaml:3: seed: expected `int`, got `str`"),
+        ("seed: 3", "seed: -1", "test.yaml:3: seed: expected `int` >= 0"),
+        ("name: test", "title2: test", "test.yaml:1: title2: is not a known key"),
+        ("name: test\n", "", "test.yaml: name: is missing"),
+        ("name: test", "name: a test", "test.yaml:1: name: expected `str` matching regex"),
+        ("label: night,", "lable: night,", "test.yaml:9: events.night.lable: is not a known key"),
+        ("key: n,", "key: 1,", "test.yaml:9: events.night.key: expected `str`, got `int`; put the value in quotes"),
+        ("set: {time: night}", "set: {hour: night}", "test.yaml:9: events.night.set.hour: is not a slot"),
+        (
+            "set: {time: night}",
+            "set: {time: dusk}",
+            "test.yaml:9: events.night.set.time: 'dusk' is not one of its values",
+        ),
+        ("set: {time: night}", "set: {}", "test.yaml:9: events.night.set: an event sets at least one slot"),
+        ("day: {set:", "day: {key: N, set:", "test.yaml:10: events.day.key: 'N' is taken by 'night'"),
+        ("key: n,", "key: space,", "test.yaml:9: events.night.key: 'space' belongs to the player"),
+        ("a {colour} fox", "a {color} fox", "test.yaml:4: template: {color} is not a slot; the slots are time, colour"),
+        ("a {colour} fox", "a fox", "test.yaml:7: slots.colour: the template does not use it"),
+        ("a {colour} fox", "a {colour fox", "test.yaml:4: template: "),
+        ("{default: day, values", "{default: noon, values", "test.yaml:6: slots.time.default: 'noon' is not one of"),
+        ("{at: 1m30s,", "{", "test.yaml:12: timeline[0]: give exactly one of at, tick and after"),
+        ("{at: 1m30s,", "{at: 1m30s, tick: 4,", "test.yaml:12: timeline[0]: give exactly one of at, tick and after"),
+        ("{at: 1m30s,", "{at: later,", "test.yaml:12: timeline[0].at: expected `str` matching regex"),
+        ("event: night, name", "event: nigth, name", "test.yaml:12: timeline[0].event: 'nigth' is not an event"),
+        ("event: night, name", "name", "test.yaml:12: timeline[0]: give exactly one of prompt and event"),
+        ("{after: first", "{after: second", "test.yaml:13: timeline[1].after: 'second' is not the name of an earlier"),
+        (
+            "labels: {actor: bird}",
+            "labels: {actor: whale}",
+            "test.yaml:13: timeline[1].labels.actor: 'whale' is not one",
+        ),
+        ("labels: {actor: fox}", "labels: {actor: cat}", "test.yaml:15: labels.actor: 'cat' is not one"),
+        ("seconds: 120", "seconds: 60", "test.yaml:12: timeline[0]: starts at 90 s, but the run ends at 60 s"),
+        ("time: 0.8,", "tiem: 0.8,", "test.yaml:19: expect.adherence_min.tiem: no slot and no label"),
+        ("time: 0.8,", "time: 80,", "test.yaml:19: expect.adherence_min: expected `float` <= 1.0"),
+        ("fps_min: 15", "fps_minimum: 15", "test.yaml:18: expect.fps_minimum: is not a known key"),
+        ("name: test", "name: [", "test.yaml:3: not valid YAML"),
+    ],
+)
+def test_a_mistake_is_one_line_with_file_line_and_key(tmp_path: Path, before: str, after: str, message: str) -> None:
+    assert before in GOOD
+    with pytest.raises(ScenarioError) as caught:
+        load(write(tmp_path, GOOD.replace(before, after, 1)))
+    text = str(caught.value)
+    assert "\n" not in text
+    assert message in text.replace(f"{tmp_path}/", "")
+
+
+def test_files_that_are_no_scenarios(tmp_path: Path) -> None:
+    with pytest.raises(ScenarioNotFound, match="no such scenario file"):
+        load(tmp_path / "none.yaml")
+    with pytest.raises(ScenarioNotFound, match="the library has around-the-world, default"):
+        load("nonesuch")
+    for text in ("- a list", "", "just words"):
+        with pytest.raises(ScenarioError, match="a scenario is a map"):
+            load(write(tmp_path, text))
+    (tmp_path / "test.yaml").write_bytes(b"name: \xff\xfe")
+    with pytest.raises(ScenarioError, match="not UTF-8"):
+        load(tmp_path / "test.yaml")
+
+
+def test_yaml_builds_no_objects(tmp_path: Path) -> None:
+    with pytest.raises(ScenarioError, match="not valid YAML"):
+        load(write(tmp_path, "name: !!python/object/apply:os.getcwd []"))
+
+
+@pytest.mark.parametrize(("text", "seconds"), [("10s", 10), ("2.5s", 2.5), ("3m", 180), ("1m30s", 90)])
+def test_times(text: str, seconds: float) -> None:
+    assert seconds_of(text) == seconds
+
+
+@pytest.mark.parametrize("text", ["", "10", "s", "1h", "-1s", "1s1m"])
+def test_what_is_not_a_time(text: str) -> None:
+    with pytest.raises(ValueError, match="not a time"):
+        seconds_of(text)
+
+
+def test_after_counts_from_the_named_entry(tmp_path: Path) -> None:
+    scenario = load(write(tmp_path, GOOD))
+    assert moment_ticks(scenario.timeline, 16) == [1440, 1480, 16]
+
+
+# --- the library -------------------------------------------------------------------------------------------
+
+LIBRARY = library()
+
+
+def test_the_library_begins_with_the_default_and_has_company() -> None:
+    assert next(iter(LIBRARY)) == "default"
+    assert len(LIBRARY) >= 5
+
+
+@pytest.mark.parametrize("name", list(LIBRARY))
+def test_a_shipped_scenario_is_named_like_its_file_and_says_what_it_shows(name: str) -> None:
+    scenario = LIBRARY[name]
+    assert scenario.name == name
+    assert scenario.title
+    assert scenario.description
+    assert scenario.timeline
+    assert scenario.expect.adherence_min
+
+
+@pytest.mark.parametrize("name", list(LIBRARY))
+def test_a_shipped_scenario_speaks_of_what_diorama_can_show(name: str) -> None:
+    scenario = LIBRARY[name]
+    for slot, spec in scenario.slots.items():
+        for value in spec.values:
+            assert value in DIORAMA_LABELS.get(slot, (value,)), f"{slot}: {value}"
+    for cue in scenario.cues(16):
+        for kind, label in (cue.labels or {}).items():
+            assert label in DIORAMA_LABELS.get(kind, (label,)), f"{cue.name}: {kind}: {label}"
+
+
+@pytest.mark.parametrize("name", list(LIBRARY))
+def test_the_server_accepts_a_shipped_scenario_and_its_prompts_read_well(name: str) -> None:
+    scenario = LIBRARY[name]
+    state = PromptState.start(scenario.script(), None)
+    prompts = {state.prompt()}
+    for cue in scenario.cues(16):
+        state = state.with_event(cue.text) if cue.kind == "event" else state.with_prompt(cue.text)
+        state.check()
+        prompts.add(state.prompt())
+    for prompt in prompts:
+        assert "{" not in prompt
+        assert "  " not in prompt
+        assert ", ," not in prompt
+        assert 20 < len(prompt) < 160
+    assert len(prompts) > len(scenario.timeline) // 2, "the cues change the prompt"
+
+
+@pytest.mark.parametrize("name", list(LIBRARY))
+def test_the_events_of_a_shipped_scenario_all_have_keys_and_labels(name: str) -> None:
+    for event in LIBRARY[name].events.values():
+        assert event.key
+        assert event.label

@@ -1,0 +1,168 @@
+"""Running a scenario against a server that speaks the real protocol, and judging what came of it."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+import zmq
+from msgspec.structs import replace
+
+from longtake.protocol import messages as m
+from longtake.scenarios.loading import ScenarioError
+from longtake.scenarios.report import Check
+from longtake.scenarios.runner import judge, model_for, run_scenario
+from longtake.scenarios.schema import EventSpec, Expectations, Moment, Scenario, SlotSpec, TimedCue
+from tests.clients import fake_server
+from tests.clients.acting_server import ActingServer
+
+SCENARIO = Scenario(
+    name="test",
+    seed=11,
+    template="a fox {time}",
+    slots={"time": SlotSpec(default="day", values={"day": "by day", "night": "at night"})},
+    events={"night": EventSpec(set={"time": "night"}), "day": EventSpec(set={"time": "day"})},
+    timeline=[Moment(at="1s", event="night"), Moment(tick=30, prompt="a bird at night", labels={"time": "night"})],
+    seconds=6,
+    expect=Expectations(adherence_min={"time": 0.9}),
+)
+READER = replace(fake_server.MODEL, capabilities=["reading"])
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[ActingServer]:
+    monkeypatch.setattr(fake_server, "MODEL", READER)
+    context: Any = zmq.Context()
+    with ActingServer("inproc://run", context, heartbeat_s=2.0) as acting:
+        acting.runs = True
+        acting.labels = {0: {"time": "day"}, 1: {"time": "night"}, 2: {"time": "night"}}
+        yield acting
+    context.term()
+
+
+@pytest.mark.parametrize("mode", ["lockstep", "offline"])
+def test_a_run_sends_every_cue_with_its_tick_before_the_world_starts(server: ActingServer, mode: Any) -> None:
+    seen: list[tuple[int, int]] = []
+    report = run_scenario(
+        SCENARIO, server.endpoint, mode=mode, progress=lambda *at: seen.append(at), context=server.context
+    )
+    opened = server.got["open"][0]
+    assert (opened.seed, opened.mode, opened.readings, opened.script.name) == (11, mode, True, "test")
+    assert [event.at_tick for event in server.got["event"]] == [16]
+    assert [prompt.at_tick for prompt in server.got["prompt"]] == [30]
+    assert [(cue.name, cue.asked_tick, cue.tick) for cue in report.cues] == [
+        ("night", 16, 16),
+        ("a bird at night", 30, 32),
+    ]
+    assert seen[-1] == (96, 96)
+    assert (report.fps, report.held, report.latency_ms) == (None, None, None)
+    assert report.passed
+    assert report.adherence["time"].share == 1.0
+    assert server.worlds == {}, "the world was closed"
+
+
+def test_one_scenario_and_seed_show_the_same_frames_in_lockstep_and_offline(server: ActingServer) -> None:
+    modes: list[m.Mode] = ["lockstep", "offline"]
+    reports = [run_scenario(SCENARIO, server.endpoint, mode=mode, context=server.context) for mode in modes]
+    assert reports[0].frames_digest is not None
+    assert reports[0].frames_digest == reports[1].frames_digest
+
+
+def test_a_live_run_measures_rate_underruns_and_latency(server: ActingServer) -> None:
+    live = replace(SCENARIO, expect=Expectations(fps_min=5, held_max=2, latency_ms_max=10_000))
+    report = run_scenario(live, server.endpoint, context=server.context)
+    outcomes = {check.name: check.outcome for check in report.checks}
+    assert outcomes == {"fps": "passed", "held": "failed", "latency_ms": "passed"}
+    assert report.held == 3
+    assert not report.passed
+    assert report.frames_digest is None
+    assert [event.at_tick for event in server.got["event"]] == [16, None, None]
+    assert len(server.got["displayed"]) == 2
+
+
+def test_a_picture_that_does_not_follow_fails_the_run(server: ActingServer) -> None:
+    server.labels = {cue: {"time": "day"} for cue in range(3)}
+    report = run_scenario(SCENARIO, server.endpoint, mode="lockstep", context=server.context)
+    assert not report.passed
+    assert report.adherence["time"].share < 0.5
+
+
+def test_seconds_and_seed_can_be_overridden_and_the_take_recorded(server: ActingServer) -> None:
+    report = run_scenario(
+        SCENARIO, server.endpoint, mode="lockstep", seconds=1.5, seed=99, record="a.take", context=server.context
+    )
+    assert (report.ticks, len(report.cues)) == (24, 1)
+    assert server.got["open"][0].seed == 99
+    actions = [control.action for control in server.got["control"]]
+    assert (actions[0], actions[-2:]) == ("record_start", ["record_stop", "close"])
+
+
+def test_cues_refused_as_too_fast_are_sent_again(server: ActingServer) -> None:
+    server.refuse_cues = 2
+    report = run_scenario(SCENARIO, server.endpoint, mode="lockstep", context=server.context)
+    assert [cue.tick for cue in report.cues] == [16, 32]
+
+
+def test_what_the_model_cannot_do_is_refused_before_anything_runs() -> None:
+    with pytest.raises(ScenarioError, match=r"expect.adherence_min: .*'reading'"):
+        model_for(SCENARIO, [fake_server.MODEL])
+    with pytest.raises(ScenarioError, match="no 'diorama'; it has longlive"):
+        model_for(SCENARIO, [replace(READER, name="longlive")])
+    assert model_for(replace(SCENARIO, expect=Expectations()), [fake_server.MODEL]) is fake_server.MODEL
+
+
+def test_a_scenario_may_be_given_by_name(server: ActingServer) -> None:
+    report = run_scenario("harbour-watch", server.endpoint, seconds=1, mode="lockstep", context=server.context)
+    assert report.scenario == "harbour-watch"
+
+
+def test_a_file_that_is_missing_is_said_before_connecting(tmp_path: Path) -> None:
+    with pytest.raises(ScenarioError, match="no such scenario file"):
+        run_scenario(tmp_path / "x.yaml", "tcp://127.0.0.1:1")
+
+
+# --- judging -----------------------------------------------------------------------------------------------
+
+
+def reading(tick: int, label: str) -> m.Reading:
+    return m.Reading(world="w", generation=0, block=tick // 4, tick=tick, labels={"time": label}, confidence={})
+
+
+def test_blocks_are_judged_from_three_seconds_after_a_change_on() -> None:
+    cues = [TimedCue(100, "event", "night", "night", {"time": "night"})]
+    readings = [reading(tick, "day") for tick in range(0, 148, 4)] + [
+        reading(tick, "night") for tick in range(148, 200, 4)
+    ]
+    judged = judge(SCENARIO, cues, [100], readings, 16)["time"]
+    assert judged.blocks == 25 + 13, "25 before the cue, none while it settles, 13 after"
+    assert judged.share == 1.0
+
+
+def test_a_cue_about_something_else_does_not_stop_the_judging() -> None:
+    cues = [TimedCue(100, "event", "rain", "rain", {"time": "day", "weather": "rain"})]
+    assert judge(SCENARIO, cues, [100], [reading(tick, "day") for tick in range(0, 200, 4)], 16)["time"].blocks == 50
+
+
+def test_nothing_is_judged_where_nothing_is_said() -> None:
+    cues = [TimedCue(0, "prompt", "a fox", "", {})]
+    assert judge(SCENARIO, cues, [0], [reading(tick, "day") for tick in range(0, 200, 4)], 16) == {}
+
+
+def test_checks() -> None:
+    assert Check.least("fps", 15, 15).outcome == "passed"
+    assert Check.least("fps", 15, 14.9).outcome == "failed"
+    assert Check.most("held", 0, 0).outcome == "passed"
+    assert Check.most("held", 0, 1).outcome == "failed"
+    assert Check.most("held", 0, None).outcome == "not measured"
+
+
+def test_the_report_reads_as_a_table_and_as_json(server: ActingServer) -> None:
+    report = run_scenario(SCENARIO, server.endpoint, mode="lockstep", context=server.context)
+    text = "\n".join(report.lines())
+    assert "a bird at night" in text
+    assert "adherence.time" in text
+    data = json.loads(report.json())
+    assert data["passed"] is True
+    assert data["checks"][0] == msgspec.to_builtins(report.checks[0])

@@ -1,0 +1,101 @@
+"""What goes into the wheel: packages missed in pyproject.toml, and data without a pattern, vanish from it silently."""
+
+import fnmatch
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+FOLDERS = ("clients", "model", "protocol", "runtime", "scenarios")
+CODE = (".py", ".pyc")
+FOR_GIT = (".gitignore", ".gitkeep", ".gitattributes")
+
+
+@pytest.fixture(scope="module")
+def project() -> dict[str, Any]:
+    return tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+
+
+def package_folders() -> list[Path]:
+    return sorted(path.parent for folder in FOLDERS for path in (ROOT / folder).rglob("__init__.py"))
+
+
+def name_of(folder: Path) -> str:
+    return ".".join(("longtake", *folder.relative_to(ROOT).parts))
+
+
+def test_packages_are_those_of_the_tree(project: dict[str, Any]) -> None:
+    tree = ["longtake", *(name_of(folder) for folder in package_folders())]
+    assert sorted(project["tool"]["setuptools"]["packages"]) == sorted(tree)
+
+
+def test_every_folder_with_code_is_a_package() -> None:
+    with_code = {path.parent for folder in FOLDERS for path in (ROOT / folder).rglob("*.py")}
+    assert with_code == set(package_folders())
+
+
+def test_no_code_at_the_root_but_the_entry_point() -> None:
+    assert [path.name for path in ROOT.glob("*.py")] == ["__main__.py"]
+
+
+def data_files() -> list[Path]:
+    return sorted(
+        path
+        for folder in FOLDERS
+        for path in (ROOT / folder).rglob("*")
+        if path.is_file() and path.suffix not in CODE and path.name not in FOR_GIT
+    )
+
+
+def patterns(project: dict[str, Any]) -> list[tuple[Path, str]]:
+    """The package-data patterns, each with the folder of its package."""
+    table: dict[str, list[str]] = project["tool"]["setuptools"]["package-data"]
+    return [
+        (ROOT.joinpath(*package.split(".")[1:]), pattern) for package, globs in table.items() for pattern in globs
+    ]
+
+
+def test_every_data_file_is_in_the_wheel(project: dict[str, Any]) -> None:
+    wanted = patterns(project)
+    left_out = [
+        str(path.relative_to(ROOT))
+        for path in data_files()
+        if not any(
+            folder in path.parents and fnmatch.fnmatch(str(path.relative_to(folder)), pattern)
+            for folder, pattern in wanted
+        )
+    ]
+    assert not left_out, "give them a pattern in [tool.setuptools.package-data]"
+
+
+def test_the_default_scenario_is_data() -> None:
+    assert ROOT / "scenarios" / "library" / "default.yaml" in data_files()
+
+
+def test_the_command_is_installed(project: dict[str, Any]) -> None:
+    assert project["project"]["scripts"] == {"longtake": "longtake.__main__:main"}
+
+
+def test_a_client_installs_without_torch(project: dict[str, Any]) -> None:
+    needed = " ".join(project["project"]["dependencies"])
+    for heavy in ("torch", "av", "safetensors", "transformers"):
+        assert heavy not in needed.replace("-", " ").split()
+        assert f"{heavy}=" not in needed
+        assert f"{heavy}>" not in needed
+
+
+def test_the_licence_is_there(project: dict[str, Any]) -> None:
+    assert project["project"]["license"] == "Apache-2.0"
+    text = (ROOT / "LICENSE").read_text(encoding="utf-8")
+    assert "Apache License" in text
+    assert "Version 2.0, January 2004" in text
+
+
+def test_ruff_lints_everything(project: dict[str, Any]) -> None:
+    ruff = project["tool"]["ruff"]
+    assert "exclude" not in ruff
+    assert "extend-exclude" not in ruff
+    banned = ruff["lint"]["flake8-tidy-imports"]["banned-api"]
+    assert set(banned) == set(FOLDERS)
