@@ -6,6 +6,7 @@ ModelError
 ├── ShapeError         a tensor whose shape does not fit the model (also a ValueError)
 ├── BackendError       a back end that is asked for and missing or unfit here
 ├── CheckpointError    weights that do not fit the model they are loaded into
+├── HubError           weights that cannot be fetched
 ├── SnapshotError      bytes that are no snapshot, or one of another model
 ├── WorldError         a verb used on a world in the wrong state
 └── CaseError          a conformance case that cannot be read
@@ -31,6 +32,10 @@ class BackendError(ModelError):
 
 class CheckpointError(ModelError):
     """Weights that do not fit the model they are loaded into."""
+
+
+class HubError(ModelError):
+    """Weights that cannot be fetched: no connection, no space, a wrong checksum; the message says what to do."""
 
 
 class WorldError(ModelError):

@@ -1,8 +1,8 @@
 """Load a world model by name: weights from disk, device and precision chosen, the verbs ready to use.
 
-    model = load("diorama")
-    world = model.open(seed=7, prompt="a red balloon over a meadow at dusk")
-    block = model.step(world)
+model = load("diorama")
+world = model.open(seed=7, prompt="a red balloon over a meadow at dusk")
+block = model.step(world)
 """
 
 import hashlib
@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from safetensors import SafetensorError
@@ -22,12 +22,15 @@ from longtake.model.config import preset
 from longtake.model.diorama.autoencoder import AutoencoderConfig, Decoder
 from longtake.model.diorama.probe import Probe, ProbeConfig
 from longtake.model.diorama.text_encoder import TextEncoder, TextEncoderConfig
-from longtake.model.errors import ConfigError, CheckpointError
+from longtake.model.errors import CheckpointError, ConfigError
 from longtake.model.generator import Block, Generator
 from longtake.model.precision import choose_device, choose_precision, precision_name
 from longtake.model.snapshot import Snapshot
 from longtake.model.transformer import Transformer
 from longtake.model.world import World
+
+if TYPE_CHECKING:
+    from longtake.model.longlive.options import LongLiveOptions
 
 log = logging.getLogger(__name__)
 
@@ -95,14 +98,22 @@ class LoadedModel:
         return reading.labels, reading.confidence
 
 
-def load(name: str, *, device: str = "auto", precision: str = "auto", threads: int = 0) -> LoadedModel:
+def load(
+    name: str,
+    *,
+    device: str = "auto",
+    precision: str = "auto",
+    threads: int = 0,
+    options: "LongLiveOptions | None" = None,
+) -> LoadedModel:
     """Load a model by name.
 
     Args:
-        name: "diorama".
+        name: "diorama", or one of LongLive's kind ("longlive-1.3b", "self-forcing-1.3b").
         device: auto, cpu or cuda.
         precision: auto, bf16 or fp32.
         threads: of torch on the CPU; 0 leaves them as they are.
+        options: where LongLive's weights are, its decoder and text encoder; diorama has none.
 
     Raises:
         CheckpointError: a file is missing, truncated or of another model; the message names it.
@@ -112,7 +123,14 @@ def load(name: str, *, device: str = "auto", precision: str = "auto", threads: i
     if threads:
         torch.set_num_threads(threads)
     if name != "diorama":
-        raise ConfigError(f"model {name!r} cannot be loaded yet; use diorama")
+        # Not needed by diorama, whose users may not have what it imports.
+        from longtake.model.longlive.loading import VARIANTS, load_longlive
+
+        if name not in VARIANTS:
+            raise ConfigError(f"no model is called {name!r}; there are diorama, {', '.join(VARIANTS)}")
+        return load_longlive(name, device=device, precision=precision, options=options)
+    if options is not None:
+        raise ConfigError("diorama is loaded without options: they are LongLive's")
     return load_diorama(Path(str(files("longtake.model.diorama") / "weights")), device=device, precision=precision)
 
 
@@ -174,7 +192,9 @@ def fill(module: nn.Module, path: Path) -> None:
         if key not in state:
             raise CheckpointError(f"{path} lacks {key}: it belongs to another version; reinstall longtake")
         if state[key].shape != value.shape:
-            raise CheckpointError(f"{path}: {key} is {list(state[key].shape)}, not {list(value.shape)}; reinstall longtake")
+            raise CheckpointError(
+                f"{path}: {key} is {list(state[key].shape)}, not {list(value.shape)}; reinstall longtake"
+            )
     for key in state:
         if key not in own:
             raise CheckpointError(f"{path} has {key}, which this version does not know; reinstall longtake")

@@ -159,9 +159,7 @@ class Replay:
     def _block(self, record: TakeBlock) -> ReplayedBlock:
         if record.block != len(self._made):
             raise TakeError(f"block {record.block} follows {len(self._made)} blocks; the take file is not in order")
-        if record.block in self._sources.get(self._generation, ()) and record.block not in self._snapshots:
-            self._generator.send(GenSnapshot(world=WORLD, generation=self._generation))
-            self._snapshots[record.block] = self._expect(GenSaved)[1].tobytes()
+        self._save_if_needed()
         self._made[record.block] = record.prompt
         message, pixels = self._step(record.block, record.prompt)
         return ReplayedBlock(
@@ -174,8 +172,16 @@ class Replay:
             frames=message.frames,
         )
 
+    def _save_if_needed(self) -> None:
+        """Take a snapshot if the take goes back to this place later."""
+        block = len(self._made)
+        if block in self._sources.get(self._generation, ()) and block not in self._snapshots:
+            self._generator.send(GenSnapshot(world=WORLD, generation=self._generation))
+            self._snapshots[block] = self._expect(GenSaved)[1].tobytes()
+
     def _restore(self, record: TakeRestore) -> None:
         """Do what was done after the generator was lost: the same snapshot, and the same blocks again."""
+        self._save_if_needed()
         if record.kind == "open":
             self._open()
         else:

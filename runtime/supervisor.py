@@ -29,6 +29,8 @@ log = logging.getLogger(__name__)
 
 State = Literal["stopped", "starting", "ready", "lost"]
 PING_EVERY_S = 1.0
+LAST_WORDS_MS = 50
+"""how long a message of a generator that has ended may take to arrive"""
 IPC_PREFIX = "longtake-"
 LONGEST_DELAY_S = 30.0
 """between two attempts to start a generator"""
@@ -176,7 +178,9 @@ class Supervisor:
 
     def _look(self, now: float) -> None:
         if not self._host.alive():
-            self._lose("its process ended")
+            # what it said last, such as why it ended, may still be on its way
+            if self.socket is None or not self.socket.poll(LAST_WORDS_MS):
+                self._lose("its process ended")
         elif self.state == "starting" and now - self._started > self._config.load_limit_s:
             self._lose(f"its models were not loaded within {self._config.load_limit_s:g} s")
         elif self.state == "ready" and now - self._heard > self._config.silent_s:

@@ -46,7 +46,8 @@ class ResidualConv(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """[B, C, h, w] -> the same."""
-        return x + self.second(F.relu(self.first(F.relu(x))))
+        change: Tensor = self.second(F.relu(self.first(F.relu(x))))
+        return x + change
 
 
 def _stack(width: int, layers: int) -> list[nn.Module]:
@@ -159,14 +160,13 @@ class Autoencoder(nn.Module):
         batch = frames.shape[0]
         packed = frames.reshape(-1, step * 3, *frames.shape[-2:])
         latents: Tensor = self.encoder(packed)
-        return latents.unflatten(0, (batch, -1))
+        return latents.view(batch, -1, *latents.shape[1:])
 
     def decode_clip(self, latents: Tensor) -> Tensor:
         """latents [B, F, C, h, w] -> frames [B, 4 * F, 3, H, W], all at once; equal to streaming them."""
         previous = torch.cat([torch.zeros_like(latents[:, :1]), latents[:, :-1]], 1)
         frames: Tensor = self.decoder(latents.flatten(0, 1), previous.flatten(0, 1))
-        frames = frames.unflatten(1, (self.config.frames_per_latent, 3))
-        return frames.unflatten(0, (latents.shape[0], -1)).flatten(1, 2)
+        return frames.reshape(latents.shape[0], -1, 3, *frames.shape[-2:])
 
 
 def psnr_db(a: Tensor, b: Tensor) -> Tensor:

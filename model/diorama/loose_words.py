@@ -23,7 +23,8 @@ LOOSE: Final[dict[str, Words]] = {
         train="tram, express, railcar, subway train, bullet train, tank engine, goods train, freight train, wagon, "
         "carriage, trolley, streetcar, express train, metro train, lorry, truck, car, bus",
         boat="canoe, ferry, tugboat, steamboat, pirate ship, kayak, gondola, submarine, catamaran, galleon, rowboat, "
-        "cruise ship, barge, lifeboat, frigate, tanker, clipper, motorboat, viking ship, steamer, junk, longship",
+        "cruise ship, barge, "
+        "lifeboat, frigate, tanker, clipper, motorboat, viking ship, steamer, junk, longship",
         fox="wolf, dog, coyote, jackal, puppy, hound, cat, animal, beast, creature, raccoon, deer, horse, rabbit, "
         "bear, kitten, squirrel, dingo, husky, lynx, tiger, lion",
     ),
@@ -32,7 +33,8 @@ LOOSE: Final[dict[str, Words]] = {
         "paddock, vineyard, shire, grassy plains, rolling hills, green valley, pastures",
         forest="jungle, rainforest, taiga, redwoods, bamboo forest, trees, wooded hills, black forest, wilderness, "
         "christmas trees, spruces, conifers, clearing in the woods, undergrowth",
-        desert="gobi, outback, mesa, canyon, arizona, egypt, dust bowl, mojave, sandbank, nevada, mars, oasis, kalahari, "
+        desert="gobi, outback, mesa, canyon, arizona, egypt, dust bowl, mojave, sandbank, nevada, mars, oasis, "
+        "kalahari, "
         "grand canyon, sandy hills",
         mountains="himalayas, rockies, andes, everest, volcano, ridge, hilltop, mont blanc, sierra, mountain, "
         "mountain pass, glacier, tibet, nepal, switzerland, snowcapped peaks, fjords, mount fuji",
@@ -59,11 +61,13 @@ LOOSE: Final[dict[str, Words]] = {
     ),
     "weather": _table(
         clear="bright weather, fair weather, blue sky, blue skies, no clouds, good weather, clear air, bright sky",
-        rain="rainy weather, wet weather, thunder, lightning, monsoon, cloudburst, rainy day, sprinkles, thundery rain, "
+        rain="rainy weather, wet weather, thunder, lightning, monsoon, cloudburst, rainy day, sprinkles, "
+        "thundery rain, "
         "rainstorm, hail, hurricane, typhoon, bad weather",
         snow="snowy weather, winter, wintry weather, frost, christmas snow, snow flurry, snow flurries, sleet, ice, "
         "freezing cold, deep winter, powder snow",
-        fog="foggy weather, misty weather, smog, smoke, low clouds, overcast, cloudy weather, murk, pea soup, drizzly mist, "
+        fog="foggy weather, misty weather, smog, smoke, low clouds, overcast, cloudy weather, murk, pea soup, "
+        "drizzly mist, "
         "grey haze, clouds",
     ),
 }

@@ -139,8 +139,9 @@ class TextEncoder(nn.Module):
 
     @torch.inference_mode()
     def encode(self, prompts: list[str]) -> Tensor:
-        """Prompts -> [B, text_tokens, text_dim] float32; any text is accepted, an empty one means nothing in particular."""
+        """Prompts -> [B, text_tokens, text_dim] float32; any text will do, an empty one means nothing special."""
         rows, mask = self.rows(prompts)
         rows, mask = rows.to(self.positions.device), mask.to(self.positions.device)
         length = int(mask.sum(-1).max())
-        return self(self.words(rows[:, :length]), mask[:, :length]).float()
+        tokens: Tensor = self(self.words(rows[:, :length]), mask[:, :length])
+        return tokens.float()

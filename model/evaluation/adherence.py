@@ -1,8 +1,8 @@
 """Does the picture show what the prompt says, does the actor last, and does a switch land: measured by the probe.
 
 Every prompt is filmed with every seed. At 5 s all labels are read; the take goes on to 15 s, where the actor and its
-colour must still be there. From the state at 5 s a second take is switched to another place, time and weather with the same
-actor, and read 5 s later. A reading is the median vote over 8 frames.
+colour must still be there. From the state at 5 s a second take is switched to another place,
+time and weather with the same actor, and read 5 s later. A reading is the median vote over 8 frames.
 """
 
 import csv
@@ -64,13 +64,17 @@ def read_prompts(path: Path) -> list[EvalPrompt]:
     rows = csv.DictReader(text.splitlines(), delimiter="\t")
     missing = [name for name in ("prompt", *SCORED) if name not in (rows.fieldnames or [])]
     if missing:
-        raise ConfigError(f"{path}: the first line lacks the column {missing[0]}; it must name prompt, {', '.join(SCORED)}")
+        raise ConfigError(
+            f"{path}: the first line lacks the column {missing[0]}; it must name prompt, {', '.join(SCORED)}"
+        )
     prompts = []
     for row in rows:
         labels = {kind: row[kind] or UNSCORED for kind in SCORED}
         for kind, label in labels.items():
             if label != UNSCORED and label not in LABELS[kind]:
-                raise ConfigError(f"{path}, line {rows.line_num}: {kind} {label!r} is not one of {', '.join(LABELS[kind])}, ?")
+                raise ConfigError(
+                    f"{path}, line {rows.line_num}: {kind} {label!r} is not one of {', '.join(LABELS[kind])}, ?"
+                )
         if not row["prompt"]:
             raise ConfigError(f"{path}, line {rows.line_num}: the prompt is empty")
         prompts.append(EvalPrompt(text=row["prompt"], labels={k: v for k, v in labels.items() if v != UNSCORED}))
@@ -96,7 +100,9 @@ def switched(prompt: EvalPrompt, index: int) -> EvalPrompt | None:
         labels[kind] = str(rng.choice([label for label in LABELS[kind] if label != labels[kind]]))
     weather = {"clear": "under a clear sky", "rain": "in the rain", "snow": "in falling snow", "fog": "in thick fog"}
     time = {"dawn": "at dawn", "day": "by day", "dusk": "at dusk", "night": "at night"}
-    place = {"mountains": "in the mountains", "ocean": "at sea", "city": "in the city"}.get(labels["place"], f"in a {labels['place']}")
+    place = {"mountains": "in the mountains", "ocean": "at sea", "city": "in the city"}.get(
+        labels["place"], f"in a {labels['place']}"
+    )
     text = f"a {labels['colour']} {labels['actor']} {place}, {time[labels['time']]}, {weather[labels['weather']]}"
     return EvalPrompt(text=text, labels=labels)
 

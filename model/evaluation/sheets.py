@@ -34,7 +34,10 @@ PROMPTS = (
     "a blue plane above snowless mountains at sunset, in the mist",
 )
 SWITCHES = (
-    ("a red balloon over a meadow by day, under a clear sky", "a red balloon over the ocean at night, under a clear sky"),
+    (
+        "a red balloon over a meadow by day, under a clear sky",
+        "a red balloon over the ocean at night, under a clear sky",
+    ),
     ("a white bird over the city at dawn, under a clear sky", "a white bird over the city at dawn, in heavy rain"),
     ("a blue train in the mountains by day, in the snow", "a blue train in a desert at dusk, under a clear sky"),
     ("an orange fox in a forest at night, in fog", "an orange fox in a meadow at dawn, under a clear sky"),
@@ -56,7 +59,8 @@ def film_switch(
 ) -> NDArray[np.uint8]:
     """Film takes that switch prompts at the first block at or after `at_s`: frames [B, T, H, W, 3] uint8."""
     world = model.generator.open(seed=list(seeds), prompt=list(first))
-    parts, switched = [], False
+    parts: list[NDArray[np.uint8]] = []
+    switched = False
     while sum(part.shape[1] for part in parts) < seconds * model.info.fps:
         if not switched and world.pictures >= at_s * model.info.fps:
             model.generator.cue(world, list(then))

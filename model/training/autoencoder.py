@@ -1,6 +1,6 @@
 """Train diorama's autoencoder on rendered clips: crops first, full frames at the end.
 
-    python -m longtake.model.training.autoencoder --data clips --held-out clips_held_out --out runs/autoencoder
+python -m longtake.model.training.autoencoder --data clips --held-out clips_held_out --out runs/autoencoder
 """
 
 import argparse
@@ -100,7 +100,11 @@ class AutoencoderTask:
         error = made - target
         loss = (weights * error.abs()).mean() + self.config.square_weight * (weights * error.square()).mean()
         for dim in (-1, -2):
-            loss = loss + self.config.gradient_weight * (weights.narrow(dim, 1, weights.shape[dim] - 1) * error.diff(dim=dim).abs()).mean()
+            loss = (
+                loss
+                + self.config.gradient_weight
+                * (weights.narrow(dim, 1, weights.shape[dim] - 1) * error.diff(dim=dim).abs()).mean()
+            )
         return loss, {"psnr": float(psnr_db(made.detach(), target).mean())}
 
     def collect_gradients(self) -> None:
@@ -120,7 +124,11 @@ class AutoencoderTask:
             x0, y0, x1, y1 = np.clip(np.round(self.held_out.boxes[clip][start]).astype(int), 0, 160)
             if x1 > x0 and y1 > y0:
                 actors.append(float(psnr_db(made[:, :1, :, y0:y1, x0:x1], target[:, :1, :, y0:y1, x0:x1])))
-        return {"psnr_db": float(np.mean(values)), "psnr_db_worst": min(values), "actor_psnr_db": float(np.mean(actors))}
+        return {
+            "psnr_db": float(np.mean(values)),
+            "psnr_db_worst": min(values),
+            "actor_psnr_db": float(np.mean(actors)),
+        }
 
 
 @torch.inference_mode()

@@ -9,7 +9,7 @@ encoder ships too: not for playing, but so that training can go on from these we
 import argparse
 import json
 import os
-import shutil
+import re
 from pathlib import Path
 
 import torch
@@ -32,15 +32,17 @@ def write(state: dict[str, Tensor], path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_suffix(".part")
     save_file(state, beside)
+    beside.chmod(0o644)
     os.replace(beside, path)
 
 
 def keep_record(run: Path, out: Path, name: str) -> None:
-    """Copy a run's config and log beside the weights."""
+    """Copy a run's config and log beside the weights; where the run's data lay on the trainer's disk is left out."""
     for source in ("config.json", "log.jsonl", "report.json"):
         if (run / source).exists():
             (out / "runs").mkdir(exist_ok=True)
-            shutil.copyfile(run / source, out / "runs" / f"{name}-{source}")
+            text = re.sub(r'"(?:/[^"/]+)+/([^"/]+)"', r'"\1"', (run / source).read_text())
+            (out / "runs" / f"{name}-{source}").write_text(text)
 
 
 def export(runs: Path, out: Path) -> list[str]:

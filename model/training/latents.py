@@ -1,6 +1,6 @@
 """Encode rendered clips into latents, once, for the transformer's training.
 
-    python -m longtake.model.training.latents --data clips --autoencoder runs/autoencoder/ema.safetensors --out latents
+python -m longtake.model.training.latents --data clips --autoencoder runs/autoencoder/ema.safetensors --out latents
 """
 
 import argparse
@@ -39,7 +39,8 @@ def box_cover(boxes: NDArray[np.floating], height: int, width: int, cell: int = 
         rows = np.clip(np.minimum(np.arange(height) + 1, y1) - np.maximum(np.arange(height), y0), 0, 1)
         columns = np.clip(np.minimum(np.arange(width) + 1, x1) - np.maximum(np.arange(width), x0), 0, 1)
         cover[t] = rows[:, None] * columns[None]
-    return cover.mean(0)
+    mean: NDArray[np.float32] = cover.mean(0)
+    return mean
 
 
 class LatentClips:

@@ -18,7 +18,8 @@ from typing import Any, Protocol
 
 import torch
 from safetensors.torch import save_file
-from torch import Tensor, distributed, multiprocessing, nn
+from torch import Tensor, distributed, nn
+from torch.multiprocessing.spawn import spawn
 
 from longtake.model.training.optimizer import Optimizers
 
@@ -140,7 +141,7 @@ class Run:
 
     def _update(self, batch: Any) -> dict[str, float]:
         loss, figures = self.task.loss(batch, self.progress)
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         self.task.collect_gradients()
         self._average_gradients()
         norm = nn.utils.clip_grad_norm_(self.task.module.parameters(), 10.0)
@@ -237,4 +238,4 @@ def launch(make: Callable[[], Task], config: LoopConfig, folder: Path, described
     if config.ranks == 1:
         _rank_main(0, make, config, folder, port)
     else:
-        multiprocessing.spawn(_rank_main, (make, config, folder, port), nprocs=config.ranks)  # type: ignore[no-untyped-call]
+        spawn(_rank_main, (make, config, folder, port), nprocs=config.ranks)

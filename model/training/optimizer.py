@@ -23,7 +23,8 @@ def orthogonalise(matrix: Tensor, steps: int = 5) -> Tensor:
     for _ in range(steps):
         gram = x @ x.T
         x = a * x + (b * gram + c * gram @ gram) @ x
-    return (x.T if tall else x).to(matrix.dtype)
+    result: Tensor = x.T if tall else x
+    return result.to(matrix.dtype)
 
 
 class Muon(torch.optim.Optimizer):
@@ -57,7 +58,7 @@ class Muon(torch.optim.Optimizer):
             return torch.zeros_like(p)
         matrix = p.grad.lerp(state["buffer"], momentum).flatten(1)
         scale = max(1.0, matrix.shape[0] / matrix.shape[1]) ** 0.5
-        return orthogonalise(matrix).view_as(p) * scale
+        return orthogonalise(matrix).mul_(scale).view_as(p)
 
 
 def _rank_and_world() -> tuple[int, int]:
@@ -69,7 +70,9 @@ def _rank_and_world() -> tuple[int, int]:
 class Optimizers:
     """Muon on hidden matrices, AdamW on embeddings, heads, biases and gains; one schedule for both."""
 
-    def __init__(self, module: nn.Module, *, lr: float, adam_lr: float, weight_decay: float, adam_names: tuple[str, ...]):
+    def __init__(
+        self, module: nn.Module, *, lr: float, adam_lr: float, weight_decay: float, adam_names: tuple[str, ...]
+    ):
         named = [(n, p) for n, p in module.named_parameters() if p.requires_grad]
         small = [p for n, p in named if p.ndim < 2 or any(part in n for part in adam_names)]
         chosen = {id(p) for p in small}

@@ -1,6 +1,6 @@
 """Train the probe on rendered clips.
 
-    python -m longtake.model.training.probe --data clips --held-out clips_held_out --out runs/probe
+python -m longtake.model.training.probe --data clips --held-out clips_held_out --out runs/probe
 """
 
 import argparse
@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -72,7 +73,8 @@ class ProbeTask:
         """Softened frames [B, 3, 96, 160] and targets."""
         rng = np.random.default_rng((seed, rank, 11))
         while True:
-            frames, labels = [], []
+            frames: list[NDArray[np.uint8]] = []
+            labels: list[dict[str, str]] = []
             while len(frames) < self.config.batch:
                 clip = int(rng.integers(len(self.clips)))
                 frame = int(rng.integers(self.clips.frames[clip].shape[0]))

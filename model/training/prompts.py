@@ -1,6 +1,6 @@
 """Write the default evaluation prompts: balanced scenes, each put into words by the caption grammar.
 
-    python -m longtake.model.training.prompts model/evaluation/prompts.tsv
+python -m longtake.model.training.prompts model/evaluation/prompts.tsv
 """
 
 import argparse

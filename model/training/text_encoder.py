@@ -2,9 +2,9 @@
 
     python -m longtake.model.training.text_encoder --out runs/text
 
-First the hashed n-gram table learns to give the vector that MiniLM gives each word of its vocabulary (reduced by PCA), also
-for misspelt words. Then, with the table frozen, the rest learns to tell from a caption what it says of each kind of
-label, "unsaid" included; what is said last wins. Runs in one process in a few minutes.
+First the hashed n-gram table learns to give the vector that MiniLM gives each word of its vocabulary (reduced by PCA),
+also for misspelt words. Then, with the table frozen, the rest learns to tell from a caption what it says of each kind
+of label, "unsaid" included; what is said last wins. Runs in one process in a few minutes.
 """
 
 import argparse
@@ -31,14 +31,45 @@ log = logging.getLogger(__name__)
 KINDS = tuple(LABELS)
 
 _CLAUSES = {
-    "place": ("over the {}", "in the {}", "across the {}", "through the {}", "now in the {}", "the {}", "go to the {}", "arriving at the {}"),
+    "place": (
+        "over the {}",
+        "in the {}",
+        "across the {}",
+        "through the {}",
+        "now in the {}",
+        "the {}",
+        "go to the {}",
+        "arriving at the {}",
+    ),
     "actor": ("now a {}", "a {}", "the {} instead", "it becomes a {}", "turns into a {}"),
     "colour": ("now {}", "painted {}", "in {}", "turns {}", "it turns {}", "all {}"),
     "speed": ("{}", "now {}", "moving {}"),
 }
-_BARE = {"time": (words.TIME_CLAUSES, words.TIME_NAMES), "weather": (words.WEATHER_CLAUSES, words.WEATHER_NAMES, words.WEATHER_STATEMENTS)}
-_CLEARING = ("no rain", "no more rain", "the rain stops", "the rain has stopped", "the snow stops", "no snow", "without fog", "the fog lifts", "the sky clears", "the clouds clear")
-_TINTS = {"meadow": ("green", "golden", "yellow"), "forest": ("green", "dark green", "black"), "desert": ("yellow", "golden", "orange", "red"), "mountains": ("blue", "white", "purple"), "city": ("white", "red"), "ocean": ("blue", "green", "dark blue")}  # fmt: skip
+_BARE = {
+    "time": (words.TIME_CLAUSES, words.TIME_NAMES),
+    "weather": (words.WEATHER_CLAUSES, words.WEATHER_NAMES, words.WEATHER_STATEMENTS),
+}
+_CLEARING = (
+    "no rain",
+    "no more rain",
+    "the rain stops",
+    "the rain has stopped",
+    "the snow stops",
+    "no snow",
+    "without fog",
+    "the fog lifts",
+    "the sky clears",
+    "the clouds clear",
+)
+_PLACED = ("in the", "over", "at the", "across the", "near a", "through", "in", "by the")
+_TINTS = {
+    "meadow": ("green", "golden", "yellow"),
+    "forest": ("green", "dark green", "black"),
+    "desert": ("yellow", "golden", "orange", "red"),
+    "mountains": ("blue", "white", "purple"),
+    "city": ("white", "red"),
+    "ocean": ("blue", "green", "dark blue"),
+}
 
 
 def vocabulary() -> tuple[list[str], NDArray[np.float32]]:
@@ -93,7 +124,7 @@ def train_words(encoder: TextEncoder, every: list[str], vectors: NDArray[np.floa
         spelt = [slip(every[i], rng) if rng.random() < 0.3 else every[i] for i in picked]
         loss = F.mse_loss(encoder.words(bucket_tensor(spelt, config)), targets[picked])
         optimiser.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         optimiser.step()
         optimiser.param_groups[0]["lr"] = 0.02 * (1 - step / steps)
         if step % 100 == 0:
@@ -140,7 +171,7 @@ def loose_example(rng: np.random.Generator) -> tuple[str, dict[str, str]]:
         noun = " ".join(pick(kind) for kind in ("colour", "actor") if kind in said)
         parts.append(f"{rng.choice(('a', 'the', '', 'one little', 'an old', 'a big'))} {noun}".strip())
     if "place" in said:
-        parts.append(f"{rng.choice(('in the', 'over', 'at the', 'across the', 'near a', 'through', 'in', 'by the'))} {pick('place')}")
+        parts.append(f"{rng.choice(_PLACED)} {pick('place')}")
     for kind in ("time", "weather"):
         if kind in said:
             lead = str(rng.choice(("", "in", "at", "during", "with", ",", "there is", "it is")))
@@ -182,7 +213,9 @@ def _corrected(text: str, said: dict[str, str], rng: np.random.Generator) -> tup
     changed = {**said, kind: label}
     if kind == "actor" and rng.random() < 0.6:
         colour = str(rng.choice(LABELS["colour"]))
-        clause = str(rng.choice(("now a {} {}", "a {} {}"))).format(rng.choice(words.COLOURS[colour]), rng.choice(words.ACTORS[label]))
+        clause = str(rng.choice(("now a {} {}", "a {} {}"))).format(
+            rng.choice(words.COLOURS[colour]), rng.choice(words.ACTORS[label])
+        )
         changed["colour"] = colour
     return f"{text}, {clause}", changed
 
@@ -225,12 +258,10 @@ def train_context(encoder: TextEncoder, heads: Heads, steps: int, batch: int, se
         tokens = encoder(vectors, mask[:, :length])
         wanted = classes(list(said))
         errors = [F.cross_entropy(logits, t) for logits, t in zip(heads(tokens), wanted, strict=True)]
-        pulls = [
-            1 - F.cosine_similarity(tokens[:, i], centres[i][t]).mean() for i, t in enumerate(wanted)
-        ]
+        pulls = [1 - F.cosine_similarity(tokens[:, i], centres[i][t]).mean() for i, t in enumerate(wanted)]
         loss = torch.stack(errors).sum() + 0.3 * torch.stack(pulls).sum()
         optimiser.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         optimiser.step()
         optimiser.param_groups[0]["lr"] = rate * min(1.0, (step + 1) / 50) * (1 - step / steps)
         if step % 50 == 0:
@@ -271,7 +302,9 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=192)
     parser.add_argument("--lr", type=float, default=0.002, help="0.001 to go on from an earlier run")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--start", type=Path, help="folder of an earlier run whose word vectors and weights to go on from")
+    parser.add_argument(
+        "--start", type=Path, help="folder of an earlier run whose word vectors and weights to go on from"
+    )
     args = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     torch.set_num_threads(1)

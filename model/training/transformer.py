@@ -1,11 +1,11 @@
 """Train diorama's transformer: flow matching with teacher forcing, in the exact conditions of play time.
 
-    python -m longtake.model.training.transformer --latents latents --data clips --text runs/text/text_encoder.safetensors \\
-        --out runs/transformer --hours 4
+    python -m longtake.model.training.transformer --latents latents --data clips \\
+        --text runs/text/text_encoder.safetensors --out runs/transformer --hours 4
 
-A clip is packed as one clean copy and `copies` noised ones (`window.py`). Half of the noise levels are the sampler's own
-four, the others are drawn from the shifted schedule. A clip with a prompt switch is shown in one of two ways: up
-to the switch under the old prompt, or as a whole under the new one with the loss only on what follows the switch; the
+A clip is packed as one clean copy and `copies` noised ones (`window.py`). Half of the noise levels are the sampler's
+own four, the others are drawn from the shifted schedule. A clip with a prompt switch is shown in one of two ways: up to
+the switch under the old prompt, or as a whole under the new one with the loss only on what follows the switch; the
 second is what a `causal` recache leaves in the cache.
 """
 
@@ -19,7 +19,6 @@ import numpy as np
 import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from longtake.model.attention import bmm
 from longtake.model.config import GeneratorConfig, preset
@@ -41,13 +40,13 @@ class TransformerTaskConfig:
     latents: str
     data: str
     text: str
-    frames: int = 14
+    frames: int = 12
     """latent frames of a clip as trained; more than the window, so that keys from evicted context are seen"""
-    clips: int = 2
+    clips: int = 1
     """a rank and step"""
-    copies: int = 2
+    copies: int = 3
     """noised copies of each clip; the clean copy is paid once for all of them"""
-    singles: int = 12
+    singles: int = 8
     """first frames of takes, a rank and step: they have no context and are the hardest"""
     single_weight: float = 0.3
     actor_weight: float = 4.0
@@ -190,7 +189,8 @@ class TransformerTask:
         flow = self._flow(packed, t, batch.text, attend)[:, -copies * frames :]
         error = (flow.float().unflatten(1, (copies, frames)) - (noise - x0[:, None])).square().mean(3)
         weights = (batch.weights * batch.counted[..., None, None])[:, None].expand_as(error)
-        return (error * weights).sum() / weights.sum().clamp_min(1)
+        mean: Tensor = (error * weights).sum() / weights.sum().clamp_min(1)
+        return mean
 
     def _flow(self, packed: Tensor, t: Tensor, text: Tensor, attend: Attend) -> Tensor:
         model = self.half.module
@@ -227,7 +227,13 @@ def main() -> None:
     task = TransformerTaskConfig(latents=args.latents, data=args.data, text=args.text, start=args.start)
     adam = ("patch_embedding", "head.head", "time_embedding", "time_projection", "text_embedding", "modulation")
     loop = LoopConfig(
-        steps=1_000_000, hours=args.hours, lr=args.lr, adam_lr=0.001, adam_names=adam, decay_fraction=args.decay, seed=args.seed
+        steps=1_000_000,
+        hours=args.hours,
+        lr=args.lr,
+        adam_lr=0.001,
+        adam_names=adam,
+        decay_fraction=args.decay,
+        seed=args.seed,
     )
     launch(partial(TransformerTask, task), loop, args.out, asdict(task), port=29519)
 

@@ -1,8 +1,8 @@
 """Attention for training: every frame sees what it would see at play time, for a whole clip in one pass.
 
 A clip comes as one clean copy and n noised copies of its F latent frames (teacher forcing). Frame i of any copy attends
-to the *clean* keys of the sink and of the window before it, and to its own copy's keys of frame i, which is exactly what
-the ring cache holds while block i is denoised (noised copies) and in its clean pass (clean copy).
+to the *clean* keys of the sink and of the window before it, and to its own copy's keys of frame i, which is exactly
+what the ring cache holds while block i is denoised (noised copies) and in its clean pass (clean copy).
 Positions are the `relative` ones: from the wrap on, the sink stays at the window's far end.
 
 The backward pass is written by hand: autograd would fill a zero tensor of the whole clip for each of the F slices.
@@ -92,7 +92,7 @@ class _Windows(torch.autograd.Function):
         return out
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor, None]:  # type: ignore[override]
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor, None]:
         q, k, v, moved, out, *saved = ctx.saved_tensors
         window, scale = ctx.window, q.shape[-1] ** -0.5
         clean_k, clean_v = k[:, :, 0].contiguous(), v[:, :, 0].contiguous()

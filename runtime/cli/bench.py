@@ -1,6 +1,7 @@
 """`longtake bench generator`: the model alone. `longtake bench live`: server, generator and client together."""
 
 import argparse
+import math
 from dataclasses import asdict
 from typing import Any
 
@@ -87,6 +88,8 @@ def shown(value: Any) -> str:
     """A figure for people."""
     if isinstance(value, dict):
         return ", ".join(f"{name} {shown(item)}" for name, item in value.items()) or "-"
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return "-"
     if isinstance(value, float):
         return f"{value:.3g}" if abs(value) < 100 else f"{value:.0f}"
-    return "-" if value is None else str(value)
+    return str(value)

@@ -15,7 +15,7 @@ from longtake.runtime import registry
 from longtake.runtime.cli.arguments import add_json_argument
 from longtake.runtime.cli.display import has_display, pygame_conflict
 from longtake.runtime.cli.main import own_version
-from longtake.runtime.cli.models import listings
+from longtake.runtime.cli.models import BUNDLED, bundled_paths, listings
 from longtake.runtime.cli.output import print_json
 from longtake.runtime.cli.usage import FAILED, OK
 
@@ -202,22 +202,21 @@ def weights() -> list[Finding]:
     found = []
     for row in listings():
         if row.ready:
-            value = f"{row.size_mib:.1f} MiB{hash_of(row.name)}"
+            value = f"{row.size_mib:,.1f} MiB{hash_of_bundled() if row.name == BUNDLED else ''}"
             found.append(Finding(area="weights", name=row.name, state="ok", value=value))
         else:
-            state: State = "problem" if row.name == "diorama" else "note"
+            state: State = "problem" if row.name == BUNDLED else "note"
             found.append(Finding(area="weights", name=row.name, state=state, value="not here", advice=row.note))
     return found
 
 
-def hash_of(name: str) -> str:
+def hash_of_bundled() -> str:
     """`, hash ...` as takes and servers name the weights; needs torch, without which there is nothing to compare."""
     if find_spec("torch") is None:
         return ""
     from longtake.model.loading import digest
-    from longtake.runtime.cli.models import weights_of
 
-    return f", hash {digest(weights_of(name).present)}"
+    return f", hash {digest(bundled_paths())}"
 
 
 def display() -> list[Finding]:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from longtake.runtime import registry
-from longtake.runtime.cli.models import listings
+from longtake.runtime.cli.models import BUNDLED, listings
 from longtake.runtime.cli.usage import UsageError, unknown
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def check_hosting(model: str, factory: str = "") -> None:
     if not factory and model not in registry.MODELS:
         raise UsageError(unknown("model", model, registry.MODELS))
     need_torch("hosting worlds")
-    if not factory:
+    if model == BUNDLED and not factory:
         # found out here, because the generator could only say it from another process
         row = next(row for row in listings() if row.name == model)
         if not row.ready:

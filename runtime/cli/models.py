@@ -11,94 +11,84 @@ from longtake.runtime.cli.output import print_json, table
 from longtake.runtime.cli.usage import OK
 
 MIB = 2**20
-
-
-@dataclass(frozen=True, kw_only=True)
-class Weights:
-    """Where a model's weights belong and what is there. `files` are names inside `folder`."""
-
-    licence: str
-    parameters: str
-    files: tuple[str, ...]
-    folder: Path | None = None
-    """None: not read from a folder of its own"""
-    missing_note: str = ""
-    """what to do where they are not there"""
-
-    @property
-    def present(self) -> list[Path]:
-        """The files that exist."""
-        return [path for name in self.files if self.folder is not None and (path := self.folder / name).is_file()]
-
-    @property
-    def missing(self) -> list[str]:
-        """Names of the files that do not exist."""
-        found = {path.name for path in self.present}
-        return [name for name in self.files if name not in found]
-
-    @property
-    def size_bytes(self) -> int:
-        """Of the files that exist, together."""
-        return sum(path.stat().st_size for path in self.present)
+BUNDLED = "diorama"
+"""the model whose weights are part of the package"""
+BUNDLED_FILES = (
+    "transformer.safetensors",
+    "decoder.safetensors",
+    "text_encoder.safetensors",
+    "probe.safetensors",
+)
+BUNDLED_MISSING = "reinstall longtake, or train them (docs/training.md)"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Listing:
-    """One row of the list."""
+    """One model of the list."""
 
     name: str
     summary: str
     licence: str
     parameters: str
     ready: bool
+    """whether all its files are here"""
     size_mib: float
+    """of the files that are here"""
     folder: str
+    """where its files belong"""
     note: str
-
-
-def weights_of(name: str) -> Weights:
-    """Where the weights of a model of the registry are."""
-    if name == "diorama":
-        return Weights(
-            licence="Apache-2.0",
-            parameters="11 M",
-            files=("transformer.safetensors", "decoder.safetensors", "text_encoder.safetensors", "probe.safetensors"),
-            folder=Path(str(files("longtake.model.diorama") / "weights")),
-            missing_note="reinstall longtake, or train them (docs/training.md)",
-        )
-    return Weights(
-        licence="its own; see the checkpoint's model card",
-        parameters="1.3 B",
-        files=(),
-        missing_note="this version cannot load it yet; use diorama",
-    )
+    """what is missing, and what to do about it"""
 
 
 def listings() -> list[Listing]:
     """Every model of the registry."""
-    rows = []
-    for name, entry in registry.MODELS.items():
-        weights = weights_of(name)
-        ready = bool(weights.files) and not weights.missing
-        rows.append(
-            Listing(
-                name=name,
-                summary=entry.summary,
-                licence=weights.licence,
-                parameters=weights.parameters,
-                ready=ready,
-                size_mib=round(weights.size_bytes / MIB, 1),
-                folder=str(weights.folder or ""),
-                note="" if ready else note_of(weights),
-            )
-        )
-    return rows
+    return [bundled(entry) if name == BUNDLED else pulled(entry) for name, entry in registry.MODELS.items()]
 
 
-def note_of(weights: Weights) -> str:
-    """What is missing, and what to do about it."""
-    what = f"missing {', '.join(weights.missing)}: " if weights.missing else ""
-    return what + weights.missing_note
+def bundled_folder() -> Path:
+    """Where the package's own weights are."""
+    return Path(str(files("longtake.model.diorama") / "weights"))
+
+
+def bundled_paths() -> list[Path]:
+    """The package's weights that are there, in the order their hash is made of."""
+    return [path for name in BUNDLED_FILES if (path := bundled_folder() / name).is_file()]
+
+
+def bundled(entry: registry.ModelEntry) -> Listing:
+    """The model that is part of the package."""
+    present = bundled_paths()
+    missing = [name for name in BUNDLED_FILES if name not in {path.name for path in present}]
+    return Listing(
+        name=entry.name,
+        summary=entry.summary,
+        licence="Apache-2.0",
+        parameters="9 M (16 M with decoder, text encoder and probe)",
+        ready=not missing,
+        size_mib=round(sum(path.stat().st_size for path in present) / MIB, 1),
+        folder=str(bundled_folder()),
+        note=f"missing {', '.join(missing)}: {BUNDLED_MISSING}" if missing else "",
+    )
+
+
+def pulled(entry: registry.ModelEntry) -> Listing:
+    """A model whose public files the user brings."""
+    # knows the public files, and imports no torch
+    from longtake.model.longlive.table import default_root, known, states
+
+    model, root = known(entry.name), default_root()
+    found = states(model, root)
+    missing = [Path(state.file.name).name for state in found if not state.complete]
+    return Listing(
+        name=entry.name,
+        summary=entry.summary,
+        licence=model.licence,
+        parameters=model.parameters,
+        ready=not missing,
+        size_mib=round(sum(state.size_bytes for state in found) / MIB, 1),
+        folder=str(root),
+        note=f"missing {', '.join(missing)}" if missing else "",
+    )
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -112,12 +102,13 @@ def run(options: argparse.Namespace) -> int:
     if options.json:
         print_json({"models": [asdict(row) for row in rows]})
         return OK
-    shown = [["model", "parameters", "weights", "licence", "where"]]
+    shown = [["model", "weights", "state"]]
+    shown += [[row.name, f"{row.size_mib:,.1f} MiB", "ready" if row.ready else "not here"] for row in rows]
+    print(table(shown, right=(1,)))
     for row in rows:
-        size = f"{row.size_mib:.1f} MiB" if row.ready else "-"
-        shown.append([row.name, row.parameters, size, row.licence, row.folder if row.ready else row.note])
-    print(table(shown, right=(1, 2)))
-    print()
-    for row in rows:
-        print(f"{row.name}: {row.summary}")
+        print(f"\n{row.name}: {row.summary}")
+        print(f"  {row.parameters} parameters; {row.licence}")
+        print(f"  {row.folder}")
+        if row.note:
+            print(f"  {row.note}")
     return OK

@@ -8,7 +8,7 @@ from importlib.util import find_spec
 from longtake.runtime.cli.hosting import need_torch
 from longtake.runtime.cli.usage import UNUSABLE, UsageError, unknown
 
-PARTS = ("clips", "autoencoder", "text_encoder", "latents", "transformer", "probe")
+PARTS = ("clips", "autoencoder", "text_encoder", "probe", "latents", "transformer", "export")
 """in the order of the recipe"""
 
 

@@ -35,6 +35,7 @@ def fake(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     monkeypatch.syspath_prepend(FAKES)
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join(filter(None, [FAKES, os.environ.get("PYTHONPATH", "")])))
     monkeypatch.delenv("LONGTAKE_FAKE", raising=False)
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")  # set by some commands, and taken back after the test this way
     return ["--factory", "fakes:load"]
 
 

@@ -193,3 +193,33 @@ def gone(pids: list[int]) -> bool:
             return True
         time.sleep(0.05)
     return False
+
+
+def test_play_and_join_open_the_player(
+    call: Call, fake: list[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """What reaches the player: an endpoint that answers, and what was asked for on the command line."""
+    from longtake.clients import player
+    from longtake.clients.session import Session
+    from longtake.runtime.cli import join, play
+
+    played: list[dict[str, Any]] = []
+
+    def pretend(endpoint: str, **options: Any) -> None:
+        if "script" in options:
+            with Session.connect(endpoint) as session:
+                options["models"] = [model.name for model in session.models]
+        played.append({"endpoint": endpoint, **options})
+
+    monkeypatch.setattr(player, "play", pretend)
+    monkeypatch.setattr(play, "open_display", lambda: "")
+    monkeypatch.setattr(join, "open_display", lambda: "")
+    called = call("play", scenario(tmp_path / "short.yaml"), "--seed", "3", "--fullscreen", *fake)
+    assert called.code == 0, called.err
+    assert call("join", "tcp://127.0.0.1:7000", "--world", "w2", "--role", "director", "--jpeg").code == 0
+
+    at_play, at_join = played
+    assert at_play["models"] == ["diorama"]
+    assert (at_play["seed"], at_play["fullscreen"], at_play["script"].name) == (3, True, "short")
+    assert (at_join["endpoint"], at_join["join"], at_join["role"]) == ("tcp://127.0.0.1:7000", "w2", "director")
+    assert at_join["encoding"] == "jpeg"

@@ -1,6 +1,7 @@
 """The training attention against plain masked attention, forwards and backwards."""
 
 import torch
+
 from longtake.model.config import GeneratorConfig, TransformerConfig
 from longtake.model.rope import Rope, rotate
 from longtake.model.training.window import WindowAttention

@@ -52,9 +52,11 @@ class RawClient:
                 continue
             message = wire.decode(self.control.recv(), messages.FromServer)
             self.seen.append(message)
+            if isinstance(message, messages.Heartbeat) and not message.reply:
+                self.send(messages.Heartbeat(sent=message.sent, reply=True))
             if isinstance(message, kind) and all(getattr(message, name) == value for name, value in fields.items()):
                 return message
-        raise AssertionError(f"no {kind.__name__} {fields} within {timeout_s} s; seen: {self.seen[-5:]}")
+        raise AssertionError(f"no {kind} {fields} within {timeout_s} s; seen: {self.seen[-5:]}")
 
     def ask(self, kind: type[Any], answer: type[Any], **fields: Any) -> Any:
         """Send a request and return its answer, which may be an `Error`."""

@@ -19,7 +19,7 @@ from longtake.runtime.generator_hosts import GeneratorConfig
 from longtake.runtime.local import local_server
 from longtake.runtime.replay import replay
 from longtake.runtime.server import ServerError
-from longtake.runtime.take import TakeBlock, TakeRestore, encode_record, read_take
+from longtake.runtime.take import TakeRestore, read_take
 
 Start = Callable[..., Any]
 FAKE = GeneratorConfig(models=("fake",), factory="fakes:load")
@@ -53,22 +53,19 @@ def test_a_killed_generator_is_replaced_and_the_take_goes_on(start: Start) -> No
         client.control_world(world, "record_start", path="killed")
         client.ask(messages.Prompt, messages.Ack, world=world, text="a fox", at_tick=12)
         client.wait(messages.Applied, cue=1)
-        time.sleep(1.2)
+        wait_for(lambda: local.server.hosting.find(world).world.making.steps.recovery.point.snapshot, "a snapshot")
         first = supervisor.pid
         os.kill(first, signal.SIGKILL)
         assert client.wait(messages.Notice, kind="generator_lost")
-        assert client.wait(messages.Notice, kind="generator_back")
+        back = client.wait(messages.Notice, kind="generator_back")
         assert supervisor.pid != first
-        time.sleep(0.5)
-        client.control_world(world, "record_stop")
         frames = []
-        while client.frames.poll(0):
+        while not frames or frames[-1].tick < back.tick + 20:
             frames.append(client.frame_message()[0])
+        client.control_world(world, "record_stop")
     moving = [frame.tick for frame in frames if not frame.held]
     assert moving == list(range(len(moving)))
-    stale = [frame for frame in frames if frame.stale]
-    assert stale
-    assert all(frame.held for frame in stale)
+    assert all(frame.held for frame in frames if frame.stale)
     assert not frames[-1].stale
     take = read_take(local.server.config.takes / "killed.take")
     assert any(isinstance(record, TakeRestore) for record in take.records)
@@ -144,31 +141,6 @@ def test_local_server_hands_on_why_it_cannot_start(monkeypatch: pytest.MonkeyPat
 def test_the_server_imports_no_torch() -> None:
     code = "import sys, longtake.runtime.server_process, longtake.runtime.local; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
-
-
-def test_replay_says_where_it_first_differs(start: Start) -> None:
-    local = start()
-    with RawClient(local) as client:
-        world = client.open(mode="lockstep", seed=1).world
-        client.ask(messages.Prompt, messages.Ack, world=world, text="a fox", at_tick=8)
-        client.control_world(world, "record_start", path="good")
-        client.control_world(world, "advance", ticks=24)
-        client.control_world(world, "reset", seed=2)
-        client.control_world(world, "advance", ticks=12)
-        client.control_world(world, "record_stop")
-    path = local.server.config.takes / "good.take"
-    take = read_take(path)
-    result = replay(take, FAKE, in_process=True)
-    assert (result.blocks, result.same, result.first_difference) == (9, 9, None)
-    assert str(result) == "all 9 blocks are the same, bit for bit"
-    first_of_4 = next(r for r in take.records if isinstance(r, TakeBlock) and r.block == 4)
-    wrong = TakeBlock(block=4, digest="ab" * 16)
-    changed = [wrong if record is first_of_4 else record for record in (take.header, *take.records)]
-    (path.parent / "bad.take").write_bytes(b"".join(encode_record(record) for record in changed))
-    result = replay(read_take(path.parent / "bad.take"), FAKE, in_process=True)
-    assert result.first_difference is not None
-    assert result.first_difference.block == 4
-    assert "1 of 9 blocks differ, first block 4 (tick 16, generation 0)" in str(result)
 
 
 def start_server(folder: Path) -> Any:

@@ -229,7 +229,7 @@ def test_a_flood_of_cues_is_refused_with_a_retryable_error(start: Start) -> None
             client.send(messages.Prompt(request=1000 + number, world=world, text=f"cue {number}"))
         answers = [client.wait((messages.Ack, messages.Error)) for _ in range(100)]  # type: ignore[arg-type]
         refused = [answer for answer in answers if isinstance(answer, messages.Error)]
-        assert 40 <= len(answers) - len(refused) < 100
+        assert 39 <= len(answers) - len(refused) < 100, "a burst of 40, of which opening was one"
         assert {(error.code, error.retryable) for error in refused} == {("too_fast", True)}
         assert other.ask(messages.Prompt, messages.Ack, world=mine, text="calm").cue == 1
 

@@ -124,6 +124,16 @@ def test_a_first_start_that_fails_says_why(make) -> None:
         case.supervisor.watch()
 
 
+def test_why_a_generator_ended_is_not_lost_when_its_end_is_noticed_first(make) -> None:
+    case = make()
+    case.host.say(GenError(world="", generation=0, code="generator", message="no weights", fatal=True))
+    case.host.running = False
+    assert not case.lost()
+    assert case.supervisor.receive() is None
+    with pytest.raises(GeneratorFailed, match="no weights"):
+        case.supervisor.watch()
+
+
 def test_a_first_start_that_takes_too_long_fails(make) -> None:
     case = make(loads_within_s=10.0)
     case.clock.time += 9

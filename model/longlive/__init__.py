@@ -1,0 +1,1 @@
+"""LongLive-1.3B: the public checkpoint's files, its text encoder and its decoders, around our generator."""

@@ -1,0 +1,136 @@
+"""Checkpoint files opened without reading them: every tensor is a view of the mapped file until it is copied.
+
+What can go wrong says so in one line: the file, the key where there is one, and what to do.
+"""
+
+import json
+import pickle
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from torch import Tensor
+
+from longtake.model.errors import CheckpointError
+
+AGAIN = "it is damaged or cut short: delete it and fetch it again (`longtake models pull`)"
+
+_INDEX_SUFFIX = ".safetensors.index.json"
+
+
+class TensorFile:
+    """Named tensors of a checkpoint, mapped from its file (or files).
+
+    Attributes:
+        path: the file, or the index of several.
+        names: in the file's order.
+    """
+
+    def __init__(self, path: Path, readers: Mapping[str, Callable[[], Tensor]]) -> None:
+        self.path = path
+        self._readers = dict(readers)
+
+    @property
+    def names(self) -> list[str]:
+        """Names of the tensors."""
+        return list(self._readers)
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._readers
+
+    def read(self, name: str) -> Tensor:
+        """Return a tensor, still in the file; raises CheckpointError where the file ends before it."""
+        try:
+            return self._readers[name]()
+        except (SafetensorError, OSError, RuntimeError) as error:
+            raise CheckpointError(f"{self.path}: {name} cannot be read ({_line(error)}); {AGAIN}") from None
+
+    def renamed(self, rename: Callable[[str], str | None]) -> "TensorFile":
+        """Return the same tensors under other names; one that becomes None is left out."""
+        renamed = {new: reader for name, reader in self._readers.items() if (new := rename(name)) is not None}
+        return TensorFile(self.path, renamed)
+
+
+def open_tensors(path: Path, sections: Sequence[str] = ()) -> TensorFile:
+    """Open a checkpoint.
+
+    Args:
+        path: a `.safetensors` file, the `.index.json` of several, or a `.pt` / `.pth` file.
+        sections: of a `.pt` file that nests its tensors: the entries to look in, the first that is there counts.
+
+    Raises:
+        CheckpointError: the file is missing, damaged, or holds something else.
+    """
+    if not path.is_file():
+        raise CheckpointError(f"{path} is missing; fetch it with `longtake models pull`, or name the folder it is in")
+    if path.name.endswith(_INDEX_SUFFIX):
+        return _open_index(path)
+    if path.suffix == ".safetensors":
+        return _open_safetensors(path)
+    return TensorFile(path, {name: _given(tensor) for name, tensor in _open_pickle(path, sections).items()})
+
+
+def _given(tensor: Tensor) -> Callable[[], Tensor]:
+    return lambda: tensor
+
+
+def _open_safetensors(path: Path) -> TensorFile:
+    try:
+        opened: Any = safe_open(path, framework="pt")
+        names: list[str] = list(opened.keys())
+    except (SafetensorError, OSError) as error:
+        raise CheckpointError(f"{path} cannot be opened ({_line(error)}); {AGAIN}") from None
+
+    def reader(name: str) -> Callable[[], Tensor]:
+        return lambda: opened.get_tensor(name)
+
+    return TensorFile(path, {name: reader(name) for name in names})
+
+
+def _open_index(path: Path) -> TensorFile:
+    try:
+        places: dict[str, str] = json.loads(path.read_text(encoding="utf-8"))["weight_map"]
+    except (OSError, ValueError, KeyError) as error:
+        raise CheckpointError(f"{path} is no index of safetensors files ({_line(error)}); {AGAIN}") from None
+    parts = {name: open_tensors(path.parent / name) for name in sorted(set(places.values()))}
+    for name, part in places.items():
+        if name not in parts[part]:
+            raise CheckpointError(f"{parts[part].path} lacks {name}, which {path.name} says it has; {AGAIN}")
+    return TensorFile(path, {name: parts[part]._readers[name] for name, part in places.items()})
+
+
+def _open_pickle(path: Path, sections: Sequence[str]) -> dict[str, Tensor]:
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+    except pickle.UnpicklingError:
+        raise CheckpointError(
+            f"{path} holds more than tensors, or no tensors at all: it is not one of the public checkpoints; {AGAIN}"
+        ) from None
+    except (RuntimeError, OSError, EOFError, ValueError) as error:
+        raise CheckpointError(f"{path} cannot be opened ({_line(error)}); {AGAIN}") from None
+    found = _section(content, sections)
+    if not found:
+        wanted = " or ".join(sections)
+        raise CheckpointError(
+            f"{path} has no tensors{f' under {wanted}' if wanted else ''}: it is another kind of checkpoint; "
+            "name the folder with the public files"
+        )
+    return found
+
+
+def _section(content: Any, sections: Sequence[str]) -> dict[str, Tensor]:
+    """Return the tensors of the first section that is there, or of the content itself."""
+    if not isinstance(content, Mapping):
+        return {}
+    for section in sections:
+        if isinstance(content.get(section), Mapping):
+            content = content[section]
+            break
+    return {name: value for name, value in content.items() if isinstance(value, Tensor)}
+
+
+def _line(error: BaseException) -> str:
+    """Return an error's first line."""
+    return str(error).strip().split("\n", 1)[0] or type(error).__name__

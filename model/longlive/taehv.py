@@ -1,0 +1,164 @@
+"""The tiny decoder: latent frames to pictures with plain 2-D convolutions and a memory of one frame a block.
+
+Parameter names are those of the public `taew2_1` (TAEHV), so its file loads as it is. Each latent frame becomes four
+pictures, and of the first only the last counts, as with Wan's own decoder. Streaming is exact: every memory is the
+frame before at that depth, so latent frames may come one by one or all together.
+"""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from longtake.model.errors import ShapeError
+
+# fmt: off
+LATENT_MEAN = (
+    -0.7571, -0.7089, -0.9113, 0.1075, -0.1745, 0.9653, -0.1517, 1.5508,
+    0.4134, -0.0715, 0.5517, -0.3632, -0.1922, -0.9497, 0.2503, -0.2921,
+)
+LATENT_STD = (
+    2.8184, 1.4541, 2.3275, 2.6558, 1.2196, 1.7708, 2.6052, 2.0743,
+    3.2687, 2.1526, 2.8652, 1.5579, 1.6382, 1.1253, 2.8251, 1.9160,
+)
+# fmt: on
+"""Of the channels of Wan2.1's latents; the transformer's are normalised by them."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TinyDecoderConfig:
+    """Sizes of the decoder; the defaults are the public weights'."""
+
+    latent_channels: int = 16
+    widths: tuple[int, int, int, int] = (256, 128, 64, 64)
+    """channels at 1/8, 1/4, 1/2 and the whole of the picture's size"""
+    grows: tuple[int, int, int] = (1, 2, 2)
+    """frames made of one after each of the three stages"""
+    blocks: int = 3
+    """blocks with a memory in each stage"""
+    latents: Literal["normalised", "raw"] = "normalised"
+    """what the weights were trained on: `taew2_1` the transformer's latents as they are, `lighttaew2_1` Wan's, which
+    are those times a standard deviation plus a mean for each channel"""
+
+    @property
+    def frames_per_latent(self) -> int:
+        """Pictures of a latent frame."""
+        first, second, third = self.grows
+        return first * second * third
+
+
+class MemoryBlock(nn.Module):
+    """Three convolutions of a frame and the one before it, around a shortcut."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.conv = nn.Sequential(
+            nn.Conv2d(2 * width, width, 3, padding=1),
+            nn.ReLU(),
+            nn.Conv2d(width, width, 3, padding=1),
+            nn.ReLU(),
+            nn.Conv2d(width, width, 3, padding=1),
+        )
+
+    def forward(self, x: Tensor, past: Tensor | None) -> Tensor:
+        """x: [B, T, C, h, w], past: the frame before, [B, C, h, w] or None for none -> the same shape as x."""
+        first = torch.zeros_like(x[:, :1]) if past is None else past[:, None]
+        before = torch.cat([first, x[:, :-1]], dim=1)
+        batch, flat = x.shape[0], x.flatten(0, 1)
+        mixed = F.relu(self.conv(torch.cat([flat, before.flatten(0, 1)], dim=1)) + flat)
+        out: Tensor = mixed.unflatten(0, (batch, -1))
+        return out
+
+
+class Grow(nn.Module):
+    """One frame becomes `times` frames, by a map of each pixel."""
+
+    def __init__(self, width: int, times: int) -> None:
+        super().__init__()
+        self.times = times
+        self.conv = nn.Conv2d(width, width * times, 1, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[B, T, C, h, w] -> [B, T * times, C, h, w]."""
+        batch, channels = x.shape[0], x.shape[2]
+        out: Tensor = self.conv(x.flatten(0, 1)).reshape(batch, -1, channels, *x.shape[3:])
+        return out
+
+
+class SoftClamp(nn.Module):
+    """Bend outliers back: nearly the identity within two."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Any shape."""
+        return torch.tanh(x / 3) * 3
+
+
+@dataclass(kw_only=True)
+class TinyState:
+    """The decoder's memory of a take: the last frame at each block, [B, C, h, w], by the block's place."""
+
+    memory: dict[int, Tensor] = field(default_factory=dict)
+    started: bool = False
+
+
+class TinyDecoder(nn.Module):
+    """See the module."""
+
+    def __init__(self, config: TinyDecoderConfig) -> None:
+        super().__init__()
+        self.config = config
+        widths = config.widths
+        parts: list[nn.Module] = [SoftClamp(), nn.Conv2d(config.latent_channels, widths[0], 3, padding=1), nn.ReLU()]
+        for width, after, times in zip(widths, widths[1:], config.grows, strict=False):
+            parts += [MemoryBlock(width) for _ in range(config.blocks)]
+            parts += [nn.Upsample(scale_factor=2), Grow(width, times)]
+            parts += [nn.Conv2d(width, after, 3, padding=1, bias=False)]
+        parts += [nn.ReLU(), nn.Conv2d(widths[-1], 3, 3, padding=1)]
+        self.decoder = nn.Sequential(*parts)
+        self._scale: tuple[Tensor, Tensor] | None = None
+
+    def open(self, batch: int = 1) -> TinyState:
+        """State of a new take; it takes its batch from the first latents."""
+        return TinyState()
+
+    @torch.inference_mode()
+    def decode(self, latents: Tensor, state: TinyState) -> Tensor:
+        """Decode the next latent frames; updates `state`.
+
+        Args:
+            latents: [B, F, C, h, w] float, as the transformer makes them.
+            state: of `open`, changed in place.
+
+        Returns:
+            [B, n, 3, 8 h, 8 w] float in 0..1; n is 4 F, three less with a take's first.
+
+        Raises:
+            ShapeError: not latent frames of this decoder.
+        """
+        if latents.ndim != 5 or latents.shape[2] != self.config.latent_channels:
+            raise ShapeError(f"latents {tuple(latents.shape)} are not [B, F, {self.config.latent_channels}, h, w]")
+        x = self._as_trained(latents).to(self.decoder[1].weight.dtype)  # type: ignore[arg-type]
+        for place, part in enumerate(self.decoder):
+            if isinstance(part, MemoryBlock):
+                past = state.memory.get(place)
+                state.memory[place] = x[:, -1].clone()
+                x = part(x, past)
+            elif isinstance(part, Grow):
+                x = part(x)
+            else:
+                x = part(x.flatten(0, 1)).unflatten(0, (x.shape[0], -1))
+        if not state.started:
+            state.started = True
+            x = x[:, self.config.frames_per_latent - 1 :]
+        return x.clamp(0, 1)
+
+    def _as_trained(self, latents: Tensor) -> Tensor:
+        if self.config.latents == "normalised":
+            return latents
+        if self._scale is None or self._scale[0].device != latents.device:
+            mean, std = (torch.tensor(values, device=latents.device) for values in (LATENT_MEAN, LATENT_STD))
+            self._scale = mean.view(-1, 1, 1), std.view(-1, 1, 1)
+        mean, std = self._scale
+        return latents.float() * std + mean

@@ -1,0 +1,265 @@
+"""UMT5-XXL, the text encoder of Wan's models, through transformers.
+
+Prompts are cleaned, cut to 512 tokens and padded with zeros *after* encoding, as the reference does; padding itself is
+never encoded, which gives the same tokens for less work. The encoder is five times larger than the world model, so it
+can stay on the host: encoding there, or visiting the GPU for a prompt. Prompts met before come from a folder.
+"""
+
+import contextlib
+import hashlib
+import html
+import json
+import logging
+import os
+import re
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from longtake.model.errors import BackendError, CheckpointError
+from longtake.model.longlive.files import TensorFile, open_tensors
+from longtake.model.longlive.names import UMT5
+
+log = logging.getLogger(__name__)
+
+Place = Literal["gpu", "cpu", "offload"]
+"""Where the encoder is: on the GPU for good, on the CPU for good, or on the GPU only while it encodes."""
+
+UMT5_XXL: dict[str, Any] = {
+    "vocab_size": 256_384,
+    "d_model": 4096,
+    "d_kv": 64,
+    "d_ff": 10_240,
+    "num_layers": 24,
+    "num_heads": 64,
+    "relative_attention_num_buckets": 32,
+    "relative_attention_max_distance": 128,
+}
+"""Sizes of the public encoder."""
+
+
+def clean(text: str) -> str:
+    """Return a prompt as the reference hands it to the tokenizer: repaired, HTML undone, white space single."""
+    text = html.unescape(html.unescape(_repair(text)))
+    return re.sub(r"\s+", " ", text).strip()
+
+
+def _repair(text: str) -> str:
+    """Undo broken encodings and curly quotes where ftfy is installed; the reference does so only then, too."""
+    try:
+        import ftfy
+    except ImportError:
+        return text
+    repaired: str = ftfy.fix_text(text)
+    return repaired
+
+
+@dataclass(frozen=True, kw_only=True)
+class EmbeddingCache:
+    """Encoded prompts in a folder, one file each, the oldest dropped when there are too many.
+
+    Attributes:
+        folder: made when first used.
+        encoder: what encoded them; another encoder's are not found.
+        limit_bytes: of all files together.
+    """
+
+    folder: Path
+    encoder: str
+    limit_bytes: int = 2 * 2**30
+
+    def path(self, prompt: str) -> Path:
+        """Return where a cleaned prompt's tokens are kept."""
+        name = hashlib.blake2b(f"{self.encoder}\n{prompt}".encode(), digest_size=16).hexdigest()
+        return self.folder / f"{name}.safetensors"
+
+    def get(self, prompt: str) -> Tensor | None:
+        """Return the tokens [n, text_dim] of a cleaned prompt, or None."""
+        path = self.path(prompt)
+        if not path.is_file():
+            return None
+        try:
+            tokens = load_file(path)["tokens"]
+        except (SafetensorError, OSError, KeyError) as error:
+            log.warning("%s is damaged (%s); the prompt is encoded again", path, error)
+            return None
+        with contextlib.suppress(OSError):  # a folder that may only be read is good enough
+            os.utime(path)
+        return tokens
+
+    def put(self, prompt: str, tokens: Tensor) -> None:
+        """Keep the tokens of a cleaned prompt; a folder that cannot be written is a warning, not an error."""
+        path = self.path(prompt)
+        fresh = path.with_suffix(f".{os.getpid()}.new")
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            save_file({"tokens": tokens.cpu().contiguous()}, fresh, metadata={"prompt": prompt})
+            fresh.replace(path)
+            self._drop_oldest()
+        except OSError as error:
+            log.warning("encoded prompts cannot be kept in %s (%s)", self.folder, error)
+
+    def _drop_oldest(self) -> None:
+        kept = sorted(self.folder.glob("*.safetensors"), key=lambda p: p.stat().st_mtime, reverse=True)
+        total = 0
+        for path in kept:
+            total += path.stat().st_size
+            if total > self.limit_bytes:
+                path.unlink(missing_ok=True)
+
+
+class Tokenizer:
+    """Text to token numbers, as the public `tokenizer.json` says; raises BackendError or CheckpointError."""
+
+    def __init__(self, path: Path, text_tokens: int) -> None:
+        try:
+            from tokenizers import Tokenizer as Fast
+        except ImportError:
+            raise BackendError("the text encoder needs transformers: pip install 'longtake[longlive]'") from None
+        try:
+            self._fast = Fast.from_file(str(path))
+        except Exception as error:  # it raises nothing narrower
+            raise CheckpointError(f"{path} is no tokenizer ({error}); fetch it again") from None
+        self._fast.no_padding()
+        self._fast.enable_truncation(max_length=text_tokens)
+
+    def __call__(self, text: str) -> list[int]:
+        """Return the numbers of a cleaned text, its end mark included."""
+        numbers: list[int] = self._fast.encode(text).ids
+        return numbers
+
+
+def build_umt5(**sizes: Any) -> nn.Module:
+    """Return transformers' encoder on the meta device, without memory; raises BackendError without transformers."""
+    try:
+        from transformers import UMT5Config, UMT5EncoderModel
+    except ImportError:
+        raise BackendError("the text encoder needs transformers: pip install 'longtake[longlive]'") from None
+    config = UMT5Config(**{**UMT5_XXL, "feed_forward_proj": "gated-gelu", "dropout_rate": 0.0, **sizes})
+    with torch.device("meta"):
+        model: nn.Module = UMT5EncoderModel(config)
+    return model.eval().requires_grad_(False)
+
+
+def umt5_sizes(path: Path) -> dict[str, Any]:
+    """Return the sizes beside a Diffusers text encoder (`config.json`); nothing for Wan's: they are the defaults."""
+    config = path.parent / "config.json"
+    if path.suffix == ".pth" or not config.is_file():
+        return {}
+    try:
+        content = json.loads(config.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise CheckpointError(f"{config} is not JSON ({error}); fetch it again") from None
+    return {name: content[name] for name in UMT5_XXL if name in content}
+
+
+def open_umt5(path: Path) -> TensorFile:
+    """Open a text encoder's file in either layout, under transformers' names; raises CheckpointError."""
+    file = open_tensors(path)
+    return file if "shared.weight" in file or path.suffix != ".pth" else file.renamed(lambda n: UMT5.forward(n) or n)
+
+
+class Umt5:
+    """Prompts to tokens.
+
+    Args:
+        model: transformers' encoder with its weights, on the host for "cpu" and "offload".
+        tokenize: cleaned text to numbers.
+        text_tokens: to pad to.
+        device: of the world model, where the tokens are wanted.
+        place: where the encoder is.
+        kept: encoded prompts on disk, or None.
+        clock: seconds, for the log.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        tokenize: Callable[[str], list[int]],
+        *,
+        text_tokens: int,
+        device: torch.device,
+        place: Place,
+        kept: EmbeddingCache | None = None,
+        clock: Callable[[], float] = time.perf_counter,
+    ) -> None:
+        if place != "cpu" and device.type != "cuda":
+            raise BackendError(f"the text encoder cannot be on the GPU ({place}): the device is {device}; use cpu")
+        self.model, self.tokenize, self.kept = model, tokenize, kept
+        self.text_tokens, self.device, self.place, self._clock = text_tokens, device, place, clock
+
+    @torch.inference_mode()
+    def encode(self, prompts: list[str]) -> Tensor:
+        """Return the tokens [B, text_tokens, text_dim], zero padded, on the world model's device."""
+        texts = [clean(prompt) for prompt in prompts]
+        found = {text: self.kept.get(text) if self.kept else None for text in dict.fromkeys(texts)}
+        missing = [text for text, tokens in found.items() if tokens is None]
+        if missing:
+            began = self._clock()
+            with self._visiting() as (model, device):
+                for text in missing:
+                    found[text] = self._encode_one(model, text, device)
+            log.info("encoded %d prompt(s) in %.1f s (%s)", len(missing), self._clock() - began, self.place)
+            for text in missing:
+                tokens = found[text]
+                if self.kept and tokens is not None:
+                    self.kept.put(text, tokens)
+        return torch.stack([self._padded(found[text]) for text in texts])
+
+    def _encode_one(self, model: nn.Module, text: str, device: torch.device) -> Tensor:
+        numbers = torch.tensor([self.tokenize(text)], device=device)
+        tokens: Tensor = model(input_ids=numbers, attention_mask=torch.ones_like(numbers)).last_hidden_state[0]
+        return tokens
+
+    def _padded(self, tokens: Tensor | None) -> Tensor:
+        assert tokens is not None
+        padded = torch.zeros(self.text_tokens, tokens.shape[-1], dtype=tokens.dtype, device=self.device)
+        padded[: tokens.shape[0]] = tokens.to(self.device)
+        return padded
+
+    @contextlib.contextmanager
+    def _visiting(self) -> Iterator[tuple[nn.Module, torch.device]]:
+        """Lend the encoder where it computes; an off-loaded one leaves the GPU afterwards."""
+        if self.place != "offload":
+            yield self.model, self.device if self.place == "gpu" else torch.device("cpu")
+            return
+        host = {name: parameter.data for name, parameter in self.model.named_parameters()}
+        try:
+            for name, parameter in self.model.named_parameters():
+                parameter.data = host[name].to(self.device, non_blocking=True)
+            yield self.model, self.device
+        finally:
+            for name, parameter in self.model.named_parameters():
+                parameter.data = host[name]
+            torch.cuda.empty_cache()
+
+
+class RandomText:
+    """Stands in for a text encoder where there are no weights: a prompt's own random tokens, zero padded.
+
+    Args:
+        text_tokens, text_dim: of the model.
+        device, dtype: of the tokens.
+    """
+
+    def __init__(self, text_tokens: int, text_dim: int, device: torch.device, dtype: torch.dtype) -> None:
+        self.text_tokens, self.text_dim, self.device, self.dtype = text_tokens, text_dim, device, dtype
+
+    def encode(self, prompts: list[str]) -> Tensor:
+        """Return [B, text_tokens, text_dim]: as many tokens as the prompt has words, and one."""
+        return torch.stack([self._tokens(clean(prompt)) for prompt in prompts]).to(self.device, self.dtype)
+
+    def _tokens(self, text: str) -> Tensor:
+        seed = int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "little") >> 1
+        count = min(self.text_tokens, len(text.split()) + 1)
+        tokens = torch.zeros(self.text_tokens, self.text_dim)
+        # UMT5's tokens are about this large.
+        tokens[:count] = 0.1 * torch.randn(count, self.text_dim, generator=torch.Generator().manual_seed(seed))
+        return tokens

@@ -1,0 +1,126 @@
+"""Wan's own decoder (diffusers' `AutoencoderKLWan`) as a stream: a latent frame in, its pictures out.
+
+Its convolutions reach back in time; diffusers keeps what they need in a list while it decodes a clip. Here that list
+belongs to the world, so a take decodes frame by frame, and many takes share the weights. The first latent frame
+becomes one picture and every later one four, exactly as when a clip is decoded whole.
+
+The state of a 480 x 832 take is about 1.9 GB in bf16.
+"""
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from longtake.model.errors import BackendError, CheckpointError, ShapeError
+from longtake.model.longlive.files import TensorFile, open_tensors
+from longtake.model.longlive.names import VAE_DECODER, VAE_ENCODER_PREFIXES
+
+WAN2_1: dict[str, Any] = {
+    "base_dim": 96,
+    "z_dim": 16,
+    "dim_mult": [1, 2, 4, 4],
+    "num_res_blocks": 2,
+    "attn_scales": [],
+    "temperal_downsample": [False, True, True],
+}
+"""Sizes of the public VAE, under diffusers' names."""
+
+_NOT_SIZES = ("_class_name", "_diffusers_version", "_name_or_path")
+
+
+@dataclass(kw_only=True)
+class WanDecoderState:
+    """The decoder's memory of a take: what each convolution saw last."""
+
+    features: list[Any] = field(default_factory=list)
+    started: bool = False
+
+
+class WanDecoder(nn.Module):
+    """The decoding half of a Wan VAE, without weights at first.
+
+    Args:
+        sizes: of `AutoencoderKLWan`, where they are not Wan2.1's. The 16 channel means and standard deviations are
+            among them.
+
+    Raises:
+        BackendError: diffusers is not installed.
+    """
+
+    def __init__(self, **sizes: Any) -> None:
+        super().__init__()
+        try:
+            from diffusers import AutoencoderKLWan
+        except ImportError:
+            raise BackendError(
+                "Wan's decoder needs diffusers: pip install 'longtake[longlive]', or use the tiny decoder"
+            ) from None
+        # `longtake.model.longlive.weights.materialise` gives it memory; the encoding half never gets any.
+        with torch.device("meta"):
+            whole = AutoencoderKLWan(**{**WAN2_1, **sizes})
+        self.post_quant_conv, self.decoder = whole.post_quant_conv, whole.decoder
+        mean, std = torch.tensor(whole.config.latents_mean), torch.tensor(whole.config.latents_std)
+        self._mean, self._std = mean.view(-1, 1, 1), std.view(-1, 1, 1)
+        self._convolutions = sum(isinstance(part, nn.Conv3d) for part in self.decoder.modules())
+
+    def open(self, batch: int = 1) -> WanDecoderState:
+        """State of a new take; it takes its batch from the first latents."""
+        return WanDecoderState(features=[None] * self._convolutions)
+
+    @torch.inference_mode()
+    def decode(self, latents: Tensor, state: WanDecoderState) -> Tensor:
+        """Decode the next latent frames; updates `state`.
+
+        Args:
+            latents: [B, F, C, h, w] float, normalised, as the transformer makes them.
+            state: of `open`, changed in place.
+
+        Returns:
+            [B, n, 3, 8 h, 8 w] float in 0..1; n is 4 F, three less with a take's first.
+
+        Raises:
+            ShapeError: not latent frames of this decoder.
+        """
+        channels = len(self._mean)
+        if latents.ndim != 5 or latents.shape[2] != channels:
+            raise ShapeError(f"latents {tuple(latents.shape)} are not [B, F, {channels}, h, w]")
+        pictures = [self._decode_one(frame, state) for frame in latents.split(1, dim=1)]
+        return torch.cat(pictures, dim=1)
+
+    def _decode_one(self, latents: Tensor, state: WanDecoderState) -> Tensor:
+        if self._mean.device != latents.device:
+            self._mean, self._std = self._mean.to(latents.device), self._std.to(latents.device)
+        raw = (latents.float() * self._std + self._mean).to(self.post_quant_conv.weight.dtype).transpose(1, 2)
+        out = self.decoder(
+            self.post_quant_conv(raw), feat_cache=state.features, feat_idx=[0], first_chunk=not state.started
+        )
+        state.started = True
+        pictures: Tensor = out.transpose(1, 2).clamp(-1, 1)
+        return (pictures + 1) / 2
+
+
+def vae_sizes(path: Path) -> dict[str, Any]:
+    """Return the sizes beside a Diffusers VAE (`config.json`); nothing for Wan's own file, whose are the defaults."""
+    config = path.parent / "config.json"
+    if path.suffix == ".pth" or not config.is_file():
+        return {}
+    try:
+        content = json.loads(config.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise CheckpointError(f"{config} is not JSON ({error}); fetch it again") from None
+    return {name: value for name, value in content.items() if name not in _NOT_SIZES}
+
+
+def open_vae(path: Path) -> TensorFile:
+    """Open the decoding half of a VAE's file in either layout, under diffusers' names; raises CheckpointError."""
+
+    def rename(name: str) -> str | None:
+        if name.startswith(VAE_ENCODER_PREFIXES):
+            return None
+        return VAE_DECODER.forward(name) or name
+
+    return open_tensors(path, ("state_dict",)).renamed(rename)

@@ -1,0 +1,184 @@
+"""Weights from mapped files into a module: merged, cast and moved tensor by tensor.
+
+The module is built on the `meta` device, where it takes no memory. Each of its tensors is then made on its device in
+its precision and written in slices of a few megabytes, so the host never holds more than the weights in their final
+precision and a slice; on a GPU not even those.
+"""
+
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from longtake.model.errors import CheckpointError
+from longtake.model.longlive.files import TensorFile, open_tensors
+from longtake.model.longlive.names import lora_part
+
+log = logging.getLogger(__name__)
+
+SLICE_NUMBERS = 2**20
+"""numbers merged or cast at once"""
+
+Progress = Callable[[int, int], None]
+"""Told how many bytes of the weights are there, and of how many."""
+
+Write = Callable[[str, Tensor], None]
+"""Write the tensor of a name into a tensor that is there."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Lora:
+    """Low-rank changes of linear maps: W + scale * B A.
+
+    Attributes:
+        path: of the file.
+        pairs: by module: A [rank, in] and B [out, rank].
+        alpha: of the training; `scale` is alpha / rank. The public file does not say it.
+    """
+
+    path: Path
+    pairs: Mapping[str, tuple[Tensor, Tensor]]
+    alpha: float
+
+    @classmethod
+    def open(cls, path: Path, *, alpha: float) -> "Lora":
+        """Open a LoRA: `{"generator_lora": ...}` or the bare tensors; raises CheckpointError."""
+        file = open_tensors(path, ("generator_lora",))
+        sides: dict[str, dict[str, Tensor]] = {}
+        for name in file.names:
+            part = lora_part(name)
+            if part is None:
+                raise CheckpointError(f"{path} has {name}, which is no part of a LoRA; name the public lora.pt")
+            sides.setdefault(part[0], {})[part[1]] = file.read(name)
+        for module, pair in sides.items():
+            for side in "AB":
+                if side not in pair:
+                    raise CheckpointError(f"{path} lacks lora_{side} of {module}; fetch it again")
+        return cls(path=path, pairs={m: (pair["A"], pair["B"]) for m, pair in sides.items()}, alpha=alpha)
+
+    def check(self, shapes: Mapping[str, torch.Size], targets: list[str]) -> None:
+        """Compare with a module's parameters; raises CheckpointError naming what does not fit."""
+        for module in targets:
+            if module not in self.pairs:
+                raise CheckpointError(f"{self.path} changes no {module}: it is another model's LoRA, or cut short")
+        for module, (a, b) in self.pairs.items():
+            shape = shapes.get(f"{module}.weight")
+            if shape is None:
+                raise CheckpointError(f"{self.path} changes {module}, which this model does not have")
+            if a.shape != (b.shape[1], shape[1]) or b.shape[0] != shape[0]:
+                raise CheckpointError(
+                    f"{self.path}: lora_A {list(a.shape)} and lora_B {list(b.shape)} of {module} do not fit its weight "
+                    f"{list(shape)}; use the LoRA of this model"
+                )
+
+
+def materialise(
+    module: nn.Module,
+    write: Write,
+    *,
+    dtype: torch.dtype,
+    device: torch.device,
+    progress: Progress | None = None,
+) -> None:
+    """Give every tensor of a module built on the meta device its memory and its value.
+
+    Args:
+        module: on the meta device; shared parameters stay shared.
+        write: puts a named tensor's value into the memory made for it.
+        dtype, device: of the tensors.
+        progress: told after each tensor.
+    """
+    named = [(name, tensor) for name, tensor in module.state_dict(keep_vars=True).items()]
+    total = sum(tensor.numel() for tensor in {id(t): t for _, t in named}.values()) * dtype.itemsize
+    done, made = 0, dict[int, nn.Parameter]()
+    for name, tensor in named:
+        parameter = made.get(id(tensor))
+        if parameter is None:
+            memory = torch.empty(tensor.shape, dtype=dtype, device=device)
+            write(name, memory)
+            parameter = made[id(tensor)] = nn.Parameter(memory, requires_grad=False)
+            done += memory.nbytes
+            if progress is not None:
+                progress(done, total)
+        owner, _, leaf = name.rpartition(".")
+        setattr(module.get_submodule(owner), leaf, parameter)
+
+
+def from_file(file: TensorFile, module: nn.Module, *, what: str, lora: Lora | None = None) -> Write:
+    """Return a writer that copies from a file whose names are the module's, LoRA merged; checks everything first.
+
+    Args:
+        file: names as in the module.
+        module: what is to be filled, on any device.
+        what: the model's name, for errors.
+        lora: changes to merge.
+
+    Raises:
+        CheckpointError: a tensor is missing, unknown or of another shape.
+    """
+    own = module.state_dict(keep_vars=True)
+    shared: dict[int, list[str]] = {}
+    for name, tensor in own.items():
+        shared.setdefault(id(tensor), []).append(name)
+    for name, tensor in own.items():
+        # A shared tensor may be stored under either name.
+        found = next((n for n in shared[id(tensor)] if n in file), None)
+        if found is None:
+            raise CheckpointError(f"{file.path} lacks {name}: it is not {what}, or cut short; fetch the public file")
+        shape = file.read(found).shape
+        if shape != tensor.shape:
+            raise CheckpointError(
+                f"{file.path}: {found} is {list(shape)}, not {list(tensor.shape)}: it is another model than {what}"
+            )
+    for name in file.names:
+        if name not in own:
+            raise CheckpointError(f"{file.path} has {name}, which {what} does not have: it is another model")
+
+    def write(name: str, memory: Tensor) -> None:
+        stored = next(n for n in shared[id(own[name])] if n in file)
+        pair = lora.pairs.get(name.removesuffix(".weight")) if lora else None
+        copy_in(file.read(stored), memory, pair, lora.alpha if lora else 0.0)
+
+    return write
+
+
+def copy_in(source: Tensor, memory: Tensor, pair: tuple[Tensor, Tensor] | None = None, alpha: float = 0.0) -> None:
+    """Write source, or source + alpha / rank * B A, into memory slice by slice, computing in fp32 on its device."""
+    if source.ndim == 0 or (source.numel() <= SLICE_NUMBERS and pair is None):
+        memory.copy_(source)
+        return
+    rows = max(1, SLICE_NUMBERS // max(1, source[0].numel()))
+    a = pair[0].to(memory.device, torch.float32) if pair else None
+    for start in range(0, source.shape[0], rows):
+        part = slice(start, start + rows)
+        if pair is None or a is None:
+            memory[part].copy_(source[part])
+            continue
+        merged = source[part].to(memory.device, torch.float32, copy=True)
+        merged.addmm_(pair[1][part].to(memory.device, torch.float32), a, alpha=alpha / a.shape[0])
+        memory[part].copy_(merged)
+
+
+def random_values(seed: int) -> Write:
+    """Return a writer of random weights: small maps, norms of one, biases of zero. The same seed, the same weights.
+
+    For trying out speed, memory and plumbing where there is no checkpoint; the pictures mean nothing.
+    """
+    generators: dict[torch.device, torch.Generator] = {}
+
+    def write(name: str, memory: Tensor) -> None:
+        generator = generators.get(memory.device)
+        if generator is None:
+            generator = generators[memory.device] = torch.Generator(memory.device).manual_seed(seed)
+        if name.endswith(("bias", "beta")):
+            memory.zero_()
+        elif name.endswith("gamma") or "norm" in name.rpartition(".")[0].rpartition(".")[2]:
+            memory.fill_(1)
+        else:
+            fan_in = memory[0].numel() if memory.ndim > 1 else memory.numel()
+            memory.normal_(std=max(1, fan_in) ** -0.5, generator=generator)
+
+    return write

@@ -1,0 +1,36 @@
+"""Every `longtake ...` line in the documents is one the command line understands."""
+
+import re
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from longtake.runtime.cli.main import COMMANDS, build_parser
+
+ROOT = Path(__file__).resolve().parents[2]
+DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+FENCE = re.compile(r"^```(?:sh|bash|console)\n(.*?)^```", re.MULTILINE | re.DOTALL)
+
+
+def commands() -> Iterator[tuple[str, str]]:
+    """Yield (document, command line) for every line of a shell block that calls longtake."""
+    for document in DOCUMENTS:
+        for block in FENCE.findall(document.read_text(encoding="utf-8")):
+            for line in block.replace("\\\n", " ").splitlines():
+                found = re.match(r"(?:\$ )?(?:\S*/)?longtake\s+(.*)", line)
+                if found:
+                    yield document.name, found.group(1)
+
+
+@pytest.mark.parametrize(("document", "line"), sorted(set(commands())))
+def test_documented_commands_parse(document: str, line: str) -> None:
+    words = shlex.split(line, comments=True)
+    words = words[: words.index("&")] if "&" in words else words
+    options = build_parser(words[0]).parse_args(words)
+    assert options.command in COMMANDS, document
+
+
+def test_the_readme_shows_commands() -> None:
+    assert sum(document == "README.md" for document, _ in commands()) >= 5
