@@ -114,7 +114,8 @@ class ProcessHost:
         try:
             self._process.wait(patience_s)
         except subprocess.TimeoutExpired:
-            log.warning("the generator did not end within %g s and is killed", patience_s)
+            if patience_s:
+                log.warning("the generator did not end within %g s and is killed", patience_s)
             self._process.kill()
             self._process.wait()
 

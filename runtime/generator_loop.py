@@ -37,7 +37,7 @@ def run_generator(
             mailbox.on_hint = worker.hint
             worker.ready(pid=pid, threads=threads)
         except Exception as error:  # the server shows it to whoever started it
-            log.exception("the models could not be loaded")
+            log.info("the models could not be loaded", exc_info=True)
             mailbox.send(GenError(world="", generation=0, code="generator", message=one_line(error), fatal=True))
             return False
         while True:

@@ -49,6 +49,8 @@ def main(arguments: list[str] | None = None) -> int:
         threads=threads,
         check=ParentWatch(options.endpoint),
     )
+    # waits until the last words are sent, which a process that failed at once would otherwise take with it
+    zmq.Context.instance().term()
     return 0 if in_order else 1
 
 

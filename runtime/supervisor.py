@@ -199,7 +199,8 @@ class Supervisor:
     def _lose(self, why: str) -> None:
         if self.state == "lost":
             return
-        log.error("the generator is lost: %s", why)
+        # the very first one's failure is raised by `watch`, to be shown once
+        log.log(logging.ERROR if self.models else logging.INFO, "the generator is lost: %s", why)
         now = self._clock.now()
         if self.state == "ready" and now - self._started > 2 * LONGEST_DELAY_S:
             self._delay_s = 0.0

@@ -1,4 +1,4 @@
-"""Contact sheets of diorama: twelve prompts, and six switches with and without recache.
+"""Contact sheets of diorama: twelve prompts, six switches with and without recache, and the README's moving picture.
 
     python -m longtake.model.evaluation.sheets --out docs
 
@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw
+from PIL import Image, ImageDraw, ImageFont
 
 from longtake.model.loading import LoadedModel, load, load_diorama
 
@@ -44,6 +44,17 @@ SWITCHES = (
     ("a yellow plane over a desert by day, under a clear sky", "a yellow plane over a forest at dusk, in falling snow"),
     ("a black boat on the ocean at dusk, under a clear sky", "a green boat on the ocean at dusk, under a clear sky"),
 )
+STORY = (
+    (0.0, "a red hot air balloon drifts over a meadow at dawn, under a clear sky"),
+    (5.0, "a red hot air balloon drifts over the mountains by day, under a clear sky"),
+    (10.0, "a red hot air balloon drifts over the mountains by day, in falling snow"),
+    (14.0, "a red hot air balloon drifts over the city at dusk, under a clear sky"),
+    (19.0, "a red hot air balloon drifts over the ocean at night, under a clear sky"),
+)
+"""Seconds and prompts of the moving picture."""
+STORY_SECONDS = 24.0
+STORY_STEP = 2
+"""every so many frames are kept in the moving picture"""
 PROMPT_SECONDS = (0.25, 1, 2, 4, 6, 8, 10, 15)
 SWITCH_SECONDS = (0.5, 2.5, 3.5, 4.0, 4.5, 5.0, 6.0, 9.0)
 SWITCH_AT_S = 3.0
@@ -70,6 +81,39 @@ def film_switch(
         parts.append(frames.numpy())
     model.close(world)
     return np.concatenate(parts, 1)
+
+
+def film_story(model: LoadedModel, seed: int) -> tuple[NDArray[np.uint8], list[str]]:
+    """Film `STORY` as one take: frames [T, H, W, 3] uint8, and the prompt in force at each."""
+    world = model.generator.open(seed=seed, prompt=STORY[0][1])
+    parts: list[NDArray[np.uint8]] = []
+    captions: list[str] = []
+    now = 0
+    while len(captions) < STORY_SECONDS * model.info.fps:
+        latest = max(i for i, (at, _) in enumerate(STORY) if at * model.info.fps <= world.pictures)
+        if latest != now:
+            model.cue(world, STORY[latest][1])
+            now = latest
+        frames = model.step(world).frames
+        assert frames is not None
+        parts.append(frames[0].numpy())
+        captions += [STORY[now][1]] * len(parts[-1])
+    model.close(world)
+    return np.concatenate(parts), captions
+
+
+def moving_picture(path: Path, frames: NDArray[np.uint8], captions: Sequence[str], fps: int) -> None:
+    """Write frames [T, H, W, 3] as a WebP that loops, twice the size, each caption below its frame."""
+    height, width = (2 * n for n in frames.shape[1:3])
+    font = ImageFont.load_default(12)
+    pages = []
+    for frame, caption in list(zip(frames, captions, strict=True))[::STORY_STEP]:
+        page = Image.new("RGB", (width, height + 22), (24, 26, 32))
+        page.paste(Image.fromarray(frame).resize((width, height), Image.Resampling.BICUBIC))
+        ImageDraw.Draw(page).text((6, height + 4), caption.split("over ")[-1], fill=(225, 225, 215), font=font)
+        pages.append(page)
+    step_ms = round(1000 * STORY_STEP / fps)
+    pages[0].save(path, save_all=True, append_images=pages[1:], duration=step_ms, loop=0, quality=70, method=4)
 
 
 def sheet(takes: NDArray[np.uint8], captions: Sequence[str], ticks: Sequence[int]) -> Image.Image:
@@ -120,6 +164,7 @@ def main() -> None:
             captions.append(f"{label}: {a}  ->  {b}  (at {SWITCH_AT_S:g} s)")
     ticks = [round(s * fps) for s in SWITCH_SECONDS]
     sheet(np.stack(rows), captions, ticks).save(args.out / "sheet-switches.png")
+    moving_picture(args.out / "longtake.webp", *film_story(model, args.seed), fps)
 
 
 if __name__ == "__main__":

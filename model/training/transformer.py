@@ -221,10 +221,25 @@ def main() -> None:
     parser.add_argument("--hours", type=float, default=4.0)
     parser.add_argument("--lr", type=float, default=0.011)
     parser.add_argument("--decay", type=float, default=0.3)
-    parser.add_argument("--start", default="")
+    parser.add_argument("--start", default="", help="weights to start from")
+    parser.add_argument("--frames", type=int, default=TransformerTaskConfig.frames)
+    parser.add_argument("--clips", type=int, default=TransformerTaskConfig.clips)
+    parser.add_argument("--copies", type=int, default=TransformerTaskConfig.copies)
+    parser.add_argument("--singles", type=int, default=TransformerTaskConfig.singles)
+    parser.add_argument("--single-weight", type=float, default=TransformerTaskConfig.single_weight)
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
-    task = TransformerTaskConfig(latents=args.latents, data=args.data, text=args.text, start=args.start)
+    task = TransformerTaskConfig(
+        latents=args.latents,
+        data=args.data,
+        text=args.text,
+        start=args.start,
+        frames=args.frames,
+        clips=args.clips,
+        copies=args.copies,
+        singles=args.singles,
+        single_weight=args.single_weight,
+    )
     adam = ("patch_embedding", "head.head", "time_embedding", "time_projection", "text_embedding", "modulation")
     loop = LoopConfig(
         steps=1_000_000,

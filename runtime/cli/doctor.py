@@ -34,10 +34,14 @@ PACKAGES: dict[str, tuple[str, str]] = {
     "safetensors": ("hosting worlds", "'longtake[host]'"),
     "einops": ("hosting worlds", "'longtake[host]'"),
     "av": ("writing videos", "'longtake[host]'"),
+    "transformers": ("longlive-1.3b", "'longtake[longlive]'"),
+    "diffusers": ("longlive-1.3b", "'longtake[longlive]'"),
+    "huggingface_hub": ("`longtake models pull`", "'longtake[longlive]'"),
     "gymnasium": ("the Gymnasium environment", "'longtake[agents]'"),
 }
 """distribution: (what needs it, what to give to pip)"""
-OPTIONAL = ("gymnasium",)
+NOTABLE = ("amx", "avx", "bf16", "fma", "neon", "sve")
+"""beginnings of the names of instructions that matter here"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -183,9 +187,11 @@ def processor(torch: Any) -> list[tuple[str, str]]:
     """What the processor and the GPU are good for."""
     from longtake.model.precision import cpu_has_bf16
 
-    capabilities = sorted(name for name, has in torch.cpu.get_capabilities().items() if has is True)
+    capabilities = sorted(
+        name for name, has in torch.cpu.get_capabilities().items() if has is True and name.startswith(NOTABLE)
+    )
     bf16 = "native" if cpu_has_bf16() else "emulated, so fp32 is used on the CPU"
-    rows = [("instructions", ", ".join(capabilities) or "none beyond the base"), ("bf16", bf16)]
+    rows = [("instructions", ", ".join(capabilities) or "the base only"), ("bf16", bf16)]
     if not torch.cuda.is_available():
         return [*rows, ("gpu", "none that torch can use")]
     for index in range(torch.cuda.device_count()):

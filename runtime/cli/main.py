@@ -34,7 +34,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "conformance": ("conformance", "compare the generator with recorded runs of the public reference"),
     "train": ("train", "train a part of the bundled model"),
     "doctor": ("doctor", "say what this machine has, what is chosen, and what to install"),
-    "models": ("models", "list the models and where their weights are"),
+    "models": ("models", "list the models and where their weights are; `models pull` fetches public ones"),
 }
 """name: (module in this folder, one line of help)"""
 BROKEN_PIPE = 141

@@ -1,4 +1,7 @@
-"""`longtake models`: what can be served, under which licence, and where the weights are. Imports no torch."""
+"""`longtake models`: what can be served, under which licence, and where the weights are; `pull` fetches public ones.
+
+Imports no torch.
+"""
 
 import argparse
 from dataclasses import asdict, dataclass
@@ -8,7 +11,7 @@ from pathlib import Path
 from longtake.runtime import registry
 from longtake.runtime.cli.arguments import add_json_argument
 from longtake.runtime.cli.output import print_json, table
-from longtake.runtime.cli.usage import OK
+from longtake.runtime.cli.usage import OK, UsageError, unknown
 
 MIB = 2**20
 BUNDLED = "diorama"
@@ -87,17 +90,24 @@ def pulled(entry: registry.ModelEntry) -> Listing:
         ready=not missing,
         size_mib=round(sum(state.size_bytes for state in found) / MIB, 1),
         folder=str(root),
-        note=f"missing {', '.join(missing)}" if missing else "",
+        note=f"missing {', '.join(missing)}: longtake models pull {entry.name}" if missing else "",
     )
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
     add_json_argument(parser)
+    actions = parser.add_subparsers(dest="action", metavar="ACTION", title="actions")
+    fetch = actions.add_parser("pull", help="fetch a public model's files; what is there already is checked")
+    fetch.add_argument("model", help="such as longlive-1.3b")
+    fetch.add_argument("--folder", type=Path, help="where to (where `longtake models` says it belongs)")
+    fetch.add_argument("--part", action="append", default=[], help="only this part, such as 'tiny decoder'")
 
 
 def run(options: argparse.Namespace) -> int:
-    """Print the list."""
+    """Print the list, or fetch a model."""
+    if options.action == "pull":
+        return fetch_model(options)
     rows = listings()
     if options.json:
         print_json({"models": [asdict(row) for row in rows]})
@@ -111,4 +121,20 @@ def run(options: argparse.Namespace) -> int:
         print(f"  {row.folder}")
         if row.note:
             print(f"  {row.note}")
+    return OK
+
+
+def fetch_model(options: argparse.Namespace) -> int:
+    """Fetch a model's files, and say under which licence. Raises ModelError."""
+    from longtake.model.longlive.hub import pull
+    from longtake.model.longlive.table import MODELS, default_root
+
+    if options.model == BUNDLED:
+        raise UsageError(f"{BUNDLED} is part of the package and needs no fetching; see `longtake models`")
+    if options.model not in MODELS:
+        raise UsageError(unknown("public model", options.model, MODELS))
+    model = MODELS[options.model]
+    print(f"{model.name}: {model.licence}")
+    paths = pull(model, options.folder or default_root(), report=print, parts=options.part)
+    print(f"{len(paths)} files are there")
     return OK

@@ -223,3 +223,13 @@ def test_play_and_join_open_the_player(
     assert (at_play["seed"], at_play["fullscreen"], at_play["script"].name) == (3, True, "short")
     assert (at_join["endpoint"], at_join["join"], at_join["role"]) == ("tcp://127.0.0.1:7000", "w2", "director")
     assert at_join["encoding"] == "jpeg"
+
+
+def test_a_model_that_cannot_be_loaded_is_one_line(
+    call: Call, fake: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LONGTAKE_FAKE", json.dumps({"fail_to_load": "no such device here; use --device cpu"}))
+    for arguments in (["render", "a fox"], ["serve", "--bind", "tcp://127.0.0.1:0"]):
+        called = call(*arguments, *fake)
+        assert called.code == 2
+        assert "no such device here; use --device cpu" in called.line

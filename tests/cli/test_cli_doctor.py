@@ -118,3 +118,21 @@ def test_a_public_checkpoint_counts_what_is_in_the_folder(monkeypatch: pytest.Mo
     assert not row.ready
     assert Path(first.name).name not in row.note
     assert all(Path(file.name).name in row.note for file in others)
+
+
+def test_pull_hands_over_to_the_hub(call: Call, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    from longtake.model.longlive import hub
+
+    asked: list[Any] = []
+
+    def pull(model: Any, root: Path, *, report: Callable[[str], None], parts: list[str]) -> list[Path]:
+        asked.append((model.name, root, parts))
+        report("fetching it")
+        return [root / "x"]
+
+    monkeypatch.setattr(hub, "pull", pull)
+    called = call("models", "pull", "longlive-1.3b", "--folder", tmp_path, "--part", "tiny decoder")
+    assert called.code == 0, called.err
+    assert asked == [("longlive-1.3b", tmp_path, ["tiny decoder"])]
+    assert "not for commercial use" in called.out
+    assert "fetching it\n1 files are there" in called.out

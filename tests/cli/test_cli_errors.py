@@ -63,6 +63,9 @@ def test_no_command_prints_the_list(call: Call) -> None:
         (["conformance", "nowhere"], "nowhere"),
         (["train", "everything"], "transformer"),
         (["models", "--bogus"], "--bogus"),
+        (["models", "pull"], "model"),
+        (["models", "pull", "diorama"], "needs no fetching"),
+        (["models", "pull", "longlive"], "did you mean longlive-1.3b?"),
     ],
 )
 def test_bad_input_is_one_line(

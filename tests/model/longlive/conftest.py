@@ -1,7 +1,6 @@
 """Small checkpoints in every public layout, written by the tests that read them."""
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -84,7 +83,9 @@ class Checkpoints:
 
     def tiny_decoder(self, folder: Path) -> Path:
         """Write a small `taew2_1.pth`, the encoder's tensors included as in the public one."""
-        tensors = {name: 0.1 * torch.randn_like(value) for name, value in TinyDecoder(TINY_DECODER).state_dict().items()}
+        tensors = {
+            name: 0.25 * torch.randn_like(value) for name, value in TinyDecoder(TINY_DECODER).state_dict().items()
+        }
         return self.save(folder / "taew2_1.pth", {**tensors, "encoder.0.weight": torch.zeros(1)})
 
     def wan_vae(self, folder: Path, vae: torch.nn.Module) -> Path:
@@ -138,7 +139,7 @@ def checkpoints() -> Checkpoints:
 
 
 @pytest.fixture
-def small_models(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def small_models(monkeypatch: pytest.MonkeyPatch) -> None:
     """The known models at the checkpoints' small sizes."""
     for name, variant in list(loading.VARIANTS.items()):
         small = loading.Variant(config=CONFIG, layouts=variant.layouts)
@@ -147,4 +148,3 @@ def small_models(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         monkeypatch.setitem(umt5.UMT5_XXL, name, value)
     monkeypatch.setitem(wan_vae.WAN2_1, "base_dim", 8)
     monkeypatch.setattr(loading, "TinyDecoderConfig", lambda **given: TINY_DECODER)
-    yield

@@ -1,0 +1,230 @@
+"""Pulling a model from a local stand-in for the hub, and the table of known models."""
+
+import hashlib
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Thread
+from typing import Any
+
+import pytest
+
+from longtake.model.errors import ConfigError, HubError
+from longtake.model.longlive.hub import SPARE_BYTES, pull
+from longtake.model.longlive.table import MODELS, HubFile, KnownModel, Repository, known, states
+
+pytest.importorskip("huggingface_hub")
+REPOSITORY = Repository(repo_id="someone/Small-Model", revision="abc123", licence="MIT")
+PREFIX = f"/{REPOSITORY.repo_id}/resolve/{REPOSITORY.revision}/"
+
+
+@dataclass
+class StandIn:
+    """A hub of one repository on the loopback address.
+
+    Attributes:
+        files: name to content; `large` ones have a sha256, the others git's checksum.
+        stop_after: close the connection after so many bytes of the next download.
+        corrupt: send other bytes than promised.
+        requests: what was asked: method, path, Range.
+    """
+
+    files: dict[str, bytes] = field(default_factory=dict)
+    large: set[str] = field(default_factory=set)
+    stop_after: int | None = None
+    corrupt: bool = False
+    requests: list[tuple[str, str, str | None]] = field(default_factory=list)
+    endpoint: str = ""
+
+    def info(self) -> dict[str, Any]:
+        siblings = []
+        for name, content in self.files.items():
+            entry: dict[str, Any] = {"rfilename": name, "size": len(content), "blobId": git_checksum(content)}
+            if name in self.large:
+                entry["lfs"] = {"sha256": hashlib.sha256(content).hexdigest(), "size": len(content), "pointerSize": 1}
+            siblings.append(entry)
+        return {"id": REPOSITORY.repo_id, "sha": REPOSITORY.revision, "siblings": siblings, "tags": []}
+
+
+def git_checksum(content: bytes) -> str:
+    return hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest()
+
+
+@pytest.fixture
+def hub() -> Iterator[StandIn]:
+    stand_in = StandIn(
+        files={"models/base.pt": bytes(range(256)) * 400, "tokenizer.json": b'{"small": true}'},
+        large={"models/base.pt"},
+    )
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            wanted = self.headers.get("Range")
+            stand_in.requests.append((self.command, self.path, wanted))
+            if self.path.startswith("/api/models/"):
+                return self.answer(200, json.dumps(stand_in.info()).encode())
+            content = stand_in.files.get(self.path.removeprefix(PREFIX))
+            if content is None:
+                return self.answer(404, b"no")
+            start = int(wanted.removeprefix("bytes=").rstrip("-").split("-")[0]) if wanted else 0
+            body = b"x" * len(content) if stand_in.corrupt else content
+            self.answer(206 if start else 200, body[start:], start, len(content))
+            return None
+
+        def answer(self, code: int, body: bytes, start: int = 0, total: int = 0) -> None:
+            self.send_response(code)
+            self.send_header("Content-Length", str(len(body)))
+            if start:
+                self.send_header("Content-Range", f"bytes {start}-{total - 1}/{total}")
+            self.end_headers()
+            if stand_in.stop_after is not None and total:
+                self.wfile.write(body[: stand_in.stop_after])
+                self.close_connection = True
+                return
+            self.wfile.write(body)
+
+        def log_message(self, *_: Any) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
+    thread.start()
+    stand_in.endpoint = f"http://127.0.0.1:{server.server_address[1]}"
+    yield stand_in
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+BASE = HubFile(repository=REPOSITORY, name="models/base.pt", part="transformer", size_bytes=102_400)
+TOKENIZER = HubFile(repository=REPOSITORY, name="tokenizer.json", part="tokenizer")
+MODEL = KnownModel(name="small", summary="", parameters="", licence="MIT", files=(BASE, TOKENIZER))
+
+
+@pytest.fixture(autouse=True)
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """huggingface_hub goes on by itself a few times; here it gives up at once."""
+    from huggingface_hub import constants, file_download
+
+    monkeypatch.setattr(constants, "DOWNLOAD_CHUNK_SIZE", 1000)  # what is lost when a download is cut
+    fetch = file_download.http_get
+    monkeypatch.setattr(file_download, "http_get", lambda *a, **k: fetch(*a, **k, _nb_retries=0))
+
+
+def test_pull(hub: StandIn, tmp_path: Path) -> None:
+    said: list[str] = []
+    paths = pull(MODEL, tmp_path, endpoint=hub.endpoint, report=said.append)
+    assert paths == [tmp_path / "Small-Model" / "models" / "base.pt", tmp_path / "Small-Model" / "tokenizer.json"]
+    assert [path.read_bytes() for path in paths] == list(hub.files.values())
+    assert "102.4 kB" in said[0]
+    assert not list(tmp_path.rglob("*.part"))
+
+
+def test_what_is_there_is_only_checked(hub: StandIn, tmp_path: Path) -> None:
+    pull(MODEL, tmp_path, endpoint=hub.endpoint)
+    hub.requests.clear()
+    pull(MODEL, tmp_path, endpoint=hub.endpoint)
+    assert not [path for _, path, _ in hub.requests if "resolve" in path]
+    (tmp_path / "Small-Model" / "models" / "base.pt").write_bytes(b"y" * 102_400)
+    with pytest.raises(HubError, match="wrong checksum: delete it"):
+        pull(MODEL, tmp_path, endpoint=hub.endpoint)
+    pull(MODEL, tmp_path, endpoint=hub.endpoint, check_present=False)
+
+
+def test_a_cut_download_goes_on(hub: StandIn, tmp_path: Path) -> None:
+    hub.stop_after = 30_000
+    with pytest.raises(HubError, match=r"models/base\.pt stopped coming .* goes on after 30\.0 kB"):
+        pull(MODEL, tmp_path, endpoint=hub.endpoint)
+    part = tmp_path / "Small-Model" / "models" / "base.pt.part"
+    assert part.stat().st_size == 30_000
+    hub.stop_after = None
+    hub.requests.clear()
+    said: list[str] = []
+    pull(MODEL, tmp_path, endpoint=hub.endpoint, report=said.append)
+    assert (tmp_path / "Small-Model" / "models" / "base.pt").read_bytes() == hub.files["models/base.pt"]
+    assert [wanted for _, path, wanted in hub.requests if path.endswith("base.pt")] == ["bytes=30000-"]
+    assert "going on after 30.0 kB" in said[0]
+
+
+def test_wrong_bytes_do_not_count(hub: StandIn, tmp_path: Path) -> None:
+    hub.corrupt = True
+    for file in (BASE, TOKENIZER):
+        with pytest.raises(HubError, match="wrong checksum"):
+            pull(replace(MODEL, files=(file,)), tmp_path, endpoint=hub.endpoint)
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()]
+
+
+def test_space_is_looked_at_first(hub: StandIn, tmp_path: Path) -> None:
+    need = sum(map(len, hub.files.values())) + SPARE_BYTES
+    with pytest.raises(HubError, match=r"free, .* are needed"):
+        pull(MODEL, tmp_path, endpoint=hub.endpoint, free_bytes=lambda folder: need - 1)
+    assert not [path for _, path, _ in hub.requests if "resolve" in path]
+    pull(MODEL, tmp_path, endpoint=hub.endpoint, free_bytes=lambda folder: need)
+    pull(MODEL, tmp_path, endpoint=hub.endpoint, free_bytes=lambda folder: 0)
+
+
+def test_a_changed_file_is_not_taken(hub: StandIn, tmp_path: Path) -> None:
+    for change in ({"sha256": "0" * 64}, {"size_bytes": 5}):
+        model = replace(MODEL, files=(replace(BASE, **change),))
+        with pytest.raises(HubError, match="it was changed"):
+            pull(model, tmp_path, endpoint=hub.endpoint)
+
+
+def test_a_part_only(hub: StandIn, tmp_path: Path) -> None:
+    assert len(pull(MODEL, tmp_path, endpoint=hub.endpoint, parts=["tokenizer"])) == 1
+    with pytest.raises(HubError, match="there are transformer, tokenizer"):
+        pull(MODEL, tmp_path, endpoint=hub.endpoint, parts=["lora"])
+
+
+def test_a_file_the_hub_has_not(hub: StandIn, tmp_path: Path) -> None:
+    model = replace(MODEL, files=(replace(BASE, name="other.pt"),))
+    with pytest.raises(HubError, match=r"has no other\.pt at revision abc123"):
+        pull(model, tmp_path, endpoint=hub.endpoint)
+
+
+def test_no_connection(hub: StandIn, tmp_path: Path) -> None:
+    with pytest.raises(HubError, match="does not answer for someone/Small-Model") as caught:
+        pull(MODEL, tmp_path, endpoint="http://127.0.0.1:9")
+    assert "\n" not in str(caught.value)
+    assert str(tmp_path) in str(caught.value)
+
+
+# The table
+
+
+def test_known_models() -> None:
+    for model in MODELS.values():
+        assert model.size_bytes > 15e9
+        parts = {file.part for file in model.files}
+        assert {"transformer", "wan decoder", "tiny decoder", "text encoder", "tokenizer"} <= parts
+        assert model.licence
+        for file in model.files:
+            assert file.sha256 is None or len(file.sha256) == 64
+    with pytest.raises(ConfigError, match=r"longlive-1\.3b"):
+        known("longlive")
+
+
+def test_states(tmp_path: Path) -> None:
+    model = known("longlive-1.3b")
+    assert not any(state.complete for state in states(model, tmp_path))
+    lora = next(file for file in model.files if file.part == "lora")
+    path = lora.path(tmp_path)
+    assert path == tmp_path / "LongLive-1.3B" / "models" / "lora.pt"
+    path.parent.mkdir(parents=True)
+    with path.open("wb") as file:
+        file.truncate(1000)
+    state = next(s for s in states(model, tmp_path) if s.file is lora)
+    assert (state.path, state.size_bytes, state.complete) == (path, 1000, False)
+    with path.open("wb") as file:
+        file.truncate(lora.size_bytes)  # a hole: takes no space
+    assert next(s for s in states(model, tmp_path) if s.file is lora).complete
+
+
+def test_the_table_needs_no_torch() -> None:
+    import subprocess
+    import sys
+
+    code = "import sys, longtake.model.longlive.table, longtake.model.longlive.hub; assert 'torch' not in sys.modules"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -1,0 +1,100 @@
+"""Loading diorama from a folder, and every way its files can be wrong."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from longtake.model.config import preset
+from longtake.model.diorama.autoencoder import AutoencoderConfig, Decoder
+from longtake.model.diorama.probe import Probe, ProbeConfig
+from longtake.model.diorama.text_encoder import TextEncoder, TextEncoderConfig
+from longtake.model.errors import BackendError, CheckpointError, ConfigError
+from longtake.model.loading import DIORAMA_PARTS, LoadedModel, load, load_diorama
+from longtake.model.transformer import Transformer
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Random weights in the shipped layout."""
+    torch.manual_seed(0)
+    out = tmp_path_factory.mktemp("weights")
+    parts = (
+        Transformer(preset("diorama").transformer),
+        Decoder(AutoencoderConfig()),
+        TextEncoder(TextEncoderConfig()),
+        Probe(ProbeConfig()),
+    )
+    for name, module in zip(DIORAMA_PARTS, parts, strict=True):
+        state = {k: v.bfloat16() if v.is_floating_point() else v for k, v in module.state_dict().items()}
+        save_file(state, out / f"{name}.safetensors")
+    return out
+
+
+@pytest.fixture(scope="module")
+def model(folder: Path) -> LoadedModel:
+    return load_diorama(folder, device="cpu", precision="fp32")
+
+
+def test_the_description_says_what_step_gives(model: LoadedModel) -> None:
+    world = model.open(seed=3, prompt="a fox")
+    block = model.step(world)
+    assert block.frames is not None
+    assert block.frames.shape == (1, model.info.first_block_frames, model.info.height, model.info.width, 3)
+    assert block.frames.dtype == torch.uint8
+    labels, confidence = model.read(block.frames[0])
+    assert labels.keys() == confidence.keys()
+    restored = model.restore(model.snapshot(world).to_bytes())
+    assert model.step(restored).index == 1
+    model.close(world)
+
+
+def test_the_digest_follows_the_weights(folder: Path, tmp_path: Path, model: LoadedModel) -> None:
+    for name in DIORAMA_PARTS:
+        (tmp_path / f"{name}.safetensors").write_bytes((folder / f"{name}.safetensors").read_bytes())
+    assert load_diorama(tmp_path, precision="fp32").info.weights == model.info.weights
+    state = load_file(tmp_path / "probe.safetensors")
+    state["look.bias"] += 1
+    save_file(state, tmp_path / "probe.safetensors")
+    assert load_diorama(tmp_path, precision="fp32").info.weights != model.info.weights
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (lambda p: p.unlink(), "weights are missing: .*decoder.safetensors; reinstall"),
+        (lambda p: p.write_bytes(p.read_bytes()[:1000]), "weights cannot be read: .*decoder.safetensors"),
+        (lambda p: p.write_bytes(b"not weights"), "weights cannot be read"),
+        (lambda p: _edit(p, "body.0.bias", None), "lacks body.0.bias"),
+        (lambda p: _edit(p, "extra", torch.zeros(1)), "has extra, which this version does not know"),
+        (lambda p: _edit(p, "body.0.bias", torch.zeros(3)), r"body.0.bias is \[3\], not \[256\]"),
+    ],
+)
+def test_damaged_weights_are_named(folder: Path, tmp_path: Path, damage: object, message: str) -> None:
+    for name in DIORAMA_PARTS:
+        (tmp_path / f"{name}.safetensors").write_bytes((folder / f"{name}.safetensors").read_bytes())
+    damage(tmp_path / "decoder.safetensors")  # type: ignore[operator]
+    with pytest.raises(CheckpointError, match=message):
+        load_diorama(tmp_path)
+
+
+def _edit(path: Path, key: str, value: torch.Tensor | None) -> None:
+    state = load_file(path)
+    if value is None:
+        del state[key]
+    else:
+        state[key] = value
+    save_file(state, path)
+
+
+def test_unknown_names_are_refused(folder: Path) -> None:
+    with pytest.raises(ConfigError, match="nonsense"):
+        load("nonsense")
+    with pytest.raises(BackendError, match="no precision is called 'fp7'"):
+        load_diorama(folder, precision="fp7")
+    with pytest.raises(BackendError, match="no device is called"):
+        load_diorama(folder, device="toaster")
+    if not torch.cuda.is_available():
+        with pytest.raises(BackendError, match="use --device cpu"):
+            load_diorama(folder, device="cuda")
