@@ -7,7 +7,7 @@ block = model.step(world)
 
 import hashlib
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -104,7 +104,7 @@ def load(
     device: str = "auto",
     precision: str = "auto",
     threads: int = 0,
-    options: "LongLiveOptions | None" = None,
+    options: "LongLiveOptions | Mapping[str, str] | None" = None,
 ) -> LoadedModel:
     """Load a model by name.
 
@@ -113,7 +113,7 @@ def load(
         device: auto, cpu or cuda.
         precision: auto, bf16 or fp32.
         threads: of torch on the CPU; 0 leaves them as they are.
-        options: where LongLive's weights are, its decoder and text encoder; diorama has none.
+        options: where LongLive's weights are, its decoder and text encoder, also as texts by name; diorama has none.
 
     Raises:
         CheckpointError: a file is missing, truncated or of another model; the message names it.
@@ -125,11 +125,14 @@ def load(
     if name != "diorama":
         # Not needed by diorama, whose users may not have what it imports.
         from longtake.model.longlive.loading import VARIANTS, load_longlive
+        from longtake.model.longlive.options import LongLiveOptions
 
         if name not in VARIANTS:
             raise ConfigError(f"no model is called {name!r}; there are diorama, {', '.join(VARIANTS)}")
+        if isinstance(options, Mapping):
+            options = LongLiveOptions.parse(options)
         return load_longlive(name, device=device, precision=precision, options=options)
-    if options is not None:
+    if options:
         raise ConfigError("diorama is loaded without options: they are LongLive's")
     return load_diorama(Path(str(files("longtake.model.diorama") / "weights")), device=device, precision=precision)
 

@@ -4,6 +4,7 @@ What can go wrong says so in one line: the file, the key where there is one, and
 """
 
 import json
+import logging
 import pickle
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -14,6 +15,8 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from longtake.model.errors import CheckpointError
+
+log = logging.getLogger(__name__)
 
 AGAIN = "it is damaged or cut short: delete it and fetch it again (`longtake models pull`)"
 
@@ -103,7 +106,10 @@ def _open_index(path: Path) -> TensorFile:
 
 def _open_pickle(path: Path, sections: Sequence[str]) -> dict[str, Tensor]:
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+        mapped = _is_zip(path)
+        if not mapped:
+            log.warning("%s is in torch's old format, which cannot be mapped: it is read whole", path)
+        content = torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
     except pickle.UnpicklingError:
         raise CheckpointError(
             f"{path} holds more than tensors, or no tensors at all: it is not one of the public checkpoints; {AGAIN}"
@@ -118,6 +124,11 @@ def _open_pickle(path: Path, sections: Sequence[str]) -> dict[str, Tensor]:
             "name the folder with the public files"
         )
     return found
+
+
+def _is_zip(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(2) == b"PK"
 
 
 def _section(content: Any, sections: Sequence[str]) -> dict[str, Tensor]:

@@ -117,7 +117,7 @@ def load_longlive(
         raise ConfigError(f"no model of LongLive's kind is called {name!r}; there are {', '.join(VARIANTS)}")
     chosen = choose_device(device)
     loader = Loader(name, options, chosen, choose_precision(precision, chosen))
-    return loader.load(progress)
+    return loader.load(progress or _logged())
 
 
 class Loader:
@@ -135,7 +135,7 @@ class Loader:
         if options.folder is not None and not options.random_weights and not options.folder.is_dir():
             raise CheckpointError(f"{options.folder} is no folder; name the one that the model's files are in")
 
-    def load(self, progress: Progress | None) -> LoadedModel:
+    def load(self, progress: Progress) -> LoadedModel:
         """Return the model; see `load_longlive`."""
         transformer = self.transformer(self.config.transformer, progress)
         decoder = self.decoder()
@@ -259,6 +259,19 @@ class Loader:
             device=str(self.device),
             precision=precision_name(self.dtype),
         )
+
+
+def _logged() -> Progress:
+    """Log a line at each fifth of the weights."""
+    said = 0
+
+    def progress(done: int, total: int) -> None:
+        nonlocal said
+        while said < 5 * done // total:
+            said += 1
+            log.info("transformer: %d %% of %.1f GB", 20 * said, total / 1e9)
+
+    return progress
 
 
 def fingerprint(paths: Sequence[Path]) -> str:

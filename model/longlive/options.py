@@ -1,8 +1,9 @@
 """How a LongLive model is loaded, beyond device and precision."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from longtake.model.config import Positions, SinkOnRecache
 from longtake.model.errors import ConfigError
@@ -10,6 +11,8 @@ from longtake.model.errors import ConfigError
 RandomWeights = Literal["", "full", "tiny"]
 DecoderChoice = Literal["auto", "wan", "tiny"]
 TextPlace = Literal["auto", "gpu", "cpu", "offload"]
+
+_FLAGS = {"true": True, "on": True, "yes": True, "false": False, "off": False, "no": False}
 
 _CHOICES = {
     "random_weights": ("", "full", "tiny"),
@@ -57,3 +60,29 @@ class LongLiveOptions:
                 raise ConfigError(f"{name} must be one of {choices}, not {getattr(self, name)!r}")
         if self.lora_alpha <= 0:
             raise ConfigError(f"lora_alpha must be positive, not {self.lora_alpha}")
+
+    @classmethod
+    def parse(cls, texts: Mapping[str, str]) -> "LongLiveOptions":
+        """Return the options named by texts, as a command line has them; raises ConfigError naming a wrong one.
+
+        >>> LongLiveOptions.parse({"random_weights": "tiny", "keep_prompts": "off"}).keep_prompts
+        False
+        """
+        return cls(**{name.replace("-", "_"): _value(name.replace("-", "_"), text) for name, text in texts.items()})
+
+
+def _value(name: str, text: str) -> Any:
+    if name in ("folder", "prompts_folder"):
+        return Path(text).expanduser()
+    if name in ("keep_prompts", "lora", "averaged"):
+        if text.lower() not in _FLAGS:
+            raise ConfigError(f"{name} must be on or off, not {text!r}")
+        return _FLAGS[text.lower()]
+    if name in ("seed", "lora_alpha"):
+        try:
+            return int(text) if name == "seed" else float(text)
+        except ValueError:
+            raise ConfigError(f"{name} must be a number, not {text!r}") from None
+    if name in (*_CHOICES, "attention"):
+        return text
+    raise ConfigError(f"there is no option {name}; there are {', '.join(LongLiveOptions.__dataclass_fields__)}")

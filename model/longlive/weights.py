@@ -3,6 +3,8 @@
 The module is built on the `meta` device, where it takes no memory. Each of its tensors is then made on its device in
 its precision and written in slices of a few megabytes, so the host never holds more than the weights in their final
 precision and a slice; on a GPU not even those.
+The slices share one buffer: made anew each time, they would leave holes in the heap between the weights, which came to
+as much again as the weights.
 """
 
 import logging
@@ -20,7 +22,7 @@ from longtake.model.longlive.names import lora_part
 log = logging.getLogger(__name__)
 
 SLICE_NUMBERS = 2**20
-"""numbers merged or cast at once"""
+"""numbers merged at once"""
 
 Progress = Callable[[int, int], None]
 """Told how many bytes of the weights are there, and of how many."""
@@ -137,28 +139,38 @@ def from_file(file: TensorFile, module: nn.Module, *, what: str, lora: Lora | No
         if name not in own:
             raise CheckpointError(f"{file.path} has {name}, which {what} does not have: it is another model")
 
+    buffers: dict[torch.device, Tensor] = {}
+
     def write(name: str, memory: Tensor) -> None:
-        stored = next(n for n in shared[id(own[name])] if n in file)
+        source = file.read(next(n for n in shared[id(own[name])] if n in file))
         pair = lora.pairs.get(name.removesuffix(".weight")) if lora else None
-        copy_in(file.read(stored), memory, pair, lora.alpha if lora else 0.0)
+        if lora is None or pair is None:
+            memory.copy_(source)
+            return
+        if memory.device not in buffers:
+            buffers[memory.device] = torch.empty(SLICE_NUMBERS, dtype=torch.float32, device=memory.device)
+        merge(source, pair, lora.alpha, memory, buffers[memory.device])
 
     return write
 
 
-def copy_in(source: Tensor, memory: Tensor, pair: tuple[Tensor, Tensor] | None = None, alpha: float = 0.0) -> None:
-    """Write source, or source + alpha / rank * B A, into memory slice by slice, computing in fp32 on its device."""
-    if source.ndim == 0 or (source.numel() <= SLICE_NUMBERS and pair is None):
-        memory.copy_(source)
-        return
-    rows = max(1, SLICE_NUMBERS // max(1, source[0].numel()))
-    a = pair[0].to(memory.device, torch.float32) if pair else None
+def merge(source: Tensor, pair: tuple[Tensor, Tensor], alpha: float, memory: Tensor, buffer: Tensor) -> None:
+    """Write source + alpha / rank * B A into memory, slice by slice, computing in fp32 on memory's device.
+
+    Args:
+        source: [out, in], any precision.
+        pair: A [rank, in] and B [out, rank].
+        alpha: of the training.
+        memory: [out, in], in the precision wanted.
+        buffer: fp32 numbers, at least a row, on memory's device.
+    """
+    a, b = (side.to(memory.device, torch.float32) for side in pair)
+    width = source.shape[1]
+    rows = buffer.numel() // width
     for start in range(0, source.shape[0], rows):
         part = slice(start, start + rows)
-        if pair is None or a is None:
-            memory[part].copy_(source[part])
-            continue
-        merged = source[part].to(memory.device, torch.float32, copy=True)
-        merged.addmm_(pair[1][part].to(memory.device, torch.float32), a, alpha=alpha / a.shape[0])
+        merged = buffer[: source[part].numel()].view(-1, width)
+        merged.copy_(source[part]).addmm_(b[part], a, alpha=alpha / a.shape[0])
         memory[part].copy_(merged)
 
 

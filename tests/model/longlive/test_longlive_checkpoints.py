@@ -11,7 +11,7 @@ from longtake.model.errors import CheckpointError
 from longtake.model.longlive.files import open_tensors
 from longtake.model.longlive.layouts import Layout, find_transformer, open_transformer
 from longtake.model.longlive.names import lora_targets
-from longtake.model.longlive.weights import Lora, copy_in, from_file, materialise
+from longtake.model.longlive.weights import Lora, from_file, materialise, merge
 from longtake.model.transformer import Transformer
 
 LAYOUTS: tuple[Layout, ...] = ("longlive", "self-forcing", "wan", "diffusers")
@@ -52,6 +52,17 @@ def test_the_last_copy_is_preferred_and_the_averaged_one_can_be_asked_for(checkp
         assert torch.equal(opened.read(name), checkpoints.weights[name] + shift)
 
 
+def test_torch_s_old_format_is_read_whole(checkpoints: Any, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    content = {"generator": {f"model.{name}": value for name, value in checkpoints.weights.items()}}
+    path = tmp_path / "longlive_base.pt"
+    torch.save(content, path, _use_new_zipfile_serialization=False)
+    module = load(checkpoints, tmp_path)
+    assert all(torch.equal(value, checkpoints.weights[name]) for name, value in module.state_dict().items())
+    assert "cannot be mapped" in caplog.text
+    path.write_bytes(path.read_bytes()[:-50])
+    assert str(path) in error(checkpoints, tmp_path)
+
+
 @pytest.mark.parametrize("nested", [True, False])
 def test_the_lora_is_merged(checkpoints: Any, tmp_path: Path, nested: bool) -> None:
     checkpoints.transformer(tmp_path, "longlive")
@@ -68,24 +79,23 @@ def test_the_lora_is_merged(checkpoints: Any, tmp_path: Path, nested: bool) -> N
     assert torch.equal(module.get_parameter(untouched), checkpoints.weights[untouched])
 
 
-def test_merging_rounds_once(checkpoints: Any, tmp_path: Path) -> None:
+def test_merging_rounds_once() -> None:
     """In bf16 the merged weight is the fp32 one rounded, whatever the files' precision."""
     w, a, b = torch.randn(64, 48).bfloat16(), torch.randn(4, 48).bfloat16(), torch.randn(64, 4).bfloat16()
     memory = torch.empty(64, 48, dtype=torch.bfloat16)
-    copy_in(w, memory, (a, b), alpha=4.0)
+    merge(w, (a, b), 4.0, memory, torch.empty(48 * 20))
     wanted = (w.double() + b.double() @ a.double()).bfloat16()
     # fp32 sums may fall on the other side of a rounding boundary once in a while
     assert (memory != wanted).float().mean() < 0.01
     assert (memory.float() - wanted.float()).abs().max() <= wanted.float().abs().max() / 128
 
 
-def test_slices_do_not_show(checkpoints: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_slices_do_not_show() -> None:
     w, a, b = torch.randn(50, 30), torch.randn(3, 30), torch.randn(50, 3)
-    whole, sliced = torch.empty(50, 30), torch.empty(50, 30)
-    copy_in(w, whole, (a, b), alpha=2.0)
-    monkeypatch.setattr("longtake.model.longlive.weights.SLICE_NUMBERS", 7 * 30)
-    copy_in(w, sliced, (a, b), alpha=2.0)
-    torch.testing.assert_close(sliced, whole)
+    for numbers in (30, 7 * 30 + 5, 50 * 30, 60 * 30):
+        memory = torch.empty(50, 30)
+        merge(w, (a, b), 2.0, memory, torch.empty(numbers))
+        torch.testing.assert_close(memory, w + 2 / 3 * b @ a)
 
 
 def test_shared_parameters_stay_shared() -> None:

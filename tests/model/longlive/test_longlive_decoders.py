@@ -1,6 +1,7 @@
 """Both decoders stream: a latent frame at a time gives what the clip gives at once."""
 
 import copy
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from longtake.model.errors import CheckpointError, ShapeError
+from longtake.model.errors import BackendError, CheckpointError, ShapeError
 from longtake.model.longlive.files import open_tensors
 from longtake.model.longlive.taehv import LATENT_MEAN, LATENT_STD, TinyDecoder, TinyDecoderConfig
 from longtake.model.longlive.wan_vae import WanDecoder, open_vae, vae_sizes
@@ -169,6 +170,23 @@ def test_wan_batches(checkpoints: Any, tmp_path: Path) -> None:
     vae, clip = random_vae(), latents(2, batch=2)
     decoder = wan(checkpoints.wan_vae(tmp_path, vae))
     assert (torch.cat(streamed(decoder, clip), 1) - whole_clip(vae, clip)).abs().max() < 1e-5
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.parametrize("kind", ["tiny", "wan"])
+def test_on_the_gpu_as_on_the_cpu(checkpoints: Any, tmp_path: Path, kind: str) -> None:
+    decoder: Any = tiny() if kind == "tiny" else wan(checkpoints.wan_vae(tmp_path, random_vae()))
+    clip = latents(3)
+    wanted = torch.cat(streamed(decoder, clip), 1)
+    made = torch.cat(streamed(decoder.cuda(), clip.cuda()), 1)
+    torch.testing.assert_close(made.cpu(), wanted, rtol=1e-2, atol=1e-2)  # TF32 convolutions
+
+
+def test_without_diffusers_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "diffusers", None)
+    with pytest.raises(BackendError, match=r"longtake\[longlive\].*or use the tiny decoder"):
+        WanDecoder()
 
 
 def test_another_vae_is_refused(checkpoints: Any, tmp_path: Path) -> None:

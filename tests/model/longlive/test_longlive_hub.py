@@ -2,6 +2,8 @@
 
 import hashlib
 import json
+import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -11,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from longtake.model.errors import ConfigError, HubError
+from longtake.model.errors import BackendError, ConfigError, HubError
 from longtake.model.longlive.hub import SPARE_BYTES, pull
 from longtake.model.longlive.table import MODELS, HubFile, KnownModel, Repository, known, states
 
@@ -191,6 +193,12 @@ def test_no_connection(hub: StandIn, tmp_path: Path) -> None:
     assert str(tmp_path) in str(caught.value)
 
 
+def test_without_huggingface_hub_it_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "huggingface_hub", None)
+    with pytest.raises(BackendError, match=r"longtake\[longlive\]"):
+        pull(MODEL, tmp_path)
+
+
 # The table
 
 
@@ -223,8 +231,5 @@ def test_states(tmp_path: Path) -> None:
 
 
 def test_the_table_needs_no_torch() -> None:
-    import subprocess
-    import sys
-
     code = "import sys, longtake.model.longlive.table, longtake.model.longlive.hub; assert 'torch' not in sys.modules"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -11,7 +11,7 @@ from longtake.model.config import preset
 from longtake.model.errors import BackendError, CheckpointError, ConfigError
 from longtake.model.loading import LoadedModel, load
 from longtake.model.longlive.layouts import Layout
-from longtake.model.longlive.loading import TINY, VARIANTS, Loader, fingerprint
+from longtake.model.longlive.loading import TINY, VARIANTS, Loader, fingerprint, load_longlive
 from longtake.model.longlive.options import LongLiveOptions
 from longtake.model.longlive.taehv import TinyDecoder
 from longtake.model.longlive.wan_vae import WanDecoder
@@ -196,6 +196,23 @@ def test_mistakes_in_the_options(tmp_path: Path) -> None:
         load("diorama", options=LongLiveOptions())
 
 
+def test_options_as_texts() -> None:
+    texts = {"random-weights": "tiny", "seed": "3", "lora": "off", "folder": "x", "lora_alpha": "8", "averaged": "on"}
+    assert LongLiveOptions.parse(texts) == LongLiveOptions(
+        random_weights="tiny", seed=3, lora=False, folder=Path("x"), lora_alpha=8.0, averaged=True
+    )
+    model = load("longlive-1.3b", device="cpu", precision="fp32", options={"random_weights": "tiny", "seed": "3"})
+    assert model.info.weights == "random-tiny-3"
+    for name, text, message in (
+        ("decoder", "vae", "must be one of"),
+        ("lora", "maybe", "on or off"),
+        ("seed", "x", "must be a number"),
+        ("weights", "x", "there is no option weights"),
+    ):
+        with pytest.raises(ConfigError, match=message):
+            LongLiveOptions.parse({name: text})
+
+
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
 def test_the_encoder_is_not_put_on_a_gpu_that_is_not_there(checkpoints: Any, folder: Path) -> None:
     checkpoints.transformer(folder, "wan")
@@ -216,10 +233,15 @@ def test_fingerprints_tell_files_apart(tmp_path: Path) -> None:
     assert fingerprint([one]) != fingerprint([other])
 
 
-def test_progress_is_told(checkpoints: Any, folder: Path, caplog: pytest.LogCaptureFixture) -> None:
-    from longtake.model.longlive.loading import load_longlive
+def test_progress_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, logger="longtake")
+    load("longlive-1.3b", device="cpu", precision="fp32", options=LongLiveOptions(random_weights="tiny"))
+    assert [line.split(" of ")[0] for line in caplog.messages if line.startswith("transformer")] == [
+        f"transformer: {share} %" for share in (20, 40, 60, 80, 100)
+    ]
 
-    caplog.set_level(logging.INFO)
+
+def test_progress_is_told(checkpoints: Any, folder: Path) -> None:
     checkpoints.transformer(folder, "wan")
     told: list[tuple[int, int]] = []
     load_longlive(
@@ -231,4 +253,5 @@ def test_progress_is_told(checkpoints: Any, folder: Path, caplog: pytest.LogCapt
     )
     total = 4 * sum(value.numel() for value in checkpoints.weights.values())
     assert told[-1] == (total, total)
+    assert 0 < told[0][0] < total
     assert [done for done, _ in told] == sorted(done for done, _ in told)

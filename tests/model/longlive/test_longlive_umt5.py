@@ -2,6 +2,7 @@
 
 import math
 import os
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -171,7 +172,7 @@ def test_broken_letters_are_repaired_with_ftfy() -> None:
 
 
 def test_without_ftfy_letters_stay(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(__import__("sys").modules, "ftfy", None)
+    monkeypatch.setitem(sys.modules, "ftfy", None)
     assert clean("\u201cx\u201d  y") == "\u201cx\u201d y"
 
 
@@ -179,6 +180,15 @@ def test_a_long_prompt_is_cut_before_its_end_mark(checkpoints: Any, tmp_path: Pa
     tokenizer = Tokenizer(checkpoints.tokenizer(tmp_path), 5)
     assert tokenizer("a red balloon over the sea") == [3, 4, 5, 6, 1]
     assert tokenizer("") == [1]
+
+
+def test_without_transformers_it_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("transformers", "tokenizers"):
+        monkeypatch.setitem(sys.modules, name, None)
+    with pytest.raises(BackendError, match=r"longtake\[longlive\]"):
+        build_umt5()
+    with pytest.raises(BackendError, match=r"longtake\[longlive\]"):
+        Tokenizer(tmp_path / "tokenizer.json", 4)
 
 
 def test_a_broken_tokenizer_is_named(tmp_path: Path) -> None:
