@@ -40,5 +40,5 @@ $(VENV)/host.stamp: pyproject.toml | $(BIN)/python
 	touch $@
 
 $(VENV)/dev.stamp: pyproject.toml | $(BIN)/python
-	$(BIN)/python -m pip install -e '.[host,dev,agents]'
+	$(BIN)/python -m pip install -e '.[host,longlive,dev,agents]'
 	touch $@

@@ -10,11 +10,13 @@
 Worlds share the weights and nothing else: each has its cache, its prompt and its random stream.
 """
 
-import copy
+import logging
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -22,18 +24,22 @@ from torch import Tensor
 
 from longtake.model.attention import choose_attention
 from longtake.model.cache import CacheBlock, RingCache
+from longtake.model.compiled import compile_layers, compiled_lengths
 from longtake.model.config import GeneratorConfig
+from longtake.model.decoding import Decoding, Pictures, choose_overlap
 from longtake.model.errors import ConfigError, ShapeError, SnapshotError, WorldError
 from longtake.model.noise import NoiseSource, SeededNoise
-from longtake.model.packed import can_pack
 from longtake.model.passes import Passes
-from longtake.model.recache import rebuild, recache
+from longtake.model.quantise import choose_linear
+from longtake.model.recache import rebuild, recache, rewrite
 from longtake.model.rope import Rope
 from longtake.model.schedule import Schedule, add_noise, clean
 from longtake.model.snapshot import Exact, Snapshot
 from longtake.model.timing import Stopwatch
 from longtake.model.transformer import CrossKeys, Transformer
 from longtake.model.world import Decoder, Prompt, TextEncoder, World
+
+log = logging.getLogger(__name__)
 
 KEPT_ENCODINGS = 64
 """Prompts whose encoding is kept."""
@@ -49,16 +55,30 @@ class Block:
     Attributes:
         index: in the take.
         first_frame: tick of its first picture.
-        frames: [B, n, H, W, 3] uint8 RGB on the CPU; None without a decoder.
         latents: [B, F, C, h, w].
-        timings_ms: by region (`longtake.model.timing.REGIONS`); those of cues since the last block included.
+        pictures: its frames, perhaps still being decoded; None without a decoder.
+        stopwatch: the world's.
     """
 
     index: int
     first_frame: int
-    frames: Tensor | None
     latents: Tensor
-    timings_ms: dict[str, float]
+    pictures: Pictures | None
+    stopwatch: Stopwatch
+
+    @cached_property
+    def frames(self) -> Tensor | None:
+        """[B, n, H, W, 3] uint8 RGB on the CPU; None without a decoder. Waits until they are decoded."""
+        return None if self.pictures is None else self.pictures.wait()
+
+    @cached_property
+    def timings_ms(self) -> dict[str, float]:
+        """By region (`longtake.model.timing.REGIONS`), cues since the last block included; waits for the frames.
+
+        Where decoding overlaps, regions do too, and what is not done by now counts towards a later block.
+        """
+        _ = self.frames
+        return self.stopwatch.read()
 
 
 class Generator:
@@ -72,11 +92,14 @@ class Generator:
         device: where everything runs.
         dtype: of weights, activations and cache.
         attention: back end, see `longtake.model.attention`.
+        linear: what computes the layers' maps, see `longtake.model.quantise`.
+        compile: run the layers through torch's compiler; call `warm_up` then (`longtake.model.compiled`).
+        overlap: decode beside the next block's denoising; None does so on a GPU (`longtake.model.decoding`).
         clock: seconds, for the timings.
 
     Raises:
         ConfigError: the transformer was built with other sizes.
-        BackendError: the attention asked for cannot be used here.
+        BackendError: the attention, the linear maps or the compiler asked for cannot be had here.
     """
 
     def __init__(
@@ -89,20 +112,26 @@ class Generator:
         dtype: torch.dtype = torch.float32,
         *,
         attention: str = "auto",
+        linear: str = "auto",
+        compile: bool = False,  # noqa: A002 - the name that torch gives it
+        overlap: bool | None = None,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
         if transformer.config != config.transformer:
             raise ConfigError(f"the transformer is {transformer.config}, the config says {config.transformer}")
         self.config = config
         self.device, self.dtype = torch.device(device), dtype
-        self.decoder, self.text_encoder = decoder, text_encoder
+        self.text_encoder = text_encoder
         self.transformer = transformer.to(self.device, dtype).eval().requires_grad_(False)
-        if can_pack(self.device, dtype):
-            self.transformer.pack(config.block_frames * config.transformer.frame_tokens)
-        else:
-            self.transformer.fuse()
         self._attention = choose_attention(attention, self.device, dtype)
         self.transformer.use_attention(self._attention)
+        self._use_linear(linear)
+        self.compiled = compile
+        if compile:
+            compile_layers(self.transformer, config)
+        self._decoding = (
+            Decoding(decoder, self.device, overlap=choose_overlap(self.device, overlap)) if decoder else None
+        )
         self._clock = clock
         schedule = Schedule(config.shift)
         self.timesteps = schedule.warp(config.timesteps)
@@ -136,7 +165,7 @@ class Generator:
                 chosen = self._prompt(len(seeds), prompt, embedding)
                 cross = self._cross_keys(chosen)
             world = self._new_world(noise or SeededNoise(seeds), chosen, cross, stopwatch)
-            world.decoder_state = self.decoder.open(world.batch) if self.decoder else None
+            world.decoder_state = self._decoding.open(world.batch) if self._decoding else None
         return world
 
     @torch.inference_mode()
@@ -162,26 +191,28 @@ class Generator:
         with watch.region("denoise"):
             block = world.cache.begin((self.config.block_frames,))
             latents = self._denoise(world, block, trace)
+        # Of the block before: it had all of this one's denoising to be decoded in.
+        self._count_pictures(world)
+        world.pending = self._decoding.start(latents, world.decoder_state, watch) if self._decoding else None
         with watch.region("clean"):
             self._passes.write(block, latents, world.cross)
             world.cache.commit(block)
             world.remember(first_frame, latents, (self.config.block_frames,), self.config.window_frames)
-        with watch.region("decode"):
-            frames = self._decode(world, latents)
-        if self.device.type == "cuda":
-            torch.cuda.current_stream(self.device).synchronize()
         made = Block(
-            index=world.block, first_frame=world.pictures, frames=frames, latents=latents, timings_ms=watch.read()
+            index=world.block, first_frame=world.pictures, latents=latents, pictures=world.pending, stopwatch=watch
         )
         world.block += 1
-        world.pictures += 0 if frames is None else frames.shape[1]
+        if self._decoding is None or not self._decoding.overlaps:
+            self._count_pictures(world)
+            _ = made.timings_ms
         return made
 
     @torch.inference_mode()
     def snapshot(self, world: World, exact: bool = False) -> Snapshot:
         """Save a world: compact, or exact (with cache and decoder state; it goes on bit for bit)."""
         self._check(world)
-        held = Exact(cache=world.cache.save(), decoder_state=copy.deepcopy(world.decoder_state)) if exact else None
+        self._count_pictures(world)
+        held = Exact(cache=world.cache.save(), decoder_state=self._copy_of(world.decoder_state)) if exact else None
         return Snapshot.of(world, self.config, held)
 
     @torch.inference_mode()
@@ -204,22 +235,50 @@ class Generator:
         world.sink = [w._replace(latents=w.latents.to(self.device)) for w in snapshot.sink]
         if snapshot.exact is not None:
             world.cache.load(snapshot.exact.cache)
-            world.decoder_state = copy.deepcopy(snapshot.exact.decoder_state)
+            world.decoder_state = self._copy_of(snapshot.exact.decoder_state)
             return world
         with world.stopwatch.region("recache"):
             world.cache.restart(snapshot.first_frame)
             rebuild(world, self._passes, self.config, snapshot.end_frame, self._cross_keys)
         with world.stopwatch.region("decode"):
-            self._decode_again(world)
+            if self._decoding is not None:
+                # The memory it had, as far as the window's latents tell.
+                world.decoder_state = self._decoding.open(world.batch)
+                self._decoding.see([written.latents[:, None] for written in world.past], world.decoder_state)
         return world
 
     def close(self, world: World) -> None:
         """Forget a world and free its memory; closing twice is no error."""
         if not world.closed:
             world.closed = True
+            # Frames that are still being decoded are the block's by now.
+            world.pending = None
             world.past.clear()
             world.sink.clear()
             del world.cache, world.cross, world.decoder_state
+
+    @torch.inference_mode()
+    def warm_up(self, progress: Callable[[int, int], None] | None = None) -> None:
+        """Compile for the lengths that a live world meets, with a world that is thrown away.
+
+        Where the generator was not made with `compile`, there is nothing to do.
+
+        Args:
+            progress: told how many lengths are compiled, of how many; a line is logged in any case.
+        """
+        lengths = compiled_lengths(self.config) if self.compiled else []
+        sizes = self.config.transformer
+        embedding = torch.zeros(1, sizes.text_tokens, sizes.text_dim)
+        for done, frames in enumerate(lengths, start=1):
+            begun = self._clock()
+            world = self.open(seed=0, embedding=embedding)
+            latents = torch.zeros(1, frames, *sizes.latent_shape, device=self.device)
+            rewrite(world, self._passes, latents, (frames,), world.cross)
+            self.close(world)
+            took_s = self._clock() - begun
+            log.info("compiled for %d latent frames, %d of %d, in %.0f s", frames, done, len(lengths), took_s)
+            if progress is not None:
+                progress(done, len(lengths))
 
     def encode(self, prompt: str) -> Tensor:
         """Return a prompt's tokens [1, text_tokens, text_dim], from the kept ones if it is there.
@@ -293,32 +352,23 @@ class Generator:
                 trace(f"s{index}", xt, flow, x0)
         return x0.to(self.dtype)
 
-    def _decode(self, world: World, latents: Tensor) -> Tensor | None:
-        """latents: [B, F, C, h, w] -> [B, n, H, W, 3] uint8 on the CPU."""
-        if self.decoder is None:
-            return None
-        pictures = [self.decoder.decode(frame, world.decoder_state) for frame in latents.split(1, dim=1)]
-        frames = _to_pixels(torch.cat(pictures, dim=1))
-        if self.device.type != "cuda":
-            return frames
-        # Pinned memory copies a hundred times faster.
-        host = torch.empty(frames.shape, dtype=frames.dtype, pin_memory=True)
-        return host.copy_(frames, non_blocking=True)
+    def _use_linear(self, name: str) -> None:
+        rows = self.config.block_frames * self.config.transformer.frame_tokens
+        make = choose_linear(name, self.device, self.dtype, rows)
+        if make is None:
+            self.transformer.fuse()
+        else:
+            self.transformer.use_maps(make)
 
-    def _decode_again(self, world: World) -> None:
-        """Give the decoder the memory it had, as far as the window's latents tell."""
-        if self.decoder is None:
-            return
-        world.decoder_state = self.decoder.open(world.batch)
-        for written in world.past:
-            self.decoder.decode(written.latents[:, None], world.decoder_state)
+    def _copy_of(self, decoder_state: Any) -> Any:
+        return self._decoding.copy(decoder_state) if self._decoding else None
+
+    def _count_pictures(self, world: World) -> None:
+        """Add the pictures of the block being decoded; on a thread it waits for them."""
+        pending, world.pending = world.pending, None
+        if pending is not None:
+            world.pictures += pending.count()
 
 
 def _by_head(x: Tensor) -> Tensor:
     return x.transpose(1, 2).contiguous().transpose(1, 2)
-
-
-def _to_pixels(pictures: Tensor) -> Tensor:
-    """[B, n, 3, H, W] float, 0 to 1 -> [B, n, H, W, 3] uint8."""
-    pixels = pictures.float().mul(255).round_().clamp_(0, 255).to(torch.uint8)
-    return pixels.permute(0, 1, 3, 4, 2).contiguous()

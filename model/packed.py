@@ -6,11 +6,21 @@ only where they are found, and only here.
 """
 
 from collections.abc import Callable
+from typing import Protocol
 
 import torch
 from torch import Tensor
 
 Map = Callable[[Tensor], Tensor]
+
+
+class MakeMap(Protocol):
+    """Makes the map x -> x weight^T + bias, [..., in] -> [..., out], from a weight [out, in] and a bias [out]."""
+
+    def __call__(self, weight: Tensor, bias: Tensor, *, gelu: bool = False) -> Map:
+        """Return it; with `gelu`, followed by the tanh form of GELU."""
+        ...
+
 
 _OPERATORS = ("linear_pointwise", "reorder_linear_weight", "is_mkldnn_bf16_supported")
 

@@ -39,9 +39,13 @@ class Stopwatch:
             self._spent_ms[name] += (self._clock() - before) * 1e3
 
     def read(self) -> dict[str, float]:
-        """Return milliseconds by region since the last reading, and start again. The device must be idle."""
+        """Return milliseconds by region since the last reading, and start again.
+
+        What a device has not finished yet is left to a later reading.
+        """
         spent, self._spent_ms = self._spent_ms, dict.fromkeys(REGIONS, 0.0)
-        for name, start, end in self._events:
+        done = [event for event in self._events if event[2].query()]
+        self._events = [event for event in self._events if event not in done]
+        for name, start, end in done:
             spent[name] += start.elapsed_time(end)
-        self._events.clear()
         return spent

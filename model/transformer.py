@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from longtake.model.attention import Attention, sdpa
 from longtake.model.config import TransformerConfig
 from longtake.model.errors import ShapeError
-from longtake.model.packed import Map, pack
+from longtake.model.packed import MakeMap, Map
 
 Attend = Callable[[Tensor, Tensor, Tensor], Tensor]
 """Self-attention of a layer: q, k, v [B, F, S, heads, head_dim], normed, before RoPE -> the same shape."""
@@ -43,6 +43,17 @@ class Modulation(NamedTuple):
     ffn_gate: Tensor
 
 
+class LayerParts(NamedTuple):
+    """A layer's two halves around self-attention, compiled; called with the layer first.
+
+    frames: how many latent frames they were compiled for; others take the plain way.
+    """
+
+    frames: frozenset[int]
+    before: Callable[..., tuple[Tensor, Tensor, Tensor]]
+    after: Callable[..., Tensor]
+
+
 class RMSNorm(nn.Module):
     """Root-mean-square norm over the last dimension; statistics in fp32, cast back, then times the weight."""
 
@@ -57,43 +68,43 @@ class RMSNorm(nn.Module):
 
 
 class Linear(nn.Linear):
-    """A linear map that can be packed for inference on a CPU."""
+    """A linear map whose product can be computed by something else for inference."""
 
-    _packed: Map | None = None
+    _map: Map | None = None
 
-    def pack(self, rows: int, *, gelu: bool = False) -> None:
-        """Compute with a packed copy of the weights from now on; moving or casting the module undoes it."""
-        self._packed = pack(self.weight, self.bias, rows, gelu=gelu)
+    def use_map(self, make: MakeMap, *, gelu: bool = False) -> None:
+        """Compute with what is made of the weights from now on; moving or casting the module undoes it."""
+        self._map = make(self.weight, self.bias, gelu=gelu)
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
-        self._packed = None
+        self._map = None
         moved: Self = super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
         return moved
 
     @property
-    def packed(self) -> bool:
-        """Whether the weights are packed."""
-        return self._packed is not None
+    def replaced(self) -> bool:
+        """Whether something else than the weights themselves computes the product."""
+        return self._map is not None
 
     def forward(self, x: Tensor) -> Tensor:
         """x: [..., in] -> [..., out]."""
-        return super().forward(x) if self._packed is None else self._packed(x)
+        return super().forward(x) if self._map is None else self._map(x)
 
 
 class FFN(nn.Sequential):
-    """Two maps with a GELU between, which a packed first map has in it."""
+    """Two maps with a GELU between, which a replaced first map has in it."""
 
-    def pack(self, rows: int) -> None:
-        """Pack both maps; see `Linear.pack`."""
+    def use_maps(self, make: MakeMap) -> None:
+        """Replace both maps; see `Linear.use_map`."""
         for linear, gelu in ((self[0], True), (self[2], False)):
             if isinstance(linear, Linear):
-                linear.pack(rows, gelu=gelu)
+                linear.use_map(make, gelu=gelu)
 
     def forward(self, x: Tensor) -> Tensor:
         """x: [..., D] -> [..., D]."""
         inner, activation, outer = self
         x = inner(x)
-        x = x if isinstance(inner, Linear) and inner.packed else activation(x)
+        x = x if isinstance(inner, Linear) and inner.replaced else activation(x)
         out: Tensor = outer(x)
         return out
 
@@ -142,10 +153,11 @@ class SelfAttention(Projections):
             m.weight.data, m.bias.data = w, b
         self._fused = partial(F.linear, weight=weight, bias=bias), self._norms()
 
-    def pack(self, rows: int) -> None:
-        """Compute q, k and v in one packed product from now on; later changes of the weights are not seen."""
+    def use_maps(self, make: MakeMap) -> None:
+        """Compute q, k and v in one product, and o, with what is made of the weights; later changes are not seen."""
         weight, bias = (torch.cat([getattr(m, name) for m in (self.q, self.k, self.v)]) for name in ("weight", "bias"))
-        self._fused = pack(weight, bias, rows), self._norms()
+        self._fused = make(weight, bias), self._norms()
+        self.o.use_map(make)
 
     def _norms(self) -> Tensor:
         return torch.stack((self.norm_q.weight.data, self.norm_k.weight.data))
@@ -155,20 +167,16 @@ class SelfAttention(Projections):
         moved: Self = super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
         return moved
 
-    def forward(self, x: Tensor, attend: Attend) -> Tensor:
-        """x: [B, F, S, D] -> [B, F, S, D]."""
+    def queries_keys_values(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return normed queries and keys, and values: x [B, F, S, D] -> three of [B, F, S, heads, head_dim]."""
         if self._fused is None:
-            q = self.split_heads(self.norm_q(self.q(x)))
-            k, v = self.keys_values(x)
-        else:
-            qkv, norm = self._fused
-            width = x.shape[-1]
-            qk, v = qkv(x).split((2 * width, width), dim=-1)
-            qk = F.rms_norm(qk.unflatten(-1, (2, width)), (width,), None, self.norm_q.eps) * norm
-            q, k = self.split_heads(qk).unbind(-3)
-            v = self.split_heads(v)
-        out: Tensor = self.o(attend(q, k, v).flatten(-2))
-        return out
+            return self.split_heads(self.norm_q(self.q(x))), *self.keys_values(x)
+        qkv, norm = self._fused
+        width = x.shape[-1]
+        qk, v = qkv(x).split((2 * width, width), dim=-1)
+        qk = F.rms_norm(qk.unflatten(-1, (2, width)), (width,), None, self.norm_q.eps) * norm
+        q, k = self.split_heads(qk).unbind(-3)
+        return q, k, self.split_heads(v)
 
 
 class CrossAttention(Projections):
@@ -198,6 +206,7 @@ class Layer(nn.Module):
             Linear(config.dim, config.ffn_dim), nn.GELU(approximate="tanh"), Linear(config.ffn_dim, config.dim)
         )
         self.modulation = nn.Parameter(torch.randn(1, 6, config.dim) / config.dim**0.5)
+        self._compiled: LayerParts | None = None
 
     def modulate(self, e0: Tensor) -> Modulation:
         """Return this layer's modulation for e0: [B, F, 6, D] (`Transformer.embed_time`)."""
@@ -220,18 +229,32 @@ class Layer(nn.Module):
 
     def run(self, x: Tensor, m: Modulation, attend: Attend, cross_kv: CrossKeys) -> Tensor:
         """Run the layer with a modulation computed before; otherwise as `forward`."""
-        y = self.self_attn(torch.addcmul(m.shift, self.norm1(x), m.scale), attend)
-        x = torch.addcmul(x, y, m.gate)
+        parts = self._compiled
+        if parts is None or x.shape[1] not in parts.frames:
+            return self.after_attention(x, attend(*self.before_attention(x, m)), m, cross_kv)
+        return parts.after(self, x, attend(*parts.before(self, x, m)), m, cross_kv)
+
+    def use_compiled(self, parts: LayerParts | None) -> None:
+        """Run these instead of `before_attention` and `after_attention` where they fit."""
+        self._compiled = parts
+
+    def before_attention(self, x: Tensor, m: Modulation) -> tuple[Tensor, Tensor, Tensor]:
+        """The layer up to self-attention: x [B, F, S, D] -> its q, k and v."""
+        return self.self_attn.queries_keys_values(torch.addcmul(m.shift, self.norm1(x), m.scale))
+
+    def after_attention(self, x: Tensor, attended: Tensor, m: Modulation, cross_kv: CrossKeys) -> Tensor:
+        """The rest of the layer: x [B, F, S, D] and what attention made, [B, F, S, heads, head_dim] -> [B, F, S, D]."""
+        x = torch.addcmul(x, self.self_attn.o(attended.flatten(-2)), m.gate)
         x = x + self.cross_attn(self.norm3(x), cross_kv, self.attention)
         y = self.ffn(torch.addcmul(m.ffn_shift, self.norm2(x), m.ffn_scale))
         return torch.addcmul(x, y, m.ffn_gate)
 
-    def pack(self, rows: int) -> None:
-        """Pack the maps for inference on a CPU, for inputs of usually so many rows."""
-        self.self_attn.pack(rows)
-        for linear in (self.self_attn.o, self.cross_attn.q, self.cross_attn.o):
-            linear.pack(rows)
-        self.ffn.pack(rows)
+    def use_maps(self, make: MakeMap) -> None:
+        """Compute the maps that every block needs with what is made of their weights, for inference."""
+        self.self_attn.use_maps(make)
+        self.cross_attn.q.use_map(make)
+        self.cross_attn.o.use_map(make)
+        self.ffn.use_maps(make)
 
     def keys_values(self, x: Tensor, m: Modulation) -> tuple[Tensor, Tensor]:
         """Return only the self-attention's keys and values: all that a clean pass wants of the last layer.
@@ -332,13 +355,13 @@ class Transformer(nn.Module):
         for layer in self.layers:
             layer.self_attn.fuse()
 
-    def pack(self, rows: int) -> None:
-        """Lay the layers' maps out for the processor (`longtake.model.packed.can_pack` says where).
+    def use_maps(self, make: MakeMap) -> None:
+        """Compute the layers' maps with what is made of their weights (`longtake.model.quantise`).
 
         For inference with final weights: they are copied, and changes of the parameters are not seen.
         """
         for layer in self.layers:
-            layer.pack(rows)
+            layer.use_maps(make)
 
     def embed_patches(self, latents: Tensor) -> Tensor:
         """latents: [B, F, C, h, w] float -> tokens [B, F, S, D]; raises ShapeError for another resolution."""

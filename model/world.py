@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from torch import Tensor
 
@@ -10,6 +10,9 @@ from longtake.model.cache import RingCache
 from longtake.model.noise import NoiseSource
 from longtake.model.timing import Stopwatch
 from longtake.model.transformer import CrossKeys
+
+if TYPE_CHECKING:
+    from longtake.model.decoding import Pictures
 
 
 class TextEncoder(Protocol):
@@ -74,7 +77,8 @@ class World:
         stopwatch: time spent since the last block.
         decoder_state: the decoder's memory; None without a decoder.
         block: index of the next block.
-        pictures: RGB frames made so far, the tick of the next one.
+        pictures: RGB frames made so far, the tick of the next one; without those of `pending`.
+        pending: the last block's frames where they may still be being decoded.
         past: the last window's latent frames, oldest first.
         sink: the latent frames in the cache's sink.
         groups: groups computed so far.
@@ -93,6 +97,7 @@ class World:
     sink: list[Written] = field(default_factory=list)
     groups: int = 0
     closed: bool = False
+    pending: "Pictures | None" = None
 
     def remember(self, first_frame: int, latents: Tensor, group_frames: Sequence[int], window_frames: int) -> None:
         """Note that frames from first_frame on were written under the prompt in force: latents [B, F, C, h, w]."""

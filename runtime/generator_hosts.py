@@ -28,6 +28,8 @@ class GeneratorConfig:
     precision: str = "auto"
     threads: int = 0
     """of the CPU; 0: as the model's entry says"""
+    options: dict[str, str] = field(default_factory=dict)
+    """of the model's factory, as texts by name"""
     step_within_s: float = 120.0
     """a step that takes longer hangs, and the generator is replaced"""
     loads_within_s: float = 0.0
@@ -48,6 +50,12 @@ class GeneratorConfig:
     def entries(self) -> list[registry.ModelEntry]:
         """The registry's entries of its models."""
         return [registry.entry(name, self.factory) for name in self.models]
+
+    @property
+    def option_arguments(self) -> list[str]:
+        """The options as a process is given them."""
+        # one word each: a value may begin with a dash
+        return [f"--option={name}={value}" for name, value in self.options.items()]
 
     @property
     def load_limit_s(self) -> float:
@@ -95,6 +103,7 @@ class ProcessHost:
             command += ["--model", name]
         command += ["--factory", config.factory, "--device", config.device, "--precision", config.precision]
         command += ["--threads", str(config.threads), "--log-level", config.log_level]
+        command += config.option_arguments
         environment = {**os.environ, **config.environment}
         threads = config.threads or max(entry.threads for entry in config.entries)
         if threads:
@@ -156,6 +165,7 @@ class ThreadHost:
                     device=self._config.device,
                     precision=self._config.precision,
                     threads=threads or entry.threads,
+                    options=self._config.options,
                 )
                 for entry in self._config.entries
             }

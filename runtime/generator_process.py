@@ -36,7 +36,11 @@ def main(arguments: list[str] | None = None) -> int:
     def load() -> Models:
         return {
             entry.name: registry.load(
-                entry, device=options.device, precision=options.precision, threads=options.threads or entry.threads
+                entry,
+                device=options.device,
+                precision=options.precision,
+                threads=options.threads or entry.threads,
+                options=dict(options.option),
             )
             for entry in entries
         }
@@ -63,6 +67,7 @@ def parser() -> argparse.ArgumentParser:
     parser.add_argument("--device", default="auto")
     parser.add_argument("--precision", default="auto")
     parser.add_argument("--threads", type=int, default=0)
+    parser.add_argument("--option", action="append", type=registry.option, default=[], metavar="NAME=VALUE")
     parser.add_argument("--log-level", default="warning")
     return parser
 

@@ -11,7 +11,7 @@ import logging
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -49,6 +49,7 @@ def local_server(
     device: str = "auto",
     precision: str = "auto",
     threads: int = 0,
+    options: Mapping[str, str] | None = None,
     takes: Path = Path("takes"),
     log_level: str = "warning",
 ) -> Iterator[LocalServer]:
@@ -58,7 +59,13 @@ def local_server(
     generator another; with `in_process` both are threads of this one. Raises `ServerError` if it cannot start.
     """
     generator = GeneratorConfig(
-        models=(model,), factory=factory, device=device, precision=precision, threads=threads, log_level=log_level
+        models=(model,),
+        factory=factory,
+        device=device,
+        precision=precision,
+        threads=threads,
+        options=dict(options or {}),
+        log_level=log_level,
     )
     config = ServerConfig(endpoint=endpoint or "tcp://127.0.0.1:0", generator=generator, takes=takes)
     if in_process:
@@ -116,6 +123,7 @@ def _server_process(config: ServerConfig) -> Iterator[LocalServer]:
         command += ["--model", name]
     command += ["--factory", generator.factory, "--device", generator.device, "--precision", generator.precision]
     command += ["--threads", str(generator.threads), "--takes", str(config.takes), "--log-level", generator.log_level]
+    command += generator.option_arguments
     # a session of its own: Ctrl-C ends the client first, which then stops this server in order
     process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, start_new_session=True)
     try:

@@ -1,7 +1,7 @@
 """The world models that can be served, by name, and how each is loaded. Imports no torch."""
 
 import importlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,7 +24,8 @@ class ModelEntry:
     name: str
     summary: str
     factory: str = DEFAULT_FACTORY
-    """`module:function`, called as `function(name, device=..., precision=..., threads=...)`"""
+    """`module:function`, called as `function(name, device=..., precision=..., threads=...)`, and with `options=...`
+    where some are given"""
     threads: int = 0
     """of the generator process on a CPU; 0 leaves it to torch"""
     loads_within_s: float = 120.0
@@ -41,6 +42,11 @@ MODELS: dict[str, ModelEntry] = {
             summary="public LongLive checkpoint on Wan2.1-T2V-1.3B, 480 x 832 at 16 fps, for an H100",
             loads_within_s=900.0,
         ),
+        ModelEntry(
+            name="self-forcing-1.3b",
+            summary="public Self-Forcing checkpoint on Wan2.1-T2V-1.3B, takes of about five seconds",
+            loads_within_s=900.0,
+        ),
     )
 }
 
@@ -54,10 +60,24 @@ def entry(name: str, factory: str = "") -> ModelEntry:
     return MODELS[name]
 
 
-def load(model: ModelEntry, *, device: str, precision: str, threads: int) -> Any:
-    """Load a model; for the generator process only, since it imports torch. Raises what the factory raises."""
+def load(
+    model: ModelEntry, *, device: str, precision: str, threads: int, options: Mapping[str, str] | None = None
+) -> Any:
+    """Load a model; for the generator process only, since it imports torch. Raises what the factory raises.
+
+    `options` are texts by name, as the command line has them (`longtake.model.longlive.options`).
+    """
     module_name, separator, function_name = model.factory.partition(":")
     if not separator or not module_name or not function_name:
         raise ModelUnknown(f"the factory {model.factory!r} is not of the form module:function")
     function: Callable[..., Any] = getattr(importlib.import_module(module_name), function_name)
-    return function(model.name, device=device, precision=precision, threads=threads)
+    more = {"options": options} if options else {}
+    return function(model.name, device=device, precision=precision, threads=threads, **more)
+
+
+def option(text: str) -> tuple[str, str]:
+    """Parse `name=value`, as processes hand options on; for argparse, whose error a ValueError is."""
+    name, separator, value = text.partition("=")
+    if not name or not separator:
+        raise ValueError(f"{text!r} is not of the form name=value")
+    return name.replace("-", "_"), value

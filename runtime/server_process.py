@@ -14,6 +14,7 @@ import threading
 from pathlib import Path
 
 from longtake.protocol.errors import LongtakeError
+from longtake.runtime import registry
 from longtake.runtime.generator_hosts import GeneratorConfig
 from longtake.runtime.server import Server, ServerConfig
 
@@ -47,6 +48,7 @@ def parser() -> argparse.ArgumentParser:
     parser.add_argument("--device", default="auto")
     parser.add_argument("--precision", default="auto")
     parser.add_argument("--threads", type=int, default=0)
+    parser.add_argument("--option", action="append", type=registry.option, default=[], metavar="NAME=VALUE")
     parser.add_argument("--takes", type=Path, default=Path("takes"))
     parser.add_argument("--keep-s", type=float, default=60.0)
     parser.add_argument("--with-parent", action="store_true")
@@ -62,6 +64,7 @@ def config_of(options: argparse.Namespace) -> ServerConfig:
         device=options.device,
         precision=options.precision,
         threads=options.threads,
+        options=dict(options.option),
         log_level=options.log_level,
     )
     return ServerConfig(endpoint=options.endpoint, generator=generator, takes=options.takes, keep_s=options.keep_s)

@@ -1,16 +1,18 @@
 """Conformance without recordings: what every attention and precision of this machine makes of one small take.
 
-The take is made by plain fp32 attention on the CPU with small random weights, recorded as a case with a prompt
-switch, and run again through each combination that works here.
+The take is made by plain fp32 attention on the CPU, with small random weights or those of a model, recorded as a case
+with a prompt switch, and run again through each combination that works here.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 
 import torch
 from torch import Tensor
 
 from longtake.model.attention import attention_names, missing
 from longtake.model.config import GeneratorConfig, preset
+from longtake.model.errors import ConfigError
 from longtake.model.evaluation.conformance import Case, CaseResult, run_case
 from longtake.model.generator import Generator
 from longtake.model.noise import RecordedNoise
@@ -20,14 +22,23 @@ BLOCKS = 6
 """two more than the window holds"""
 SWITCH_BLOCK = 5
 SEED = 7
+SMALL_LATENTS = 16, 24
+"""rows and columns of a model's latents in its check"""
 PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16}
 
 
-def run_self_check(device: torch.device | str) -> Iterator[CaseResult]:
-    """Yield one result for each attention, precision and kind of positions that works on the device."""
+def run_self_check(
+    device: torch.device | str, *, config: GeneratorConfig | None = None, weights: dict[str, Tensor] | None = None
+) -> Iterator[CaseResult]:
+    """Yield one result for each attention, precision and kind of positions that works on the device.
+
+    Args:
+        device: to check.
+        config, weights: of a model (`model_weights`); small random ones if absent.
+    """
     device = torch.device(device)
-    config = preset("tiny")
-    weights = random_weights(config)
+    config = config or preset("tiny")
+    weights = weights or random_weights(config)
     for infinity in (False, True):
         for precision, dtype in PRECISIONS.items():
             for attention in attention_names():
@@ -35,6 +46,23 @@ def run_self_check(device: torch.device | str) -> Iterator[CaseResult]:
                     name = f"{'relative' if infinity else 'absolute'} positions, {precision}, {attention} on {device}"
                     case = record_case(name, config, weights, infinity=infinity)
                     yield run_case(case, config, weights, device=device, dtype=dtype, attention=attention)
+
+
+def model_weights(name: str, options: Mapping[str, str]) -> tuple[GeneratorConfig, dict[str, Tensor]]:
+    """Return a model of LongLive's kind in fp32 on the CPU, with pictures so small that a take needs no GPU.
+
+    The weights do not depend on the picture's size, so what holds for small pictures holds for their arithmetic.
+    Raises CheckpointError and ConfigError.
+    """
+    from longtake.model.longlive.loading import VARIANTS, Loader
+    from longtake.model.longlive.options import LongLiveOptions
+
+    if name not in VARIANTS:
+        raise ConfigError(f"{name} cannot be checked like this; there are {', '.join(VARIANTS)}")
+    loader = Loader(name, LongLiveOptions.parse(options), torch.device("cpu"), torch.float32)
+    rows, columns = SMALL_LATENTS
+    sizes = replace(loader.config.transformer, latent_height=rows, latent_width=columns)
+    return replace(loader.config, transformer=sizes), loader.transformer(sizes, None).state_dict()
 
 
 def random_weights(config: GeneratorConfig) -> dict[str, Tensor]:
@@ -75,8 +103,6 @@ def record_case(name: str, config: GeneratorConfig, weights: dict[str, Tensor], 
 
 def _film(case: Case, config: GeneratorConfig, weights: dict[str, Tensor]) -> Sequence[Tensor]:
     """The take's latents, block by block: [F, C, h, w]."""
-    from dataclasses import replace
-
     config = replace(config, positions="relative" if case.infinity else "absolute", recache="longlive")
     transformer = Transformer(config.transformer)
     transformer.load_state_dict(weights)

@@ -208,7 +208,7 @@ class Loader:
     def text_encoder(self) -> TextEncoder:
         """Return the text encoder where the options want it."""
         sizes = self.config.transformer
-        if self.options.random_weights:
+        if self.options.random_weights or self.options.text_encoder == "random":
             return RandomText(sizes.text_tokens, sizes.text_dim, self.device, self.dtype)
         path = need(self.root, TEXT_ENCODER, "text encoder")
         tokenizer = Tokenizer(need(self.root, TOKENIZER, "tokenizer"), sizes.text_tokens)
@@ -230,6 +230,7 @@ class Loader:
     def _text_place(self) -> Place:
         asked = self.options.text_encoder
         if asked != "auto":
+            assert asked != "random", "decided before"
             return asked
         if self.device.type != "cuda":
             return "cpu"

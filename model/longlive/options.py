@@ -10,14 +10,14 @@ from longtake.model.errors import ConfigError
 
 RandomWeights = Literal["", "full", "tiny"]
 DecoderChoice = Literal["auto", "wan", "tiny"]
-TextPlace = Literal["auto", "gpu", "cpu", "offload"]
+TextPlace = Literal["auto", "gpu", "cpu", "offload", "random"]
 
 _FLAGS = {"true": True, "on": True, "yes": True, "false": False, "off": False, "no": False}
 
 _CHOICES = {
     "random_weights": ("", "full", "tiny"),
     "decoder": ("auto", "wan", "tiny"),
-    "text_encoder": ("auto", "gpu", "cpu", "offload"),
+    "text_encoder": ("auto", "gpu", "cpu", "offload", "random"),
     "positions": ("absolute", "relative"),
     "sink_on_recache": ("keep", "refresh"),
 }
@@ -36,7 +36,8 @@ class LongLiveOptions:
     decoder: DecoderChoice = "auto"
     """auto: tiny where its file is there (it is many times faster), otherwise Wan's own"""
     text_encoder: TextPlace = "auto"
-    """auto: on a GPU with 40 GB or more, otherwise off-loaded; on the CPU where the model is"""
+    """auto: on a GPU with 40 GB or more, otherwise off-loaded; on the CPU where the model is. random: texts are
+    random tokens, to measure without the encoder's 11 GB"""
     keep_prompts: bool = True
     """encoded prompts on disk"""
     prompts_folder: Path | None = None

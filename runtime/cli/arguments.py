@@ -5,6 +5,7 @@ import re
 from pathlib import Path
 
 from longtake.runtime import registry
+from longtake.runtime.cli.usage import UsageError
 
 DEFAULT_MODEL = "diorama"
 MAX_SEED = 2**63 - 1
@@ -61,6 +62,64 @@ def add_device_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda (%(default)s)")
     parser.add_argument("--precision", default="auto", help="auto, bf16 or fp32 (%(default)s)")
     parser.add_argument("--threads", type=threads, default=0, help="of the CPU; 0 is the model's own choice")
+
+
+def add_weights_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add what says which files a LongLive model is loaded from, and how."""
+    group = parser.add_argument_group("LongLive", "how the models of LongLive's kind are loaded (docs/longlive.md)")
+    group.add_argument("--weights", metavar="DIR", help="folder of the weights (that of `longtake models pull`)")
+    group.add_argument(
+        "--random-weights",
+        nargs="?",
+        const="full",
+        choices=("full", "tiny"),
+        help="no files: random weights at full size, or tiny; to try a machine out, the picture is noise",
+    )
+    group.add_argument("--decoder", choices=("auto", "wan", "tiny"), help="auto: tiny where its file is there")
+    group.add_argument(
+        "--text-encoder",
+        choices=("auto", "gpu", "cpu", "offload", "random"),
+        help="where UMT5-XXL runs; offload: on the GPU only while it encodes; random: not at all",
+    )
+    group.add_argument(
+        "--option", action="append", default=[], metavar="NAME=VALUE", help="any other, such as positions=relative"
+    )
+
+
+WEIGHTS_ARGUMENTS = {
+    "weights": "folder",
+    "random_weights": "random_weights",
+    "decoder": "decoder",
+    "text_encoder": "text_encoder",
+}
+"""arguments of their own, and the names of the options they set"""
+
+
+def weights_options(options: argparse.Namespace, model: str) -> dict[str, str]:
+    """Return how a model is to be loaded, as texts by name. Raises `UsageError` and ConfigError for a wrong one."""
+    texts = {name: str(value) for argument, name in WEIGHTS_ARGUMENTS.items() if (value := getattr(options, argument))}
+    for text in options.option:
+        try:
+            name, value = registry.option(text)
+        except ValueError as error:
+            raise UsageError(f"--option: {error}") from None
+        texts[name] = value
+    if not texts:
+        return texts
+    if model == DEFAULT_MODEL:
+        given = ", ".join(sorted(texts))
+        raise UsageError(f"{model} comes with its weights; {given} only apply to --model longlive-1.3b and its kind")
+    if "folder" in texts:
+        # the generator is another process, and says less well what is wrong
+        folder = Path(texts["folder"]).expanduser()
+        if not folder.is_dir():
+            raise UsageError(f"--weights {folder}: no such folder; `longtake models pull {model}` fetches the weights")
+        texts["folder"] = str(folder.resolve())
+    # imports no torch, and knows every option
+    from longtake.model.longlive.options import LongLiveOptions
+
+    LongLiveOptions.parse(texts)
+    return texts
 
 
 def add_endpoint_argument(parser: argparse.ArgumentParser) -> None:

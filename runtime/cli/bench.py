@@ -1,4 +1,7 @@
-"""`longtake bench generator`: the model alone. `longtake bench live`: server, generator and client together."""
+"""`longtake bench generator`: the model alone. `longtake bench live`: server, generator and client together.
+
+`longtake bench plan`: nothing is run; what a model costs on a device, on paper.
+"""
 
 import argparse
 import math
@@ -10,10 +13,12 @@ from longtake.runtime.cli.arguments import (
     add_endpoint_argument,
     add_json_argument,
     add_model_argument,
+    add_weights_arguments,
     count,
     positive_seconds,
     seed,
 )
+from longtake.runtime.cli.bench_plan import add_plan_arguments, run_plan
 from longtake.runtime.cli.hosting import generator_config, hosted, load_model, load_scenario
 from longtake.runtime.cli.output import print_json, progress, table
 from longtake.runtime.cli.usage import OK
@@ -28,16 +33,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     live.add_argument("--seconds", type=positive_seconds, default=30.0, help="length (%(default)g)")
     live.add_argument("--scenario", default="default", help="whose prompt and events (%(default)s)")
     add_endpoint_argument(live)
+    add_plan_arguments(kinds.add_parser("plan", help="operations, memory and least times of a model on a device"))
     for kind in (generator, live):
         kind.add_argument("--seed", type=seed, default=0)
         add_model_argument(kind)
         add_device_arguments(kind)
+        add_weights_arguments(kind)
         add_json_argument(kind)
     live.set_defaults(model=None)
 
 
 def run(options: argparse.Namespace) -> int:
     """Measure, and print the figures."""
+    if options.kind == "plan":
+        return run_plan(options)
     figures = generator_figures(options) if options.kind == "generator" else live_figures(options)
     if options.json:
         print_json(figures)

@@ -5,10 +5,11 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from longtake.runtime.cli.arguments import add_json_argument
+from longtake.runtime import registry
+from longtake.runtime.cli.arguments import add_json_argument, add_weights_arguments, weights_options
 from longtake.runtime.cli.hosting import need_torch
 from longtake.runtime.cli.output import print_json
-from longtake.runtime.cli.usage import FAILED, OK, UsageError
+from longtake.runtime.cli.usage import FAILED, OK, UsageError, unknown
 
 if TYPE_CHECKING:
     from longtake.model.evaluation.conformance import CaseResult
@@ -25,10 +26,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="needs no recordings: every attention and precision that works here, against plain fp32 on the CPU",
     )
+    parser.add_argument("--model", default="", help="with --self: check this model's weights, not small random ones")
     parser.add_argument("--device", default="cpu", help="auto, cpu or cuda (%(default)s)")
     parser.add_argument("--precision", default="fp32", help="fp32 or bf16 (%(default)s)")
     parser.add_argument("--attention", default="auto", help="a back end of `longtake doctor` (%(default)s)")
     parser.add_argument("--tolerance", type=float, help="relative L2 error a block may have (that of the precision)")
+    add_weights_arguments(parser)
     add_json_argument(parser)
 
 
@@ -36,16 +39,22 @@ def run(options: argparse.Namespace) -> int:
     """Run the cases and print how near each came."""
     if (options.cases is None) != options.own:
         raise UsageError("give either a folder of cases, or --self")
+    texts = weights_options(options, options.model or "the check")
+    if (options.model or texts) and not (options.own and options.model):
+        raise UsageError("a model's weights are checked with --self --model longlive-1.3b; cases bring their own")
+    if options.model and options.model not in registry.MODELS:
+        raise UsageError(unknown("model", options.model, registry.MODELS))
     if options.cases is not None and not options.cases.exists():
         raise UsageError(f"{options.cases}: no such folder or case")
     need_torch("running the model")
     from longtake.model.evaluation.conformance import run_case_dir
-    from longtake.model.evaluation.self_check import run_self_check
+    from longtake.model.evaluation.self_check import model_weights, run_self_check
     from longtake.model.precision import choose_device, choose_precision
 
     device = choose_device(options.device)
     if options.own:
-        return report(options, run_self_check(device))
+        config, weights = model_weights(options.model, texts) if options.model else (None, None)
+        return report(options, run_self_check(device, config=config, weights=weights))
     results = run_case_dir(
         options.cases,
         device=device,

@@ -1,13 +1,23 @@
-"""`longtake eval`: how often the picture shows what the prompt says, read back by the model's probe."""
+"""`longtake eval`: how often the picture shows what the prompt says, read back by the model's probe.
+
+`longtake eval vbench` films prompt lists for the public `vbench` tool instead.
+"""
 
 import argparse
 from importlib.resources import files
 from pathlib import Path
 
-from longtake.runtime.cli.arguments import add_device_arguments, add_json_argument, add_model_argument, count
+from longtake.runtime.cli.arguments import (
+    add_device_arguments,
+    add_json_argument,
+    add_model_argument,
+    add_weights_arguments,
+    count,
+)
 from longtake.runtime.cli.hosting import check_hosting, load_model
 from longtake.runtime.cli.output import print_json, progress, table
 from longtake.runtime.cli.usage import OK, UsageError
+from longtake.runtime.cli.vbench import add_vbench_arguments, run_vbench
 
 QUICK_PROMPTS = 8
 
@@ -27,11 +37,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--misses", action="store_true", help="list what was read wrongly")
     add_model_argument(parser)
     add_device_arguments(parser)
+    add_weights_arguments(parser)
     add_json_argument(parser)
+    actions = parser.add_subparsers(dest="action", metavar="ACTION", title="actions")
+    add_vbench_arguments(actions.add_parser("vbench", help="film prompt lists for the public vbench tool to score"))
 
 
 def run(options: argparse.Namespace) -> int:
     """Film, read, count."""
+    if options.action == "vbench":
+        return run_vbench(options)
     check_hosting(options.model, options.factory)
     from longtake.model.evaluation.adherence import evaluate, read_prompts
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from longtake.runtime import registry
+from longtake.runtime.cli.arguments import weights_options
 from longtake.runtime.cli.models import BUNDLED, listings
 from longtake.runtime.cli.usage import UsageError, unknown
 
@@ -23,11 +24,13 @@ def generator_config(options: argparse.Namespace, *, model: str | None = None) -
     Raises `UsageError` where worlds cannot be hosted: an unknown model, no torch, or no weights.
     """
     name = model or options.model
+    texts = weights_options(options, name)
     check_hosting(name, options.factory)
     from longtake.runtime.generator_hosts import GeneratorConfig
 
     return GeneratorConfig(
         models=(name,),
+        options=texts,
         factory=options.factory,
         device=options.device,
         precision=options.precision,
@@ -57,6 +60,7 @@ def need_torch(purpose: str, extras: str = "host") -> None:
 
 def load_model(options: argparse.Namespace) -> tuple[Any, int]:
     """Load the model into this process; returns it with its number of threads. Raises `UsageError` and ModelError."""
+    texts = weights_options(options, options.model)
     check_hosting(options.model, options.factory)
     entry = registry.entry(options.model, options.factory)
     thread_count = options.threads or entry.threads
@@ -64,7 +68,9 @@ def load_model(options: argparse.Namespace) -> tuple[Any, int]:
         # read by OpenMP when torch is imported; set later, it leaves idle threads spinning
         os.environ["OMP_NUM_THREADS"] = str(thread_count)
     try:
-        model = registry.load(entry, device=options.device, precision=options.precision, threads=thread_count)
+        model = registry.load(
+            entry, device=options.device, precision=options.precision, threads=thread_count, options=texts
+        )
     except ModuleNotFoundError as error:
         raise UsageError(f"model {options.model} cannot be loaded: {error}") from error
     return model, thread_count
@@ -77,6 +83,8 @@ def hosted(options: argparse.Namespace, *, model: str, takes: Path | None = None
     `takes` is the folder of the take files of our own server. Raises LongtakeError.
     """
     if options.endpoint:
+        if weights_options(options, model):
+            raise UsageError("the server at --endpoint has loaded its model; give weights and options to that")
         if takes is not None and takes != Path("."):
             raise UsageError("a server keeps its takes in a folder of its own: give --record a name without a folder")
         yield options.endpoint
@@ -90,6 +98,7 @@ def hosted(options: argparse.Namespace, *, model: str, takes: Path | None = None
         device=config.device,
         precision=config.precision,
         threads=config.threads,
+        options=config.options,
         log_level=config.log_level,
         takes=takes or Path("takes"),
     ) as local:

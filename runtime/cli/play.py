@@ -9,6 +9,7 @@ from longtake.runtime.cli.arguments import (
     add_device_arguments,
     add_endpoint_argument,
     add_model_argument,
+    add_weights_arguments,
     positive_seconds,
     seed,
 )
@@ -35,6 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_model_argument(parser)
     parser.set_defaults(model=None)
     add_device_arguments(parser)
+    add_weights_arguments(parser)
 
 
 def run(options: argparse.Namespace) -> int:

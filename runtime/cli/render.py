@@ -15,6 +15,7 @@ from longtake.runtime.cli.arguments import (
     add_json_argument,
     add_model_argument,
     add_record_argument,
+    add_weights_arguments,
     positive_seconds,
     seconds,
     seed,
@@ -75,6 +76,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_model_argument(parser)
     parser.set_defaults(model=None)
     add_device_arguments(parser)
+    add_weights_arguments(parser)
     add_json_argument(parser)
 
 

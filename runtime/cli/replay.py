@@ -4,7 +4,12 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from longtake.runtime.cli.arguments import add_device_arguments, add_json_argument
+from longtake.runtime.cli.arguments import (
+    add_device_arguments,
+    add_json_argument,
+    add_weights_arguments,
+    weights_options,
+)
 from longtake.runtime.cli.hosting import check_hosting
 from longtake.runtime.cli.output import print_json, progress
 from longtake.runtime.cli.usage import FAILED, OK, UsageError
@@ -18,6 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("take", type=Path, metavar="X.take", help="a take file")
     parser.add_argument("--factory", default="", help=argparse.SUPPRESS)
     add_device_arguments(parser)
+    add_weights_arguments(parser)
     parser.set_defaults(device="", precision="", threads=None)
     add_json_argument(parser)
 
@@ -42,6 +48,7 @@ def run(options: argparse.Namespace) -> int:
         device=options.device or model.device or "auto",
         precision=options.precision or model.precision or "auto",
         threads=take.header.threads if options.threads is None else options.threads,
+        options=weights_options(options, model.name),
     )
     replay = Replay(take, config)
     same, first = 0, None

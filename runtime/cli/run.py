@@ -14,6 +14,7 @@ from longtake.runtime.cli.arguments import (
     add_json_argument,
     add_model_argument,
     add_record_argument,
+    add_weights_arguments,
     positive_seconds,
     seed,
 )
@@ -65,6 +66,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_model_argument(parser)
     parser.set_defaults(model=None)
     add_device_arguments(parser)
+    add_weights_arguments(parser)
     add_json_argument(parser)
 
 

@@ -6,7 +6,12 @@ import threading
 from pathlib import Path
 
 from longtake.protocol.endpoints import DEFAULT_ENDPOINT, parse_bind
-from longtake.runtime.cli.arguments import add_device_arguments, add_json_argument, add_model_argument
+from longtake.runtime.cli.arguments import (
+    add_device_arguments,
+    add_json_argument,
+    add_model_argument,
+    add_weights_arguments,
+)
 from longtake.runtime.cli.hosting import generator_config
 from longtake.runtime.cli.usage import OK
 
@@ -22,6 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--takes", type=Path, default=Path("takes"), help="folder of the take files (%(default)s)")
     add_model_argument(parser)
     add_device_arguments(parser)
+    add_weights_arguments(parser)
     add_json_argument(parser)
 
 

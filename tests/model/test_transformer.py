@@ -1,3 +1,4 @@
+from functools import partial
 from typing import Any
 
 import pytest
@@ -106,8 +107,8 @@ def test_packing_changes_rounding_only_and_ends_when_the_module_moves(inputs: An
     config, transformer, latents, t, text = inputs
     exact = forward(transformer, config, latents, t, text)
     names, plain = list(transformer.state_dict()), forward(transformer.bfloat16(), config, latents, t, text)
-    transformer.pack(rows=6)
-    assert transformer.blocks[1].ffn[0].packed
+    transformer.use_maps(partial(pack, rows=6))
+    assert transformer.blocks[1].ffn[0].replaced
     assert list(transformer.state_dict()) == names
     packed = forward(transformer, config, latents, t, text)
     assert small.error(packed, exact) < 1.2 * small.error(plain, exact)
@@ -115,7 +116,7 @@ def test_packing_changes_rounding_only_and_ends_when_the_module_moves(inputs: An
         for parameter in transformer.blocks.parameters():
             parameter.zero_()
     moved = forward(transformer.float(), config, latents, t, text)
-    assert not transformer.blocks[1].ffn[0].packed
+    assert not transformer.blocks[1].ffn[0].replaced
     x, (e, _) = transformer.embed_patches(latents), transformer.embed_time(t)
     assert torch.allclose(moved, transformer.head(x, e))  # layers of zeros add nothing
 

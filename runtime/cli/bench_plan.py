@@ -1,0 +1,132 @@
+"""`longtake bench plan`: a model's operations, bytes, memory and least times on a device, and how near one came."""
+
+import argparse
+import json
+import os
+import re
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from longtake.runtime import registry
+from longtake.runtime.cli.arguments import DEFAULT_MODEL, add_json_argument, threads
+from longtake.runtime.cli.hosting import need_torch
+from longtake.runtime.cli.output import print_json, table
+from longtake.runtime.cli.usage import OK, UsageError, unknown
+
+if TYPE_CHECKING:
+    from longtake.model.evaluation.plan import Compared, Plan
+    from longtake.model.evaluation.plan_devices import Device
+
+THIS_CPU = "cpu"
+
+
+def add_plan_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of `bench plan`."""
+    parser.add_argument("--device", default="h100", help="h100, h200, 4090, or cpu: this one, measured (%(default)s)")
+    parser.add_argument("--model", default="longlive-1.3b", help=f"one of {', '.join(registry.MODELS)} (%(default)s)")
+    parser.add_argument("--fp8", action="store_true", help="the layers' linear maps in FP8")
+    parser.add_argument("--size", type=size, metavar="480x832", help="height and width of the pictures (the model's)")
+    parser.add_argument(
+        "--measured", type=Path, metavar="FILE.json", help="compare with what `bench generator --json` printed"
+    )
+    parser.add_argument("--decoder", default="", help="the decoder of that measurement (the model's usual one)")
+    parser.add_argument("--precision", default="auto", help="of the cpu: auto, bf16 or fp32 (%(default)s)")
+    parser.add_argument("--threads", type=threads, default=0, help="of the cpu; 0 is torch's own choice")
+    add_json_argument(parser)
+
+
+def size(text: str) -> tuple[int, int]:
+    """Parse `480x832`; for argparse."""
+    match = re.fullmatch(r"(\d{1,5})x(\d{1,5})", text)
+    if match is None:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a size such as 480x832 (height x width)")
+    return int(match[1]), int(match[2])
+
+
+def run_plan(options: argparse.Namespace) -> int:
+    """Plan, compare, print. Raises UsageError and ModelError."""
+    if options.model not in registry.MODELS:
+        raise UsageError(unknown("model", options.model, registry.MODELS))
+    measured = read_measurement(options.measured) if options.measured else None
+    need_torch("counting a model's operations")
+    if options.threads and options.device == THIS_CPU:
+        # read by OpenMP when torch is imported
+        os.environ["OMP_NUM_THREADS"] = str(options.threads)
+    from longtake.model.evaluation.plan import compare, make_plan
+
+    plan = make_plan(options.model, device_of(options), fp8=options.fp8, size=options.size)
+    decoder = options.decoder or ("own" if options.model == DEFAULT_MODEL else "tiny")
+    if decoder not in plan.fps:
+        raise UsageError(unknown("decoder", decoder, plan.fps))
+    compared = [] if measured is None else compare(plan, measured, decoder=decoder)
+    if options.json:
+        print_json({**asdict(plan), "compared": [{**asdict(row), "share": row.share} for row in compared]})
+    else:
+        print("\n\n".join(sections(plan, compared)))
+    return OK
+
+
+def device_of(options: argparse.Namespace) -> "Device":
+    """The device asked for. Raises UsageError and ModelError."""
+    from longtake.model.evaluation.plan_devices import DEVICES, this_cpu
+
+    if options.device != THIS_CPU:
+        if options.device not in DEVICES:
+            raise UsageError(unknown("device", options.device, [*DEVICES, THIS_CPU]))
+        return DEVICES[options.device]
+    import torch
+
+    from longtake.model.precision import choose_precision, precision_name
+
+    if options.threads:
+        torch.set_num_threads(options.threads)
+    precision = precision_name(choose_precision(options.precision, torch.device("cpu")))
+    return this_cpu(precision, torch.get_num_threads())
+
+
+def read_measurement(path: Path) -> dict[str, Any]:
+    """What `bench generator --json` printed. Raises UsageError."""
+    try:
+        body = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UsageError(f"{path}: {error.strerror or error}") from None
+    except ValueError as error:
+        raise UsageError(f"{path} is not JSON ({error}); write it with longtake bench generator --json") from None
+    if not isinstance(body, dict):
+        raise UsageError(f"{path} holds no measurement; write it with longtake bench generator --json")
+    return body
+
+
+def sections(plan: "Plan", compared: "list[Compared]") -> list[str]:
+    """The plan for people."""
+    head = (
+        f"{plan.model}, {plan.height} x {plan.width}, {plan.precision}, on {plan.device}\n"
+        f"{plan.device_source}; computed, not measured"
+    )
+    rows = [["part", "TFLOP", "GB moved", "products ms", "limit ms"]]
+    rows += [
+        [part.name, figure(part.tflop), figure(part.gigabytes), figure(part.products_ms), figure(part.limit_ms)]
+        for part in plan.parts
+    ]
+    rates = [["with decoder", "block ms", "frames/s", "products alone ms", "frames/s"]]
+    for decoder in plan.fps:
+        figures = (plan.block_ms, plan.fps, plan.products_ms, plan.products_fps)
+        rates.append([decoder, *(figure(values[decoder]) for values in figures)])
+    budget_ms = 1000 * plan.frames_per_block / plan.realtime_fps
+    real_time = f"real time is {plan.realtime_fps} frames/s, {budget_ms:.0f} ms a block"
+    memory = [["memory", "MB"], *([use, f"{size_mb:,.1f}"] for use, size_mb in plan.memory_mb.items())]
+    rate_table = f"{table(rates, right=range(1, 5))}\n{real_time}"
+    found = [head, table(rows, right=range(1, 5)), rate_table, table(memory, right=(1,))]
+    if compared:
+        against = [["part", "limit ms", "measured ms", "of the limit"]]
+        against += [
+            [row.part, figure(row.limit_ms), figure(row.measured_ms), f"{100 * row.share:.0f} %"] for row in compared
+        ]
+        found.append(table(against, right=range(1, 4)))
+    return found
+
+
+def figure(value: float) -> str:
+    """Three digits that count."""
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"

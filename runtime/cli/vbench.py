@@ -1,0 +1,269 @@
+"""`longtake eval vbench`: films prompt lists under the names that the public `vbench` tool scores as they are.
+
+A list is a text file with a prompt a line, as in VBench's `prompts/prompts_per_dimension`, or a folder of them. Each
+becomes a folder of `PROMPT-INDEX.mp4`, with nothing else in it, because `vbench` takes the first file it finds for the
+kind of all. Beside the folder lie `LIST.json` (what was filmed, with seeds and cues) and `LIST.prompts.json` (file to
+prompt, for `vbench evaluate --mode=custom_input --prompt_file`). LongLive's interactive files (`.jsonl`) become one
+film a line, with the cues in `LIST.json`. Films that are there already are kept, so an interrupted run goes on.
+"""
+
+import argparse
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from longtake.runtime.cli.arguments import (
+    add_device_arguments,
+    add_endpoint_argument,
+    add_json_argument,
+    add_model_argument,
+    add_weights_arguments,
+    count,
+    positive_seconds,
+    seed,
+)
+from longtake.runtime.cli.hosting import hosted
+from longtake.runtime.cli.output import print_json
+from longtake.runtime.cli.render import MAX_PROMPT, Film, shoot
+from longtake.runtime.cli.run import INTERACTIVE, latents
+from longtake.runtime.cli.usage import OK, UsageError
+
+if TYPE_CHECKING:
+    from longtake.scenarios.schema import Scenario
+
+SAMPLES = 5
+FLICKER_SAMPLES = 25
+"""of `temporal_flickering`, whose moving films are filtered out before it is scored"""
+SECONDS, LONG_SECONDS = 5.0, 30.0
+"""of a film for VBench, and for VBench-Long"""
+MAX_NAME_BYTES = 255
+FORMAT = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class PromptList:
+    """A list of VBench: what the films are named after, and what the model is told."""
+
+    name: str
+    named: list[str]
+    told: list[str]
+    """the same prompts, perhaps written out longer"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shot:
+    """One film of a list."""
+
+    file: str
+    prompt: str
+    """what it is scored against"""
+    film: Film
+    line: int
+    index: int
+
+
+def add_vbench_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of `eval vbench`."""
+    parser.add_argument("lists", nargs="+", type=Path, metavar="LIST", help="a .txt, a folder of them, or a .jsonl")
+    parser.add_argument("--output", "-o", type=Path, default=Path("renders/vbench"), help="folder (%(default)s)")
+    parser.add_argument("--long", action="store_true", help=f"for VBench-Long: {LONG_SECONDS:g} s instead of 5")
+    parser.add_argument("--seconds", type=positive_seconds, help="length of a film instead")
+    parser.add_argument(
+        "--samples", type=count, help=f"films of a prompt ({SAMPLES}; {FLICKER_SAMPLES} for temporal_flickering)"
+    )
+    parser.add_argument(
+        "--extended",
+        type=Path,
+        metavar="FILE.txt",
+        help="the list's prompts written out longer, line by line: these are filmed, the short ones name the films",
+    )
+    parser.add_argument("--switch-latents", type=latents, metavar="40,80,...", help="of a .jsonl; LongLive's if absent")
+    parser.add_argument("--seed", type=seed, default=0, help="of the first sample; sample n has n more (%(default)s)")
+    add_endpoint_argument(parser)
+    add_model_argument(parser)
+    add_device_arguments(parser)
+    add_weights_arguments(parser)
+    add_json_argument(parser)
+
+
+def run_vbench(options: argparse.Namespace) -> int:
+    """Film every list. Raises LongtakeError."""
+    paths = list_files(options.lists)
+    if options.extended is not None and (len(paths) != 1 or paths[0].suffix != ".txt"):
+        raise UsageError("--extended goes with a single .txt, line by line")
+    lists = {path: read_list(path, options.extended) for path in paths if path.suffix == ".txt"}
+    done = []
+    with hosted(options, model=options.model) as endpoint:
+        for path in paths:
+            shots = shots_of(lists[path], options) if path in lists else interactive_shots(path, options, endpoint)
+            done.append(film_list(path.stem, shots, options, endpoint))
+    if options.json:
+        print_json({"lists": done})
+    else:
+        for row in done:
+            print(f"{row['folder']}  {row['films']} films, {row['made']} of them made now")
+    return OK
+
+
+def list_files(given: Sequence[Path]) -> list[Path]:
+    """The files of the lists given, folders opened. Raises `UsageError`."""
+    found: list[Path] = []
+    for path in given:
+        if path.is_dir():
+            inside = sorted(path.glob("*.txt"))
+            if not inside:
+                raise UsageError(f"{path} holds no .txt with prompts")
+            found += inside
+        elif path.suffix not in INTERACTIVE:
+            raise UsageError(f"{path}: a list is a .txt with a prompt a line, or LongLive's .jsonl")
+        elif not path.is_file():
+            raise UsageError(f"{path}: no such list of prompts")
+        else:
+            found.append(path)
+    if len({path.stem for path in found}) < len(found):
+        raise UsageError("two of the lists have the same name, and would film into one folder")
+    return found
+
+
+def read_list(path: Path, extended: Path | None) -> PromptList:
+    """Read a list, and what its prompts are written out to. Raises `UsageError`."""
+    named = prompts_in(path)
+    told = named if extended is None else prompts_in(extended)
+    if len(told) != len(named):
+        raise UsageError(f"{extended} has {len(told)} prompts, {path} {len(named)}: they go line by line")
+    return PromptList(name=path.stem, named=named, told=told)
+
+
+def prompts_in(path: Path) -> list[str]:
+    """The lines of a file that are not empty. Raises `UsageError`."""
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path}: cannot be read: {error}") from None
+    prompts = [line.strip() for line in lines if line.strip()]
+    if not prompts:
+        raise UsageError(f"{path}: no prompts in it")
+    for number, prompt in enumerate(prompts, start=1):
+        if len(prompt) > MAX_PROMPT:
+            raise UsageError(f"{path}: prompt {number} has {len(prompt)} characters, {MAX_PROMPT} are allowed")
+    return prompts
+
+
+def shots_of(prompts: PromptList, options: argparse.Namespace) -> list[Shot]:
+    """The films of a list; a prompt that is there twice is filmed once."""
+    samples = options.samples or (FLICKER_SAMPLES if prompts.name == "temporal_flickering" else SAMPLES)
+    length = options.seconds or (LONG_SECONDS if options.long else SECONDS)
+    shots, seen = [], set()
+    for line, (named, told) in enumerate(zip(prompts.named, prompts.told, strict=True), start=1):
+        if named in seen:
+            continue
+        seen.add(named)
+        for index in range(samples):
+            file = file_name(named, index, f"{prompts.name}-{line}")
+            film = Film(
+                model=options.model,
+                seconds=length,
+                seed=options.seed + index,
+                video=options.output / prompts.name / file,
+                prompt=told,
+            )
+            shots.append(Shot(file=file, prompt=named, film=film, line=line, index=index))
+    return shots
+
+
+def file_name(prompt: str, index: int, instead: str) -> str:
+    """`PROMPT-INDEX.mp4` as VBench wants it; a prompt that is no file name goes by its list and line."""
+    name = f"{prompt}-{index}.mp4"
+    fits = len(name.encode()) <= MAX_NAME_BYTES and not {"/", "\0", *((os.sep, ":") if os.name == "nt" else ())} & {
+        *name
+    }
+    return name if fits and not name.startswith(".") else f"{instead}-{index}.mp4"
+
+
+def interactive_shots(path: Path, options: argparse.Namespace, endpoint: str) -> list[Shot]:
+    """One film for each line of LongLive's interactive prompts. Raises LongtakeError."""
+    from longtake.runtime.cli.run import Plan, scenarios_of
+
+    plan = Plan(model=options.model, prompts=path, switch_latents=options.switch_latents)
+    shots = []
+    for line, scenario in enumerate(scenarios_of(plan, endpoint, options.seed), start=1):
+        for index in range(options.samples or 1):
+            file = f"{scenario.name}-{index}.mp4"
+            film = Film(
+                model=options.model,
+                seconds=options.seconds or scenario.seconds,
+                seed=options.seed + index,
+                video=options.output / path.stem / file,
+                scenario=scenario,
+            )
+            shots.append(Shot(file=file, prompt=scenario.template, film=film, line=line, index=index))
+    return shots
+
+
+def film_list(name: str, shots: Sequence[Shot], options: argparse.Namespace, endpoint: str) -> dict[str, Any]:
+    """Film what is not there yet and keep account of it after every film. Raises LongtakeError."""
+    folder, account = options.output / name, options.output / f"{name}.json"
+    entries = read_account(account)
+    folder.mkdir(parents=True, exist_ok=True)
+    made = 0
+    for shot in shots:
+        wanted = asked(shot)
+        before = entries.get(shot.file)
+        if before is not None and shot.film.video.is_file():
+            if {key: before.get(key) for key in wanted} != wanted:
+                raise UsageError(f"{shot.film.video} was filmed otherwise ({account}); choose another --output")
+            continue
+        filmed = shoot(shot.film, endpoint, quiet=options.json)
+        timeline = [{"tick": mark.tick, "second": mark.tick / filmed.fps, "prompt": mark.prompt}
+                    for mark in filmed.timeline]  # fmt: skip
+        entries[shot.file] = {
+            **wanted, "frames": filmed.ticks, "fps": filmed.fps, "digest": filmed.digest, "cues": timeline
+        }  # fmt: skip
+        write_json(account, {"format": FORMAT, "list": name, "films": entries})
+        made += 1
+    write_json(options.output / f"{name}.prompts.json", {shot.file: shot.prompt for shot in shots})
+    return {"folder": str(folder), "account": str(account), "films": len(shots), "made": made}
+
+
+def asked(shot: Shot) -> dict[str, Any]:
+    """What a film is to be like, as its list's account has it."""
+    film = shot.film
+    return {
+        "prompt": shot.prompt,
+        "told": film.prompt or shot.prompt,
+        "line": shot.line,
+        "index": shot.index,
+        "seed": film.seed,
+        "seconds": film.seconds,
+        "model": film.model,
+        "switches": switches(film.scenario) if film.scenario else [],
+    }
+
+
+def switches(scenario: "Scenario") -> list[dict[str, Any]]:
+    """When the scenario's prompts begin, in ticks."""
+    return [{"tick": moment.tick, "prompt": moment.prompt} for moment in scenario.timeline]
+
+
+def read_account(path: Path) -> dict[str, Any]:
+    """The films of an earlier run. Raises `UsageError`."""
+    if not path.is_file():
+        return {}
+    try:
+        body = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise UsageError(f"{path} is damaged ({error}); remove it and the folder beside it") from None
+    films = body.get("films") if isinstance(body, dict) else None
+    if not isinstance(films, dict):
+        raise UsageError(f"{path} is no account of films; choose another --output")
+    return films
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write a file in one go: an interrupted run leaves the one before."""
+    fresh = path.with_suffix(".new")
+    fresh.write_text(json.dumps(value, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    fresh.replace(path)
