@@ -13,6 +13,7 @@ worlds again. For asyncio see `clients/async_session.py`.
 
 import logging
 import threading
+from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass
 from types import TracebackType
@@ -227,9 +228,21 @@ class Session:
 
     # --- what a world needs (`feed.Link`) ------------------------------------------------------------------
 
-    def ask(self, kind: type[Message], answer: type[T], **fields: Any) -> "Future[T]":
-        """Send the request `kind(**fields)` and return the future of its answer."""
+    def ask(
+        self,
+        kind: type[Message],
+        answer: type[T],
+        then: "Callable[[Future[T]], object] | None" = None,
+        **fields: Any,
+    ) -> "Future[T]":
+        """Send the request `kind(**fields)` and return the future of its answer.
+
+        `then` is called with that future on the connection's thread, before any later message is handed out: it is
+        attached before the request leaves, since the answer may be there before this returns.
+        """
         number, future = self._requests.begin(answer)
+        if then is not None:
+            future.add_done_callback(then)
         try:
             data = wire.encode_checked(kind(request=number, **fields))
             send = self._connection.send_frames if answer is Subscribed else self._connection.send
@@ -326,7 +339,7 @@ class Session:
                 except LongtakeError as failure:
                     settle(entered, error=failure)
 
-        self.ask(kind, Joined, **fields).add_done_callback(answered)
+        self.ask(kind, Joined, answered, **fields)
         return entered
 
     def _add(self, world: World) -> World:

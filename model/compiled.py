@@ -10,6 +10,7 @@ lengths that a live world meets at every block and every prompt change; other le
 
 import os
 import shutil
+from collections.abc import Callable
 from importlib.util import find_spec
 
 import torch
@@ -18,6 +19,9 @@ from longtake.model.config import GeneratorConfig
 from longtake.model.errors import BackendError
 from longtake.model.recache import plan_recache
 from longtake.model.transformer import Layer, LayerParts, Transformer
+
+Backend = str | Callable[..., Callable[..., object]]
+"""As `torch.compile` takes it."""
 
 
 def missing_compiler(device: torch.device) -> str | None:
@@ -38,8 +42,13 @@ def compiled_lengths(config: GeneratorConfig) -> list[int]:
     return sorted({config.block_frames, frames} - {0})
 
 
-def compile_layers(transformer: Transformer, config: GeneratorConfig) -> None:
+def compile_layers(transformer: Transformer, config: GeneratorConfig, backend: Backend = "inductor") -> None:
     """Let the layers run compiled from now on, where the length fits; the first run of each length compiles it.
+
+    Args:
+        transformer: on its device, with its maps chosen.
+        config: whose lengths.
+        backend: of torch's compiler.
 
     Raises:
         BackendError: there is no compiler; the message says what to install.
@@ -48,8 +57,8 @@ def compile_layers(transformer: Transformer, config: GeneratorConfig) -> None:
         raise BackendError(problem)
     parts = LayerParts(
         frames=frozenset(compiled_lengths(config)),
-        before=torch.compile(Layer.before_attention, dynamic=False),
-        after=torch.compile(Layer.after_attention, dynamic=False),
+        before=torch.compile(Layer.before_attention, dynamic=False, backend=backend),
+        after=torch.compile(Layer.after_attention, dynamic=False, backend=backend),
     )
     for layer in transformer.layers:
         layer.use_compiled(parts)

@@ -27,7 +27,7 @@ from longtake.model.cache import CacheBlock, RingCache
 from longtake.model.compiled import compile_layers, compiled_lengths
 from longtake.model.config import GeneratorConfig
 from longtake.model.decoding import Decoding, Pictures, choose_overlap
-from longtake.model.errors import ConfigError, ShapeError, SnapshotError, WorldError
+from longtake.model.errors import BackendError, ConfigError, ShapeError, SnapshotError, WorldError
 from longtake.model.noise import NoiseSource, SeededNoise
 from longtake.model.passes import Passes
 from longtake.model.quantise import choose_linear
@@ -121,16 +121,18 @@ class Generator:
             raise ConfigError(f"the transformer is {transformer.config}, the config says {config.transformer}")
         self.config = config
         self.device, self.dtype = torch.device(device), dtype
-        self.text_encoder = text_encoder
+        self.decoder, self.text_encoder = decoder, text_encoder
         self.transformer = transformer.to(self.device, dtype).eval().requires_grad_(False)
         self._attention = choose_attention(attention, self.device, dtype)
         self.transformer.use_attention(self._attention)
-        self._use_linear(linear)
         self.compiled = compile
+        self._use_linear(linear)
         if compile:
             compile_layers(self.transformer, config)
         self._decoding = (
-            Decoding(decoder, self.device, overlap=choose_overlap(self.device, overlap)) if decoder else None
+            Decoding(decoder, self.device, overlap=choose_overlap(self.device, overlap))
+            if decoder is not None
+            else None
         )
         self._clock = clock
         schedule = Schedule(config.shift)
@@ -353,6 +355,10 @@ class Generator:
         return x0.to(self.dtype)
 
     def _use_linear(self, name: str) -> None:
+        if self.compiled and name == "packed":
+            raise BackendError("packed maps cannot be compiled; use --linear plain, or leave --compile out")
+        if self.compiled and name == "auto":
+            name = "plain"
         rows = self.config.block_frames * self.config.transformer.frame_tokens
         make = choose_linear(name, self.device, self.dtype, rows)
         if make is None:

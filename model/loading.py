@@ -137,8 +137,11 @@ def load(
     return load_diorama(Path(str(files("longtake.model.diorama") / "weights")), device=device, precision=precision)
 
 
-def load_diorama(folder: Path, *, device: str = "auto", precision: str = "auto") -> LoadedModel:
-    """Load diorama from a folder with one safetensors file a part; arguments and errors as `load`."""
+def load_diorama(folder: Path, *, device: str = "auto", precision: str = "auto", linear: str = "auto") -> LoadedModel:
+    """Load diorama from a folder with one safetensors file a part.
+
+    Arguments and errors as `load`; `linear` is what computes the layers' maps (`longtake.model.quantise`).
+    """
     chosen = choose_device(device)
     dtype = choose_precision(precision, chosen)
     config = preset("diorama")
@@ -148,7 +151,7 @@ def load_diorama(folder: Path, *, device: str = "auto", precision: str = "auto")
         fill(module, folder / f"{part}.safetensors")
         module.eval().requires_grad_(False)
     decoder.to(chosen, dtype, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    generator = Generator(transformer, HalfDecoder(decoder, dtype), text, config, chosen, dtype)
+    generator = Generator(transformer, HalfDecoder(decoder, dtype), text, config, chosen, dtype, linear=linear)
     sizes = AutoencoderConfig()
     info = Description(
         name="diorama",

@@ -31,6 +31,8 @@ LARGEST_E4M3 = 448.0
 LARGEST_INT8 = 127.0
 STEP = 16
 """what the dimensions of an eight-bit map must be multiples of"""
+TE_ROWS = 8
+"""what transformer-engine wants the rows of an FP8 product to be a multiple of"""
 FP8_CAPABILITY = (8, 9)
 """of the first GPUs with FP8 products (Ada and Hopper)"""
 
@@ -42,8 +44,14 @@ def linear_names() -> list[str]:
     return list(_NAMES)
 
 
-def missing(name: str, device: torch.device, dtype: torch.dtype) -> str | None:
-    """Return why a name cannot be used here, or None where it can. Imports nothing of it."""
+def missing(name: str, device: torch.device, dtype: torch.dtype, rows: int = 0) -> str | None:
+    """Return why a name cannot be used here, or None where it can. Imports nothing of it.
+
+    Args:
+        name: of the table.
+        device, dtype: of the model.
+        rows: tokens that a map usually gets, where that is known.
+    """
     if name not in _NAMES:
         return f"no linear map is called {name!r}; there are auto, {', '.join(_NAMES)}"
     if name == "packed" and not can_pack(device, dtype):
@@ -57,6 +65,8 @@ def missing(name: str, device: torch.device, dtype: torch.dtype) -> str | None:
             return f"linear {name!r} needs a GPU of compute capability 8.9 (Ada, Hopper) or later"
         if dtype != torch.bfloat16:
             return f"linear {name!r} computes from and to bf16 on a GPU; use --precision bf16"
+    if name == "te-fp8" and rows % TE_ROWS:
+        return f"linear 'te-fp8' needs a multiple of {TE_ROWS} tokens in a block, not {rows}; use --linear fp8"
     if name == "te-fp8" and find_spec("transformer_engine") is None:
         return "transformer-engine is not installed: pip install --no-build-isolation 'transformer-engine[pytorch]'"
     return None
@@ -80,18 +90,11 @@ def choose_linear(name: str, device: torch.device | str, dtype: torch.dtype, row
     """
     device = torch.device(device)
     name = automatic(device, dtype) if name == "auto" else name
-    if problem := missing(name, device, dtype):
+    if problem := missing(name, device, dtype, rows):
         raise BackendError(problem)
-    if name == "te-fp8":
-        if rows % 8:
-            raise BackendError(f"linear 'te-fp8' needs a multiple of 8 tokens in a block, not {rows}; use --linear fp8")
-        return _where_it_fits(transformer_engine_map)
-    makers: dict[str, MakeMap | None] = {
-        "packed": partial(pack, rows=rows),
-        "fp8": _where_it_fits(fp8_map),
-        "int8": _where_it_fits(int8_map),
-    }
-    return makers.get(name)
+    if name == "packed":
+        return partial(pack, rows=rows)
+    return _where_it_fits(_EIGHT_BITS[name]) if name in _EIGHT_BITS else None
 
 
 def _where_it_fits(make: MakeMap) -> MakeMap:
@@ -154,13 +157,13 @@ def int8_map(weight: Tensor, bias: Tensor, *, gelu: bool = False) -> Map:
     full = weight.detach().float()
     column_scale = full.abs().amax(dim=-1).clamp_min(1e-12) / LARGEST_INT8
     columns = (full / column_scale[:, None]).round_().to(torch.int8).t()
-    bias = bias.detach().clone()
+    full_bias = bias.detach().float().clone()
 
     def product(x: Tensor) -> Tensor:
         rows = x.reshape(-1, x.shape[-1])
         row_scale = rows.abs().amax(dim=-1, keepdim=True).float().clamp_min(1e-12) / LARGEST_INT8
         sums = torch._int_mm((rows / row_scale).round_().to(torch.int8), columns)
-        out = torch.addcmul(bias.float(), sums * column_scale, row_scale)
+        out = torch.addcmul(full_bias, sums * column_scale, row_scale)
         return out.to(x.dtype).view(*x.shape[:-1], -1)
 
     return _finished(product, gelu)
@@ -184,3 +187,8 @@ def transformer_engine_map(weight: Tensor, bias: Tensor, *, gelu: bool = False) 
         return out
 
     return _finished(product, gelu)
+
+
+_EIGHT_BITS: dict[str, MakeMap] = {"fp8": fp8_map, "te-fp8": transformer_engine_map, "int8": int8_map}
+EIGHT_BITS = tuple(_EIGHT_BITS)
+"""the names that compute in eight bits"""

@@ -37,6 +37,9 @@ from longtake.model.transformer import Transformer
 TOLERANCES = {torch.float32: 1e-5, torch.bfloat16: 2e-2}
 """Relative L2 error a block may have, by type."""
 
+EIGHT_BIT_TOLERANCES = {"fp8": 0.2, "te-fp8": 0.2, "int8": 0.1}
+"""The same where the linear maps compute in eight bits, whatever the type of the rest."""
+
 PUBLIC_PREFIX = "model."
 """Of the public checkpoint's keys; Wan's own have none."""
 
@@ -180,6 +183,7 @@ def run_case(
     device: torch.device | str = "cpu",
     dtype: torch.dtype = torch.float32,
     attention: str = "auto",
+    linear: str = "auto",
     tolerance: float | None = None,
 ) -> CaseResult:
     """Drive a case through a Generator of its own and compare every block; arguments as in `run_case_dir`."""
@@ -191,7 +195,7 @@ def run_case(
     )
     transformer = Transformer(config.transformer)
     transformer.load_state_dict(weights)
-    generator = Generator(transformer, None, None, config, device, dtype, attention=attention)
+    generator = Generator(transformer, None, None, config, device, dtype, attention=attention, linear=linear)
     tensors = case.tensors
     embeddings = [tensors[f"prompt/{name}"] for name in case.prompt_names]
     noise = RecordedNoise(tensors["noise"], tensors["renoise"])
@@ -209,7 +213,7 @@ def run_case(
         name=case.name,
         block_errors=tuple(block_errors),
         step_errors=step_errors,
-        tolerance=TOLERANCES[dtype] if tolerance is None else tolerance,
+        tolerance=EIGHT_BIT_TOLERANCES.get(linear, TOLERANCES[dtype]) if tolerance is None else tolerance,
     )
 
 
@@ -219,14 +223,15 @@ def run_case_dir(
     device: torch.device | str = "cpu",
     dtype: torch.dtype = torch.float32,
     attention: str = "auto",
+    linear: str = "auto",
     tolerance: float | None = None,
 ) -> Iterator[CaseResult]:
     """Run every case of a folder, one result for each safetensors file but the weights.
 
     Args:
         path: the folder, or one case file in it.
-        device, dtype, attention: as for `Generator`.
-        tolerance: relative L2 error a block must stay below; by default that of the type.
+        device, dtype, attention, linear: as for `Generator`.
+        tolerance: relative L2 error a block must stay below; by default that of the type, or of eight bits.
 
     Raises:
         CaseError: the folder has no configuration or weights, or nothing to run.
@@ -243,7 +248,16 @@ def run_case_dir(
         if case is None:
             yield CaseResult(name=file.name, skipped=NOT_A_CASE, step_errors={}, tolerance=float("nan"))
         else:
-            yield run_case(case, config, weights, device=device, dtype=dtype, attention=attention, tolerance=tolerance)
+            yield run_case(
+                case,
+                config,
+                weights,
+                device=device,
+                dtype=dtype,
+                attention=attention,
+                linear=linear,
+                tolerance=tolerance,
+            )
 
 
 def read_weights(folder: Path) -> dict[str, Tensor]:

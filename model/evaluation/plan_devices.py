@@ -9,6 +9,8 @@ import torch
 MEASURE_S = 0.3
 MATRIX = 1536
 """side of the measured product: large enough for the peak, small enough for a laptop"""
+COPY_VALUES = 2**25
+"""fp32 values of the measured copy: more than the caches hold"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,7 +69,7 @@ def this_cpu(precision: str, threads: int) -> Device:
     a, b = (torch.randn(MATRIX, MATRIX).to(dtype) for _ in range(2))
     out = torch.empty(MATRIX, MATRIX, dtype=dtype)
     product_s = best_of(lambda: torch.mm(a, b, out=out))
-    source, target = torch.zeros(2**25), torch.empty(2**25)
+    source, target = torch.zeros(COPY_VALUES), torch.empty(COPY_VALUES)
     copy_s = best_of(lambda: target.copy_(source))
     return Device(
         name=f"this CPU, {threads} threads",

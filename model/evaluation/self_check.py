@@ -1,4 +1,4 @@
-"""Conformance without recordings: what every attention and precision of this machine makes of one small take.
+"""Conformance without recordings: what every fast path of this machine makes of one small take.
 
 The take is made by plain fp32 attention on the CPU, with small random weights or those of a model, recorded as a case
 with a prompt switch, and run again through each combination that works here.
@@ -16,6 +16,8 @@ from longtake.model.errors import ConfigError
 from longtake.model.evaluation.conformance import Case, CaseResult, run_case
 from longtake.model.generator import Generator
 from longtake.model.noise import RecordedNoise
+from longtake.model.quantise import EIGHT_BITS
+from longtake.model.quantise import missing as missing_linear
 from longtake.model.transformer import Transformer
 
 BLOCKS = 6
@@ -30,7 +32,7 @@ PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16}
 def run_self_check(
     device: torch.device | str, *, config: GeneratorConfig | None = None, weights: dict[str, Tensor] | None = None
 ) -> Iterator[CaseResult]:
-    """Yield one result for each attention, precision and kind of positions that works on the device.
+    """Yield one result for each kind of positions and each of `fast_paths` on the device.
 
     Args:
         device: to check.
@@ -40,12 +42,23 @@ def run_self_check(
     config = config or preset("tiny")
     weights = weights or random_weights(config)
     for infinity in (False, True):
-        for precision, dtype in PRECISIONS.items():
-            for attention in attention_names():
-                if missing(attention, device, dtype) is None:
-                    name = f"{'relative' if infinity else 'absolute'} positions, {precision}, {attention} on {device}"
-                    case = record_case(name, config, weights, infinity=infinity)
-                    yield run_case(case, config, weights, device=device, dtype=dtype, attention=attention)
+        case = record_case("relative" if infinity else "absolute", config, weights, infinity=infinity)
+        for precision, attention, linear in fast_paths(device, config.block_frames * config.transformer.frame_tokens):
+            dtype = PRECISIONS[precision]
+            maps = "" if linear == "auto" else f", {linear} maps"
+            named = replace(case, name=f"{case.name} positions, {precision}, {attention} attention{maps} on {device}")
+            yield run_case(named, config, weights, device=device, dtype=dtype, attention=attention, linear=linear)
+
+
+def fast_paths(device: torch.device, rows: int) -> Iterator[tuple[str, str, str]]:
+    """Yield precision, attention and linear maps of all that works on a device, for blocks of so many tokens."""
+    for precision, dtype in PRECISIONS.items():
+        for attention in attention_names():
+            if missing(attention, device, dtype) is None:
+                yield precision, attention, "auto"
+    for linear in EIGHT_BITS:
+        if missing_linear(linear, device, torch.bfloat16, rows) is None:
+            yield "bf16", "auto", linear
 
 
 def model_weights(name: str, options: Mapping[str, str]) -> tuple[GeneratorConfig, dict[str, Tensor]]:

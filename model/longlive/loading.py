@@ -141,8 +141,18 @@ class Loader:
         decoder = self.decoder()
         text = self.text_encoder()
         generator = Generator(
-            transformer, decoder, text, self.config, self.device, self.dtype, attention=self.options.attention
+            transformer,
+            decoder,
+            text,
+            self.config,
+            self.device,
+            self.dtype,
+            attention=self.options.attention,
+            linear=self.options.linear,
+            compile=self.options.compile,
+            overlap=self.options.overlap,
         )
+        generator.warm_up()
         info = self.describe()
         log.info("%s on %s in %s, weights %s", info.name, info.device, info.precision, info.weights)
         return LoadedModel(generator, info, None)

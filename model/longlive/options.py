@@ -53,6 +53,12 @@ class LongLiveOptions:
     sink_on_recache: SinkOnRecache = "keep"
     attention: str = "auto"
     """see `longtake.model.attention`"""
+    linear: str = "auto"
+    """what computes the layers' linear maps: plain, packed, fp8, te-fp8 or int8, see `longtake.model.quantise`"""
+    compile: bool = False
+    """run the layers through torch's compiler, at the cost of a start that takes minutes"""
+    overlap: bool | None = None
+    """decode beside the next block's denoising; None: on a GPU"""
 
     def __post_init__(self) -> None:
         for name, allowed in _CHOICES.items():
@@ -75,7 +81,7 @@ class LongLiveOptions:
 def _value(name: str, text: str) -> Any:
     if name in ("folder", "prompts_folder"):
         return Path(text).expanduser()
-    if name in ("keep_prompts", "lora", "averaged"):
+    if name in ("keep_prompts", "lora", "averaged", "compile", "overlap"):
         if text.lower() not in _FLAGS:
             raise ConfigError(f"{name} must be on or off, not {text!r}")
         return _FLAGS[text.lower()]
@@ -84,6 +90,6 @@ def _value(name: str, text: str) -> Any:
             return int(text) if name == "seed" else float(text)
         except ValueError:
             raise ConfigError(f"{name} must be a number, not {text!r}") from None
-    if name in (*_CHOICES, "attention"):
+    if name in (*_CHOICES, "attention", "linear"):
         return text
     raise ConfigError(f"there is no option {name}; there are {', '.join(LongLiveOptions.__dataclass_fields__)}")

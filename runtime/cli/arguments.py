@@ -82,6 +82,12 @@ def add_weights_arguments(parser: argparse.ArgumentParser) -> None:
         help="where UMT5-XXL runs; offload: on the GPU only while it encodes; random: not at all",
     )
     group.add_argument(
+        "--linear",
+        choices=("auto", "plain", "packed", "fp8", "te-fp8", "int8"),
+        help="what computes the layers' linear maps; `longtake doctor` says which can be had",
+    )
+    group.add_argument("--compile", action="store_true", help="by torch's compiler; starting takes minutes longer")
+    group.add_argument(
         "--option", action="append", default=[], metavar="NAME=VALUE", help="any other, such as positions=relative"
     )
 
@@ -91,6 +97,8 @@ WEIGHTS_ARGUMENTS = {
     "random_weights": "random_weights",
     "decoder": "decoder",
     "text_encoder": "text_encoder",
+    "linear": "linear",
+    "compile": "compile",
 }
 """arguments of their own, and the names of the options they set"""
 

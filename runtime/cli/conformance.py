@@ -39,7 +39,9 @@ def run(options: argparse.Namespace) -> int:
     """Run the cases and print how near each came."""
     if (options.cases is None) != options.own:
         raise UsageError("give either a folder of cases, or --self")
-    texts = weights_options(options, options.model or "the check")
+    texts = weights_options(options, options.model or "longlive-1.3b")
+    # of the options, this one is no model's: cases are run with it too
+    linear = texts.pop("linear", "auto")
     if (options.model or texts) and not (options.own and options.model):
         raise UsageError("a model's weights are checked with --self --model longlive-1.3b; cases bring their own")
     if options.model and options.model not in registry.MODELS:
@@ -60,6 +62,7 @@ def run(options: argparse.Namespace) -> int:
         device=device,
         dtype=choose_precision(options.precision, device),
         attention=options.attention,
+        linear=linear,
         tolerance=options.tolerance,
     )
     return report(options, results)

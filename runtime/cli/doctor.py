@@ -156,7 +156,7 @@ def compute() -> list[Finding]:
         ]
     import torch
 
-    from longtake.model import attention, precision
+    from longtake.model import attention, compiled, precision, quantise
 
     device = precision.choose_device("auto")
     dtype = precision.choose_precision("auto", device)
@@ -167,20 +167,21 @@ def compute() -> list[Finding]:
         Finding(area="compute", name="precision", state="ok", value=precision.precision_name(dtype)),
         Finding(area="compute", name="threads", state="ok", value=f"{threads} for diorama, of {usable_cores()} cores"),
     ]
-    chosen = attention.automatic(device, dtype)
-    for name in attention.attention_names():
-        problem = attention.missing(name, device, dtype)
-        value = "chosen" if name == chosen else "not chosen" if problem is None else "cannot be used here"
-        found.append(
-            Finding(
-                area="compute",
-                name=f"attention {name}",
-                state="note" if problem else "ok",
-                value=value,
-                advice=problem or "",
-            )
-        )
-    return found
+    found += [
+        option(f"attention {name}", name == attention.automatic(device, dtype), attention.missing(name, device, dtype))
+        for name in attention.attention_names()
+    ]
+    found += [
+        option(f"linear {name}", name == quantise.automatic(device, dtype), quantise.missing(name, device, dtype))
+        for name in quantise.linear_names()
+    ]
+    return [*found, option("compile", False, compiled.missing_compiler(device))]
+
+
+def option(name: str, chosen: bool, problem: str | None) -> Finding:
+    """A way to compute: chosen by itself, to be asked for, or out of reach for a reason."""
+    value = "chosen" if chosen else "not chosen" if problem is None else "cannot be used here"
+    return Finding(area="compute", name=name, state="note" if problem else "ok", value=value, advice=problem or "")
 
 
 def processor(torch: Any) -> list[tuple[str, str]]:

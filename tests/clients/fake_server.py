@@ -167,7 +167,11 @@ class FakeServer:
                     self._send(peer, error_message(error, request if error.request is None else None), sock)
 
     def _send(self, peer: bytes, message: m.Message, sock: Any = None) -> None:
-        (sock or self.control).send_multipart([peer, wire.encode(message)])
+        try:
+            (sock or self.control).send_multipart([peer, wire.encode(message)])
+        except zmq.ZMQError as error:
+            if error.errno != zmq.EHOSTUNREACH:  # a client that has just left is no failure of the server
+                raise
 
     def _on_control(self, peer: bytes, message: Any) -> None:
         if isinstance(message, m.Hello):

@@ -1,6 +1,7 @@
 """The plan's arithmetic against the operations that torch counts, against figures known otherwise, and by itself."""
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from longtake.model.config import preset
 from longtake.model.errors import ConfigError
 from longtake.model.evaluation import plan as plans
+from longtake.model.evaluation import plan_devices, plan_parts
 from longtake.model.evaluation.plan import (
     Cost,
     Plan,
@@ -23,11 +25,12 @@ from longtake.model.evaluation.plan import (
     resized,
     transformer_parameters,
 )
-from longtake.model.evaluation.plan_devices import DEVICES, best_of
+from longtake.model.evaluation.plan_devices import DEVICES, best_of, this_cpu
 from longtake.model.evaluation.plan_parts import DecoderCost, count_decoder, state_bytes
 from longtake.model.longlive.taehv import TinyDecoder, TinyDecoderConfig
 from longtake.model.transformer import Transformer
 
+DOCS = Path(__file__).resolve().parents[2] / "docs"
 H100 = DEVICES["h100"]
 LONGLIVE = preset("longlive-1.3b")
 
@@ -161,3 +164,47 @@ def test_a_measurement_is_held_against_the_plan() -> None:
 def test_the_best_of_several_runs() -> None:
     times = iter([0.0, 0.0, 0.2, 0.2, 0.25, 0.25, 0.5])
     assert best_of(lambda: None, seconds=0.3, clock=lambda: next(times)) == pytest.approx(0.05)
+
+
+def test_this_processor_is_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    runs = iter([0.5, 0.25])
+    monkeypatch.setattr(plan_devices, "best_of", lambda work: (work(), next(runs))[1])
+    monkeypatch.setattr(plan_devices, "MATRIX", 64)
+    monkeypatch.setattr(plan_devices, "COPY_VALUES", 1024)
+    device = this_cpu("fp32", 1)
+    assert device.flops == 2 * 64**3 / 0.5
+    assert device.bytes_per_second == 2 * 4096 / 0.25
+    assert (device.precision, device.fp8_flops) == ("fp32", 0.0)
+
+
+def cells(document: str, row: str) -> list[str]:
+    """The cells of a table's row, without what makes them bold."""
+    text = (DOCS / document).read_text(encoding="utf-8")
+    (line,) = [line for line in text.splitlines() if line.startswith(f"| {row} |")]
+    return [cell.strip(" *") for cell in line.strip("|").split("|")[1:]]
+
+
+@pytest.mark.slow
+def test_the_documents_say_what_the_plan_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("diffusers")
+    monkeypatch.setattr(plans, "decoder_costs", plan_parts.decoder_costs)
+    plan, fp8 = make_plan("longlive-1.3b", H100), make_plan("longlive-1.3b", H100, fp8=True)
+    memory = {
+        "transformer, LoRA merged": ("weights transformer", "weights transformer"),
+        "decoder": ("weights decoder tiny", "weights decoder wan"),
+        "each world: keys and values of 12 latent frames": ("world cache", "world cache"),
+        "each world: the decoder's state": ("world decoder state tiny", "world decoder state wan"),
+    }
+    for row, uses in memory.items():
+        assert cells("longlive.md", row) == [f"{plan.memory_mb[use] / 1000:.2f}" for use in uses]
+    for row, name in {"denoise": "denoise", "clean": "clean", "recache of 9 (the sink kept)": "recache 9"}.items():
+        figures = []
+        for made in (plan, fp8):
+            part = made.part(name)
+            assert part is not None
+            figures += [part.products_ms, part.limit_ms]
+        assert [float(cell) for cell in cells("h100-plan.md", row)[1:]] == pytest.approx(figures, rel=0.01)
+    rates = [*plan.products_fps.values(), *plan.fps.values()]
+    told = [float(cell) for cell in cells("h100-plan.md", "frames/s, tiny decoder")[1:3]]
+    assert told == pytest.approx([plan.products_fps["tiny"], plan.fps["tiny"]], abs=0.51)
+    assert min(rates) > plan.realtime_fps
