@@ -145,3 +145,18 @@ def _section(content: Any, sections: Sequence[str]) -> dict[str, Tensor]:
 def _line(error: BaseException) -> str:
     """Return an error's first line."""
     return str(error).strip().split("\n", 1)[0] or type(error).__name__
+
+
+def config_beside(path: Path) -> dict[str, Any]:
+    """Return the `config.json` beside a Diffusers file; nothing for a `.pth` of Wan's, which has none of its own.
+
+    Raises CheckpointError where it is no JSON.
+    """
+    config = path.parent / "config.json"
+    if path.suffix == ".pth" or not config.is_file():
+        return {}
+    try:
+        content = json.loads(config.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise CheckpointError(f"{config} is not JSON ({error}); fetch it again") from None
+    return dict(content)

@@ -8,7 +8,6 @@ can stay on the host: encoding there, or visiting the GPU for a prompt. Prompts 
 import contextlib
 import hashlib
 import html
-import json
 import logging
 import os
 import re
@@ -24,7 +23,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from longtake.model.errors import BackendError, CheckpointError
-from longtake.model.longlive.files import TensorFile, open_tensors
+from longtake.model.longlive.files import TensorFile, config_beside, open_tensors
 from longtake.model.longlive.names import UMT5
 
 log = logging.getLogger(__name__)
@@ -150,13 +149,7 @@ def build_umt5(**sizes: Any) -> nn.Module:
 
 def umt5_sizes(path: Path) -> dict[str, Any]:
     """Return the sizes beside a Diffusers text encoder (`config.json`); nothing for Wan's: they are the defaults."""
-    config = path.parent / "config.json"
-    if path.suffix == ".pth" or not config.is_file():
-        return {}
-    try:
-        content = json.loads(config.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise CheckpointError(f"{config} is not JSON ({error}); fetch it again") from None
+    content = config_beside(path)
     return {name: content[name] for name in UMT5_XXL if name in content}
 
 

@@ -7,7 +7,6 @@ becomes one picture and every later one four, exactly as when a clip is decoded 
 The state of a 480 x 832 take is about 1.9 GB in bf16.
 """
 
-import json
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,8 +14,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from longtake.model.errors import BackendError, CheckpointError, ShapeError
-from longtake.model.longlive.files import TensorFile, open_tensors
+from longtake.model.errors import BackendError, ShapeError
+from longtake.model.longlive.files import TensorFile, config_beside, open_tensors
 from longtake.model.longlive.names import VAE_DECODER, VAE_ENCODER_PREFIXES
 
 WAN2_1: dict[str, Any] = {
@@ -105,14 +104,7 @@ class WanDecoder(nn.Module):
 
 def vae_sizes(path: Path) -> dict[str, Any]:
     """Return the sizes beside a Diffusers VAE (`config.json`); nothing for Wan's own file, whose are the defaults."""
-    config = path.parent / "config.json"
-    if path.suffix == ".pth" or not config.is_file():
-        return {}
-    try:
-        content = json.loads(config.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise CheckpointError(f"{config} is not JSON ({error}); fetch it again") from None
-    return {name: value for name, value in content.items() if name not in _NOT_SIZES}
+    return {name: value for name, value in config_beside(path).items() if name not in _NOT_SIZES}
 
 
 def open_vae(path: Path) -> TensorFile:
