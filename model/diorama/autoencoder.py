@@ -25,7 +25,7 @@ class AutoencoderConfig:
     decoder_widths: tuple[int, int, int] = (256, 128, 64)
     """channels at 1/8, 1/4 and 1/2 of the frame"""
     encoder_layers: tuple[int, int, int] = (1, 2, 2)
-    decoder_layers: tuple[int, int, int] = (2, 2, 2)
+    decoder_layers: tuple[int, int, int] = (2, 3, 3)
     upscale: int = 1
     """the decoder's output is this many times larger than the encoder's input"""
 

@@ -16,7 +16,7 @@ GROUND_SPEED: Final = {"slow": 12.0, "normal": 24.0, "fast": 48.0}
 LIGHT_SECONDS: Final = 1.0
 WEATHER_SECONDS: Final = 1.0
 SPEED_SECONDS: Final = 1.0
-PLACE_SECONDS: Final = 2.0
+PLACE_SECONDS: Final = 1.5
 ACTOR_SECONDS: Final = 0.6
 EDGE: Final = 28.0
 """Width of the soft edge between two places, in units."""
@@ -33,6 +33,15 @@ def ramp(frames: int, start: int, seconds: float) -> Floats:
     """0 before frame `start`, 1 from `seconds` later on, smooth between: `[T]`."""
     progress = np.clip((np.arange(frames) - start + 1) / (seconds * FPS), 0, 1)
     return (progress * progress * (3 - 2 * progress)).astype(np.float32)
+
+
+def sweep(frames: int, start: int, seconds: float) -> Floats:
+    """0 before frame `start`, 1 from `seconds` later on, even between: `[T]`.
+
+    A place moves in this way because a slow beginning would hide, for half a second, that anything was asked for: from
+    the player, and from a model that has only the last frames to tell how far a change has come.
+    """
+    return np.clip((np.arange(frames) - start + 1) / (seconds * FPS), 0, 1).astype(np.float32)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,7 +99,7 @@ def timeline(scene: Scene, switch: Switch | None, frames: int) -> Timeline:
     weathers = _weights(frames, WEATHERS, scene.weather, after.weather, ramp(frames, start, WEATHER_SECONDS))
     quick = ramp(frames, start, SPEED_SECONDS).astype(np.float64)
     speed = (1 - quick) * GROUND_SPEED[scene.speed] + quick * GROUND_SPEED[after.speed]
-    wipe = ramp(frames, start, PLACE_SECONDS) if after.place != scene.place else np.zeros(frames, np.float32)
+    wipe = sweep(frames, start, PLACE_SECONDS) if after.place != scene.place else np.zeros(frames, np.float32)
     factors, additions = _tints(times, weathers)
     glow = times @ _table("glow")
     fog = weathers[:, WEATHERS.index("fog")]
@@ -102,7 +111,7 @@ def timeline(scene: Scene, switch: Switch | None, frames: int) -> Timeline:
         cover=weathers @ np.array([_COVER[weather] for weather in WEATHERS], np.float32),
         distance=np.concatenate([[0.0], np.cumsum(speed / FPS)[:-1]]),
         clock=np.concatenate([[0.0], np.cumsum(np.sqrt(speed / GROUND_SPEED["normal"]) / FPS)[:-1]]).astype(np.float32),
-        edge=(WIDTH + EDGE) * (1 - wipe) - EDGE * wipe,
+        edge=np.where(wipe > 0, WIDTH * (1 - wipe) - EDGE * wipe, WIDTH + EDGE).astype(np.float32),
         swap=ramp(frames, start, ACTOR_SECONDS),
         factors=factors,
         additions=additions,

@@ -17,6 +17,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
@@ -40,6 +41,10 @@ class TransformerTaskConfig:
     latents: str
     data: str
     text: str
+    place_again: float = 0.5
+    """odds that a clip whose place stays is drawn again: a new place is the hardest switch and the rarest"""
+    far_sink: float = 0.35
+    """share of clips whose first latent frame is taken from well before the others, as the sink of a long take is"""
     frames: int = 12
     """latent frames of a clip as trained; more than the window, so that keys from evicted context are seen"""
     clips: int = 1
@@ -112,7 +117,9 @@ class TransformerTask:
             yield self._pack(clips), self._pack(singles)
 
     def _clip(self, rng: np.random.Generator) -> tuple[Tensor, Tensor, Tensor, str]:
-        clip = self.clips[int(rng.integers(len(self.clips)))]
+        clip = self._pick(rng)
+        if rng.random() < self.config.far_sink:
+            return self._far(clip, rng)
         frames, total = self.config.frames, len(clip.latents)
         counted = np.ones(frames, np.float32)
         if clip.switch is None or clip.after is None:
@@ -127,18 +134,35 @@ class TransformerTask:
             start = int(rng.integers(min(clip.switch, total - frames) + 1))
             counted = (np.arange(frames) + start >= clip.switch).astype(np.float32)
             text = self._caption(clip.before, clip.after, rng)
-        part = slice(start, start + frames)
-        return self._tensors(clip, part, counted, text)
+        return self._tensors(clip, np.arange(start, start + frames), counted, text)
+
+    def _pick(self, rng: np.random.Generator) -> LatentClip:
+        clip = self.clips[int(rng.integers(len(self.clips)))]
+        if (clip.after is None or clip.after.place == clip.before.place) and rng.random() < self.config.place_again:
+            clip = self.clips[int(rng.integers(len(self.clips)))]
+        return clip
+
+    def _far(self, clip: LatentClip, rng: np.random.Generator) -> tuple[Tensor, Tensor, Tensor, str]:
+        """A sink from the clip's start, then frames from later on; what follows the cut at once does not count."""
+        rest, total = self.config.frames - 1, len(clip.latents)
+        start = int(rng.integers(1, total - rest + 1))
+        chosen = np.concatenate(([int(rng.integers(min(start, 3)))], np.arange(start, start + rest)))
+        counted = (np.arange(self.config.frames) > 2).astype(np.float32)
+        if clip.switch is not None:
+            counted *= chosen >= clip.switch
+        if not counted.any():
+            return self._far(self._pick(rng), rng)
+        return self._tensors(clip, chosen, counted, self._caption(clip.before, clip.after, rng))
 
     def _single(self, rng: np.random.Generator) -> tuple[Tensor, Tensor, Tensor, str]:
         clip = self.clips[int(rng.integers(len(self.clips)))]
         last = len(clip.latents) if clip.switch is None else max(1, clip.switch)
         start = int(rng.integers(last))
         text = self._caption(clip.before, None, rng)
-        return self._tensors(clip, slice(start, start + 1), np.ones(1, np.float32), text)
+        return self._tensors(clip, np.array([start]), np.ones(1, np.float32), text)
 
     def _tensors(
-        self, clip: LatentClip, part: slice, counted: np.ndarray, text: str
+        self, clip: LatentClip, part: NDArray[np.int64], counted: NDArray[np.float32], text: str
     ) -> tuple[Tensor, Tensor, Tensor, str]:
         latents = torch.from_numpy(clip.latents[part].astype(np.float32))
         weights = 1 + (self.config.actor_weight - 1) * torch.from_numpy(clip.weights[part].astype(np.float32))
