@@ -131,7 +131,9 @@ class TransformerTask:
             text = self._caption(clip.before, None, rng)
         else:
             # After it, under the new prompt throughout: the context is older frames, recached.
-            start = int(rng.integers(min(clip.switch, total - frames) + 1))
+            # Three frames at least follow the switch, or the step would be for nothing.
+            first = max(0, min(clip.switch + 3 - frames, total - frames))
+            start = int(rng.integers(first, min(clip.switch, total - frames) + 1))
             counted = (np.arange(frames) + start >= clip.switch).astype(np.float32)
             text = self._caption(clip.before, clip.after, rng)
         return self._tensors(clip, np.arange(start, start + frames), counted, text)
@@ -271,6 +273,7 @@ def main() -> None:
         lr=args.lr,
         adam_lr=0.001,
         adam_names=adam,
+        ema=0.998,
         decay_fraction=args.decay,
         seed=args.seed,
     )

@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
 
-from longtake.model.diorama.labels import ACTORS, COLOURS, FPS, PLACES
+from longtake.model.diorama.labels import ACTORS, COLOURS, FPS, PLACES, WIDTH
 from longtake.model.diorama.renderer import render_clip
 from longtake.model.diorama.scene import Scene, Switch
-from longtake.model.diorama.timeline import GROUND_SPEED, ramp, timeline
+from longtake.model.diorama.timeline import EDGE, GROUND_SPEED, PLACE_SECONDS, ramp, timeline
 
 SCENE = Scene(place="meadow", time="day", weather="clear", actor="balloon", colour="red")
 
@@ -119,3 +119,12 @@ def test_impossible_clips_are_refused() -> None:
         render_clip(SCENE, None, 0, seed=1)
     with pytest.raises(ValueError, match="beyond the clip's 8 frames"):
         render_clip(SCENE, Switch(frame=8, scene=SCENE), 8, seed=1)
+
+
+def test_a_new_place_is_seen_within_the_first_latent_frame_and_sweeps_evenly() -> None:
+    line = timeline(SCENE, Switch(frame=8, scene=SCENE.changed(place="ocean")), 48)
+    assert (line.edge[:8] >= WIDTH).all()
+    assert line.edge[11] < WIDTH - EDGE / 2  # a strip of it stands at the right border
+    steps = -np.diff(line.edge[8 : 8 + round(PLACE_SECONDS * FPS)])
+    assert np.allclose(steps, steps[0], atol=1e-3)
+    assert line.edge[8 + round(PLACE_SECONDS * FPS)] <= -EDGE
