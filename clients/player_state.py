@@ -219,8 +219,9 @@ class PlayerState:
 
 
 def read_slots(prompt: str, script: Script) -> dict[str, str]:
-    """Find in a rendered prompt which value each slot has: the one whose phrase is mentioned last, whole words only.
+    """Find in a prompt which value each slot has: the one whose phrase or name is mentioned last, whole words only.
 
+    The name counts because people type "in the desert" where the scenario says "over a sandy desert".
     A value without a phrase ("under a clear sky" may well be said by saying nothing) holds when no other does.
     """
     found: dict[str, str] = {}
@@ -228,7 +229,11 @@ def read_slots(prompt: str, script: Script) -> dict[str, str]:
         set_by_events = (event.set[name] for event in script.events.values() if name in event.set)
         values = dict.fromkeys([slot.default, *slot.values, *set_by_events])
         phrases = {value: slot.values.get(value, value) for value in values}
-        places = {value: _last_place(phrase, prompt) for value, phrase in phrases.items() if phrase}
+        places = {
+            value: max(_last_place(phrase, prompt), _last_place(value, prompt))
+            for value, phrase in phrases.items()
+            if phrase
+        }
         mentioned = [value for value, place in places.items() if place > (-1, 0)]
         silent = [value for value, phrase in phrases.items() if not phrase]
         if mentioned:

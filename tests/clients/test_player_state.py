@@ -149,6 +149,7 @@ def test_slots_are_read_from_the_prompt_s_own_words() -> None:
     assert read_slots("a red fox over the sea", script) == {"weather": "clear", "place": "sea", "colour": "red"}
     assert read_slots("a blue fox over the city, in heavy rain", script)["weather"] == "rain"
     assert read_slots("over the sea, over the city", script)["place"] == "city", "what is said last holds"
+    assert read_slots("a fox in the city in the rain", script).items() >= {"place": "city", "weather": "rain"}.items()
     assert "colour" not in read_slots("a scarred, reddish fox", script), "whole words only"
 
 
