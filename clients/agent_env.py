@@ -77,6 +77,8 @@ class LongtakeEnv(gymnasium.Env[Pixels, Any]):
         self._readings = readings
         self._world: World | None = None
         self._opened_with: str | None = None
+        self._steered = False
+        """a cue was sent: a world keeps what was asked for last over a reset, and an episode begins as the first did"""
         self._frame: Pixels = np.zeros((info.height, info.width, 3), np.uint8)
         self.render_mode = render_mode
         self.metadata = {**self.metadata, "render_fps": info.fps}
@@ -86,11 +88,14 @@ class LongtakeEnv(gymnasium.Env[Pixels, Any]):
         self.action_space = spaces.Discrete(len(self.events) + 1)
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Pixels, dict[str, Any]]:
-        """Begin a take. `options={"prompt": text}` begins under another prompt; without a seed one is drawn."""
+        """Begin an episode, always under the prompt the world was opened with; without a seed one is drawn.
+
+        `options={"prompt": text}` begins this episode under another prompt.
+        """
         super().reset(seed=seed)
         world_seed = seed if seed is not None else int(self.np_random.integers(MAX_SEED))
         prompt = (options or {}).get("prompt", self._prompt)
-        if self._world is not None and prompt == self._opened_with:
+        if self._world is not None and prompt == self._opened_with and not self._steered:
             self._world.reset(seed=world_seed)
         else:
             self._leave_world()
@@ -104,6 +109,7 @@ class LongtakeEnv(gymnasium.Env[Pixels, Any]):
                 readings=self._readings,
             )
             self._opened_with = prompt
+            self._steered = False
         info = self._advance(self._model.first_block_frames)
         return self._frame, info
 
@@ -125,13 +131,14 @@ class LongtakeEnv(gymnasium.Env[Pixels, Any]):
 
     def _send(self, action: Cue) -> None:
         world = self._entered()
-        if action is None:
+        if action is None or (not isinstance(action, str | Mapping) and int(action) == 0):
             return
+        self._steered = True
         if isinstance(action, Mapping):
             world.prompt(action["prompt"])
         elif isinstance(action, str):
             world.event(action)
-        elif int(action) > 0:
+        else:
             world.event(self.events[int(action) - 1])
 
     def _advance(self, ticks: int) -> dict[str, Any]:

@@ -270,6 +270,11 @@ class Connection:
             if isinstance(message, Error):
                 if message.code == "version":
                     raise VersionMismatch(message.message)
+                if message.code == "unknown_type":
+                    raise ConnectionFailed(
+                        f"{self._endpoint} is where a Longtake server sends its frames; connect to its control "
+                        "endpoint, whose port is usually one lower"
+                    )
                 if not message.retryable:
                     raise Refused(message.code, message.message)
                 logger.warning("%s: %s", self._endpoint, message.message)

@@ -1,5 +1,6 @@
 """A contact sheet: pictures of a take on one page, each with its time and the cue that is in force."""
 
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
@@ -9,6 +10,7 @@ import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFont
 
 from longtake.clients.timeline_text import clock
+from longtake.protocol.errors import LongtakeError
 from longtake.protocol.messages import Applied
 
 COLUMNS = 6
@@ -21,6 +23,13 @@ CAPTION = 46
 TITLE = 46
 Font: TypeAlias = ImageFont.FreeTypeFont | ImageFont.ImageFont
 BACKGROUND, TEXT, MUTED, ACCENT = (14, 15, 20), (222, 225, 233), (134, 141, 160), (246, 178, 92)
+
+
+class SheetError(LongtakeError):
+    """A contact sheet cannot be written; the message is one line."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__("sheet", message)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -72,9 +81,16 @@ def in_force(timeline: list[Applied], tick: int) -> Applied | None:
 
 
 def save(page: Image.Image, path: Path) -> None:
-    """Save the page as a PNG."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    page.save(path, format="PNG")
+    """Save the page as a PNG, whole or not at all. Raises `SheetError`."""
+    part = path.with_name(f".{path.stem}.part.png")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        page.save(part, format="PNG")
+        part.replace(path)
+    except OSError as error:
+        with suppress(OSError):
+            part.unlink()
+        raise SheetError(f"{path} cannot be written: {error.strerror or error}") from error
 
 
 def _caption(draw: ImageDraw.ImageDraw, place: tuple[int, int], time: str, mark: Applied | None, *, new: bool) -> None:

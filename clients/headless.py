@@ -22,6 +22,8 @@ from longtake.protocol.errors import LongtakeError
 from longtake.protocol.messages import Applied, Mode, Script
 
 SHEET_PICTURES = 24
+RECONNECT_S = 15.0
+"""how long a lost server is looked for: a line may have been cut, but one that was restarted has no such world"""
 FIRST_FRAME_S = 120.0
 """a model may still have to be loaded, and the first block takes longest"""
 
@@ -38,6 +40,8 @@ class Filmed:
     timeline: list[Applied]
     digest: str
     """SHA-256 over all frames: the same script, seed and machine give the same"""
+    weights: str
+    """of the model, first digits of their hash"""
     video: Path | None = None
     sheet: Path | None = None
 
@@ -63,19 +67,19 @@ def render(
     `prepare` is called while the world stands at tick 0, for instance to send the cues of a scenario; `take` is the
     name of a take file to record at the server; `context` is for `inproc://` endpoints.
     """
-    with Session.connect(endpoint, client="longtake-render", context=context) as session:
+    with Session.connect(endpoint, client="longtake-render", reconnect_s=RECONNECT_S, context=context) as session:
         world = session.open(
             model, prompt=prompt, seed=seed, script=script, mode=mode, delivery="every", paused=mode != "lockstep"
         )
-        if take is not None:
-            world.record_start(take)
-        if prepare is not None:
-            prepare(world)
-        ticks = max(1, round(seconds * world.info.model.fps))
-        filmed = film(world, ticks, video=video, sheet=sheet, progress=progress)
-        if take is not None:
-            world.record_stop()
-        world.close()
+        with world.closing():
+            if take is not None:
+                world.record_start(take)
+            if prepare is not None:
+                prepare(world)
+            ticks = max(1, round(seconds * world.info.model.fps))
+            filmed = film(world, ticks, video=video, sheet=sheet, progress=progress)
+            if take is not None:
+                world.record_stop()
         return filmed
 
 
@@ -113,7 +117,15 @@ def film(
             writer.mark(marks)
     if sheet is not None:
         save(contact_sheet(samples, marks, fps=fps, title=title), sheet)
-    return Filmed(ticks=ticks, fps=fps, timeline=marks, digest=digest.hexdigest(), video=video, sheet=sheet)
+    return Filmed(
+        ticks=ticks,
+        fps=fps,
+        timeline=marks,
+        digest=digest.hexdigest(),
+        weights=world.info.model.weights,
+        video=video,
+        sheet=sheet,
+    )
 
 
 def since(timeline: list[Applied], first: int, ticks: int) -> list[Applied]:

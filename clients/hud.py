@@ -7,6 +7,8 @@ from longtake.clients.player_state import PlayerState
 
 WIDTH = 218
 """pixels"""
+OPACITY = 235
+"""of 255: small grey figures have to be read over a bright sky"""
 
 
 def rows(state: PlayerState, shown_fps: float) -> list[tuple[str, str, theme.Colour]]:
@@ -43,7 +45,7 @@ def draw(
     lines = rows(state, fps)
     step = text.line(theme.SMALL) + 5
     rect = pygame.Rect(right - WIDTH, top, WIDTH, len(lines) * step + 2 * theme.GAP)
-    theme.panel(surface, rect)
+    theme.panel(surface, rect, opacity=OPACITY)
     y = rect.top + theme.GAP + 2
     for label, value, colour in lines:
         surface.blit(text.render(label, theme.SMALL, theme.MUTED), (rect.left + 12, y))

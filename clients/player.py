@@ -13,7 +13,6 @@ from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +23,7 @@ from longtake.clients.player_link import PATIENCE_S, Entry, Link
 from longtake.clients.player_prompt import PromptLine
 from longtake.clients.player_state import PendingCue, PlayerState
 from longtake.clients.player_view import View
+from longtake.clients.pygame_packages import pygame_conflict
 from longtake.clients.session import Session, World
 from longtake.protocol.errors import LongtakeError
 from longtake.protocol.messages import Ack, Action, Done, Encoding, Notice, Role, Script
@@ -111,19 +111,6 @@ def play(
         if fullscreen:
             player.toggle_fullscreen()
         player.run()
-
-
-def pygame_conflict() -> str:
-    """One line when pygame and pygame-ce are both installed (they share a folder and break each other), else ""."""
-    found = []
-    for name in ("pygame", "pygame-ce"):
-        try:
-            found.append(f"{name} {metadata.version(name)}")
-        except metadata.PackageNotFoundError:
-            continue
-    if len(found) < 2:
-        return ""
-    return f"{' and '.join(found)} are both installed and overwrite each other: uninstall both, then install pygame-ce"
 
 
 class Player:

@@ -6,8 +6,10 @@ with VideoWriter(Path("take.mp4"), fps=16) as video:
     video.mark(world.timeline)
 """
 
+import logging
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
@@ -18,6 +20,8 @@ import numpy.typing as npt
 
 from longtake.protocol.errors import LongtakeError
 from longtake.protocol.messages import Applied
+
+log = logging.getLogger(__name__)
 
 LEAST_HEIGHT = 480
 """smaller pictures are enlarged by a whole factor, because video players blur small videos"""
@@ -63,13 +67,14 @@ class VideoWriter:
             self.discard()
 
     def write(self, pixels: npt.NDArray[np.uint8]) -> None:
-        """Append a picture, `[H, W, 3] uint8 RGB`. All pictures have the size of the first."""
-        if self._container is None:
-            self._open(pixels.shape[0], pixels.shape[1])
-        frame = self._av.VideoFrame.from_ndarray(np.ascontiguousarray(pixels), format="rgb24")
-        frame = frame.reformat(self._video.width, self._video.height, "yuv420p", interpolation="BICUBIC")
-        frame.pts = self.frames
-        self._container.mux(self._video.encode(frame))
+        """Append a picture, `[H, W, 3] uint8 RGB`. All pictures have the size of the first. Raises `VideoError`."""
+        with self._named():
+            if self._container is None:
+                self._open(pixels.shape[0], pixels.shape[1])
+            frame = self._av.VideoFrame.from_ndarray(np.ascontiguousarray(pixels), format="rgb24")
+            frame = frame.reformat(self._video.width, self._video.height, "yuv420p", interpolation="BICUBIC")
+            frame.pts = self.frames
+            self._container.mux(self._video.encode(frame))
         self.frames += 1
 
     def mark(self, timeline: Iterable[Applied]) -> None:
@@ -77,29 +82,42 @@ class VideoWriter:
         self._marks = [mark for mark in timeline if mark.tick < self.frames]
 
     def close(self) -> None:
-        """Finish the file and put it in its place."""
+        """Finish the file and put it in its place. Raises `VideoError`, and leaves nothing behind then."""
         if self._container is None:
             raise VideoError(f"{self._path}: there was no frame to write")
-        self._container.mux(self._video.encode(None))
-        self._write_marks()
-        self._container.close()
-        self._container = None
-        os.replace(self._part, self._path)
+        try:
+            with self._named():
+                self._container.mux(self._video.encode(None))
+                self._write_marks()
+                self._container.close()
+                os.replace(self._part, self._path)
+            self._container = None
+        finally:
+            self.discard()
 
     def discard(self) -> None:
-        """Forget what was written."""
-        if self._container is not None:
-            self._container.close()
-            self._container = None
-            self._part.unlink(missing_ok=True)
+        """Forget what was written, if it was not finished."""
+        container, self._container = self._container, None
+        if container is None:
+            return
+        try:
+            container.close()
+        except (OSError, self._av.FFmpegError) as error:
+            log.debug("%s: %s", self._part, error)  # it is thrown away, whatever its end looks like
+        self._part.unlink(missing_ok=True)
+
+    @contextmanager
+    def _named(self) -> Iterator[None]:
+        """Say of a failure which file it concerns, in one line."""
+        try:
+            yield
+        except (OSError, self._av.FFmpegError) as error:
+            raise VideoError(f"{self._path} cannot be written: {error.strerror or error}") from error
 
     def _open(self, height: int, width: int) -> None:
         factor = max(1, -(-self._least_height // height))
-        try:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            self._container = self._av.open(str(self._part), "w", format="mp4", options={"movflags": "+faststart"})
-        except OSError as error:
-            raise VideoError(f"{self._path} cannot be written: {error.strerror or error}") from error
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        self._container = self._av.open(str(self._part), "w", format="mp4", options={"movflags": "+faststart"})
         if self._title:
             self._container.metadata["title"] = self._title
         self._video = self._container.add_stream(

@@ -3,16 +3,18 @@
 Thread-safe. Its state is written by the connection's thread and read by anybody.
 """
 
+import logging
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future
+from contextlib import contextmanager
 from typing import Literal, TypeVar, overload
 
 from longtake.clients.feed import FRAMES_TIMEOUT_S, Feed, Link
 from longtake.clients.frame_buffer import FrameBuffer
 from longtake.clients.picture import Picture
 from longtake.clients.requests import wait_answer
-from longtake.protocol.errors import WorldClosed
+from longtake.protocol.errors import LongtakeError, WorldClosed
 from longtake.protocol.messages import (
     Ack,
     Action,
@@ -32,6 +34,10 @@ from longtake.protocol.messages import (
     Status,
 )
 
+logger = logging.getLogger(__name__)
+
+CLOSE_WITHIN_S = 2.0
+"""how long a failed user of a world waits for its end"""
 KEPT = 4096
 """notices, readings and timeline marks kept"""
 
@@ -102,7 +108,7 @@ class World(Feed):
         return wait_answer(future, self._link.request_timeout_s + shown_s if timeout_s is None else timeout_s, "step")
 
     def reset(self, seed: int | None = None) -> Done:
-        """Begin a new take under the prompt in force, with the same seed or another."""
+        """Begin a new take under the prompt asked for last, with the same seed or another."""
         return self.acted("reset", self._answer(self.control("reset", seed=seed), "reset"))
 
     def record_start(self, path: str) -> Done:
@@ -120,6 +126,22 @@ class World(Feed):
     def close(self) -> Done:
         """End the world for everybody."""
         return self.acted("close", self._answer(self.control("close"), "close"))
+
+    @contextmanager
+    def closing(self) -> "Iterator[World]":
+        """Close the world at the end of a `with` block, also when the block fails; what failed is raised then.
+
+        Without it a world that nobody is in any more runs on for as long as the server keeps it.
+        """
+        try:
+            yield self
+        except BaseException:
+            try:
+                wait_answer(self.control("close"), CLOSE_WITHIN_S, "close")
+            except LongtakeError as error:
+                logger.debug("%s could not be closed: %s", self.name, error)
+            raise
+        self.close()
 
     def advance(self, ticks: int, timeout_s: float = FRAMES_TIMEOUT_S) -> list[Picture]:
         """Lockstep: make the world go on by `ticks` and return their pictures.

@@ -8,13 +8,22 @@ import re
 from collections.abc import Iterator
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 import yaml
 
 from longtake.protocol.errors import LongtakeError
-from longtake.scenarios.schema import DIORAMA_LABELS, PLAYER_KEYS, EventSpec, Moment, Scenario, SlotSpec, moment_ticks
+from longtake.scenarios.schema import (
+    DIORAMA_LABELS,
+    NAMED_KEYS,
+    PLAYER_KEYS,
+    EventSpec,
+    Moment,
+    Scenario,
+    SlotSpec,
+    moment_ticks,
+)
 
 SUFFIXES = (".yaml", ".yml")
 SLOT_PLACE = re.compile(r"\{([^{}]*)\}")
@@ -23,6 +32,9 @@ LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 """both build plain values only; the C one is many times faster and not everywhere"""
 MAX_BYTES = 1 << 20
 """a scenario file is a few kilobytes; more is a mistaken path"""
+MAX_DEPTH = 16
+MAX_ENTRIES = 20_000
+"""of maps and lists, aliases followed: a short file of aliases of aliases can stand for billions"""
 
 
 class ScenarioError(LongtakeError, ValueError):
@@ -52,6 +64,7 @@ def load(path_or_name: str | Path) -> Scenario:
     """A scenario from a YAML file, or from the library by its name. Raises ScenarioError."""
     text, shown = _read(path_or_name)
     try:
+        _check_depth(text, shown)
         loader = LOADER(text)
         node = loader.get_single_node()
         data = loader.construct_document(node) if node is not None else None
@@ -62,7 +75,7 @@ def load(path_or_name: str | Path) -> Scenario:
         raise ScenarioError(f"{shown}{where}: not valid YAML: {problem}") from error
     if not isinstance(data, dict):
         raise ScenarioError(f"{shown}: a scenario is a map of keys such as name, template and slots")
-    lines = _lines(node)
+    lines = _lines(node, shown)
     scenario = _convert(data, shown, lines)
     for key, problem in problems(scenario):
         raise ScenarioError(f"{shown}{_at(key, lines)}: {key}: {problem}")
@@ -85,6 +98,8 @@ def problems(scenario: Scenario) -> Iterator[tuple[str, str]]:
 
 def _template_problems(scenario: Scenario) -> Iterator[tuple[str, str]]:
     fields = SLOT_PLACE.findall(scenario.template)
+    if not scenario.template.strip():
+        yield "template", "is blank; write what the picture shows"
     if any(brace in SLOT_PLACE.sub("", scenario.template) for brace in "{}"):
         yield "template", "has a brace without its partner"
     for field in fields:
@@ -110,6 +125,8 @@ def _event_problems(scenario: Scenario) -> Iterator[tuple[str, str]]:
             elif scenario.slots[slot].values and value not in scenario.slots[slot].values:
                 values = scenario.slots[slot].values
                 yield f"{where}.set.{slot}", f"{value!r} is not one of its values {_list(values)}"
+        if len(event.key) > 1 and event.key.lower() not in (*NAMED_KEYS, *PLAYER_KEYS):
+            yield f"{where}.key", f"{event.key!r} is no key; write one character, or one of {_list(NAMED_KEYS)}"
         if event.key.lower() in PLAYER_KEYS:
             yield f"{where}.key", f"{event.key!r} belongs to the player; choose another"
         if event.key and event.key.lower() in keys:
@@ -179,19 +196,43 @@ def _read(path_or_name: str | Path) -> tuple[str, str]:
     return entry.read_text(encoding="utf-8"), entry.name
 
 
-def _lines(node: Any, key: str = "") -> dict[str, int]:
-    """Line number of every key of a YAML tree, by path such as `timeline[2].event`."""
+def _check_depth(text: str, shown: str) -> None:
+    """Refuse what is nested so deep that walking it would run out of stack. Raises ScenarioError and YAMLError."""
+    depth = 0
+    for event in yaml.parse(text, Loader=LOADER):
+        if isinstance(event, yaml.CollectionStartEvent):
+            depth += 1
+            if depth > MAX_DEPTH:
+                line = cast(Any, event).start_mark.line + 1  # the C loader always has it
+                raise ScenarioError(f"{shown}:{line}: nested deeper than a scenario can be")
+        elif isinstance(event, yaml.CollectionEndEvent):
+            depth -= 1
+
+
+def _lines(root: Any, shown: str) -> dict[str, int]:
+    """Line number of every key of a YAML tree, by path such as `timeline[2].event`. Raises ScenarioError."""
     lines: dict[str, int] = {}
+    waiting = [("", root, 0)]
+    while waiting:
+        key, node, depth = waiting.pop()
+        for path, line, value in _entries(key, node):
+            if path in lines and isinstance(node, yaml.MappingNode):
+                raise ScenarioError(f"{shown}:{line}: {path}: is there twice, first in line {lines[path]}")
+            lines[path] = line
+            if depth > MAX_DEPTH or len(lines) > MAX_ENTRIES:
+                raise ScenarioError(f"{shown}:{line}: larger than a scenario can be; are there aliases in it?")
+            waiting.append((path, value, depth + 1))
+    return lines
+
+
+def _entries(key: str, node: Any) -> Iterator[tuple[str, int, Any]]:
+    """(path, line, value) of what lies directly in a map or a list."""
     if isinstance(node, yaml.MappingNode):
         for name, value in node.value:
-            path = f"{key}.{name.value}" if key else str(name.value)
-            lines[path] = name.start_mark.line + 1
-            lines |= _lines(value, path)
+            yield f"{key}.{name.value}" if key else str(name.value), name.start_mark.line + 1, value
     elif isinstance(node, yaml.SequenceNode):
         for index, value in enumerate(node.value):
-            lines[f"{key}[{index}]"] = value.start_mark.line + 1
-            lines |= _lines(value, f"{key}[{index}]")
-    return lines
+            yield f"{key}[{index}]", value.start_mark.line + 1, value
 
 
 def _at(key: str, lines: dict[str, int]) -> str:
@@ -224,6 +265,9 @@ def _explain(shown: str, prefix: str, message: str, lines: dict[str, int]) -> st
     if "unknown field" in problem or "missing required field" in problem:
         key += "." + problem.split("`")[1]
         problem = "is missing" if "missing" in problem else "is not a known key"
+    elif "matching regex" in problem:
+        time = key.rpartition(".")[2] in ("at", "delay")
+        problem = "is not a time such as 5s, 2.5s or 1m30s" if time else "has 1 to 64 letters, digits, dots, - and _"
     elif "got `int`" in problem or "got `bool`" in problem:
         problem += "; put the value in quotes" if "Expected `str" in problem else ""
     key = key.lstrip(".")

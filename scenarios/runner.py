@@ -24,6 +24,8 @@ SETTLE_S = 3.0
 """after a cue the picture may take so long to show what it says; blocks before that are not judged"""
 RETRY_S = 0.25
 """between two attempts when the server takes no more cues for the moment"""
+RECONNECT_S = 15.0
+"""how long a lost server is looked for: one that was restarted has no such world"""
 RETRIES = 240
 FIRST_FRAME_S = 120.0
 """a model may still have to be loaded, and the first block takes longest"""
@@ -51,7 +53,7 @@ def run_scenario(
     file. Rates and latencies are measured in live mode only. Raises ScenarioError and the session's LongtakeErrors.
     """
     loaded = scenario if isinstance(scenario, Scenario) else load(scenario)
-    with Session.connect(endpoint, client="longtake-run", context=context) as session:
+    with Session.connect(endpoint, client="longtake-run", reconnect_s=RECONNECT_S, context=context) as session:
         model = model_for(loaded, session.models)
         ticks = max(1, round((seconds or loaded.seconds) * model.fps))
         cues = [cue for cue in loaded.cues(model.fps) if cue.tick < ticks]
@@ -64,13 +66,13 @@ def run_scenario(
             readings=bool(loaded.expect.adherence_min),
             paused=mode != "lockstep",
         )
-        if record is not None:
-            world.record_start(record)
-        run = _Run(loaded, world, ticks, mode)
-        run.go(cues, progress)
-        if record is not None:
-            world.record_stop()
-        world.close()
+        with world.closing():
+            if record is not None:
+                world.record_start(record)
+            run = _Run(loaded, world, ticks, mode)
+            run.go(cues, progress)
+            if record is not None:
+                world.record_stop()
         return run.report()
 
 

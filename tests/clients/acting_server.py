@@ -73,6 +73,7 @@ class ActingServer(FakeServer):
         if message.action == "reset":
             self.planned[world.name] = []
             self.in_force[world.name] = 0
+            self._tell(world, msgspec.structs.replace(self.applied(world, "start", "start"), cue=0))
         if message.action in ("pause", "resume"):
             self._tell(world, self.status(world))
 

@@ -81,6 +81,19 @@ def test_reset_takes_a_seed_or_draws_one(server: ActingServer, env: LongtakeEnv)
     assert len(server.worlds) == 1, "the world before was closed"
 
 
+def test_an_episode_begins_under_the_first_prompt_whatever_was_asked_for_in_the_one_before(
+    server: ActingServer, env: LongtakeEnv
+) -> None:
+    env.reset(seed=5)
+    env.step("night")
+    env.reset(seed=5)
+    assert [control.action for control in server.got["control"]].count("reset") == 0, "a reset keeps the night"
+    assert len(server.got["open"]) == 2
+    env.step(0)
+    env.reset(seed=5)
+    assert [control.action for control in server.got["control"]].count("reset") == 1
+
+
 def test_rewards_and_readings(server: ActingServer) -> None:
     server.labels = {0: {"time": "night"}}
     env = LongtakeEnv(

@@ -9,8 +9,7 @@ import pygame
 import pytest
 import zmq
 
-from longtake.clients import player as player_module
-from longtake.clients.player import JoinWorld, OpenWorld, Player, play, pygame_conflict
+from longtake.clients.player import JoinWorld, OpenWorld, Player, play
 from longtake.clients.player_help import KEYS
 from longtake.clients.session import Session
 from longtake.protocol import messages as m
@@ -287,10 +286,3 @@ def test_play_ends_when_the_window_is_closed(server: ActingServer, window: None,
         pygame.event.post(pygame.event.Event(pygame.QUIT))
         player.run()
     assert not pygame.display.get_init()
-
-
-def test_two_pygames_are_said_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert pygame_conflict() == ""
-    monkeypatch.setattr(player_module.metadata, "version", lambda name: "2.6")
-    assert "uninstall both" in pygame_conflict()
-    assert "\n" not in pygame_conflict()

@@ -176,6 +176,23 @@ def test_the_hud_shows_what_the_server_said() -> None:
     assert shown["event to photon"] == "400 ms"
 
 
+def test_the_hud_lies_over_the_picture_when_it_is_asked_for(text: theme.Text) -> None:
+    surfaces = []
+    for shown in (False, True):
+        surface = pygame.Surface((1280, 800))
+        view = View(surface)
+        view.options.hud = shown
+        state = state_of(m.Script())
+        state.status = STATUS
+        view.show(np.full((96, 160, 3), 255, np.uint8))
+        view.draw(state, PromptLine(), 0.0, 16.0)
+        corner = pygame.surfarray.array3d(surface)[-14 - hud.WIDTH : -14, 20:200]
+        surfaces.append(corner.astype(int))
+    without, with_it = surfaces
+    assert with_it.mean() < 60 < without.mean(), "a dark panel where the bright picture was"
+    assert (with_it > 150).any(), "with figures on it"
+
+
 def test_text_is_cut_with_an_ellipsis_and_empty_text_is_harmless(text: theme.Text) -> None:
     assert text.fit("short", 400) == "short"
     cut = text.fit("a very long sentence about a fox in the snow", 80)

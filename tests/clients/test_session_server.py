@@ -13,7 +13,8 @@ import pytest
 from longtake.clients.async_session import AsyncSession
 from longtake.clients.session import Session, State
 from longtake.protocol import messages as m
-from longtake.protocol.errors import Refused, RequestTimeout, WorldClosed
+from longtake.protocol.endpoints import frames_connect, parse_connect
+from longtake.protocol.errors import ConnectionFailed, Refused, RequestTimeout, WorldClosed
 from longtake.protocol.wire import encode
 from longtake.runtime.generator_hosts import GeneratorConfig
 from longtake.runtime.local import LocalServer, server_thread
@@ -33,7 +34,7 @@ def server(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[LocalServ
     config = ServerConfig(
         endpoint=endpoint,
         in_process=True,
-        heartbeat_s=0.5,
+        heartbeat_s=1.0,
         takes=tmp_path / "takes",
         generator=GeneratorConfig(models=("fake",), factory="tests.runtime.fakes:load"),
     )
@@ -108,6 +109,21 @@ def test_a_reset_begins_at_tick_0(server):
         assert not np.array_equal(before[0].pixels, after[0].pixels)
 
 
+def test_a_world_whose_user_failed_is_closed(server):
+    with connect(server) as session:
+        world = session.open("fake", prompt="p")
+        with pytest.raises(KeyError), world.closing():
+            raise KeyError("in the middle")
+        assert session.worlds() == []
+        with session.open("fake", prompt="p").closing() as world:
+            assert [entry.world for entry in session.worlds()] == [world.name]
+        assert session.worlds() == []
+        world = session.open("fake", prompt="p")
+        world.close()
+        with pytest.raises(KeyError, match="what failed"), world.closing():
+            raise KeyError("what failed is what is raised")
+
+
 def test_refusals_of_the_real_server(server):
     with connect(server) as director, connect(server) as viewer:
         with pytest.raises(Refused, match="no model 'nope'") as refused:
@@ -136,10 +152,17 @@ def test_refusals_of_the_real_server(server):
             watched.next_picture(5)
 
 
+def test_the_frames_endpoint_is_told_from_the_control_endpoint(server):
+    with connect(server) as session:
+        frames = frames_connect(parse_connect(server.endpoint), session.welcome.frames_endpoint)
+    with pytest.raises(ConnectionFailed, match="sends its frames; connect to its control"):
+        Session.connect(str(frames), context=server.context)
+
+
 def test_heartbeats_keep_both_sides_connected(server):
     with connect(server) as session:
         world = session.open("fake", prompt="p", mode="lockstep", delivery="every")
-        time.sleep(2.5)
+        time.sleep(4.0)  # longer than either side waits for a sign of life
         assert (session.state, session.reconnects) == (State.CONNECTED, 0)
         assert session.rtt_ms > 0
         assert len(world.advance(4)) == 4
@@ -149,11 +172,11 @@ def test_a_client_that_was_dropped_comes_back_to_its_world(server):
     with connect(server) as session:
         world = session.open("fake", prompt="p", mode="lockstep", delivery="every")
         assert len(world.advance(4)) == 4
+        before = world.subscribed
         for client in server.server.sessions.all():
             client.gone = True
-        until = time.monotonic() + 20
-        while not (session.reconnects and world.subscribed.done()) and time.monotonic() < until:
-            time.sleep(0.01)
+        # `reconnects` counts before the world is joined again: what tells is the new subscription's answer
+        world.wait(lambda w: w.subscribed is not before and w.subscribed.done(), "a new subscription", 60)
         assert session.reconnects >= 1
         assert [p.header.tick for p in world.advance(4)] == [4, 5, 6, 7]
 

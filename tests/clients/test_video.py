@@ -1,5 +1,6 @@
 """Videos, contact sheets and filming a world, with real files and a server that speaks the real protocol."""
 
+import errno
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import zmq
 from PIL import Image
 
 from longtake.clients import video as video_module
-from longtake.clients.contact_sheet import Sample, contact_sheet, in_force, sample_ticks
+from longtake.clients.contact_sheet import Sample, SheetError, contact_sheet, in_force, sample_ticks, save
 from longtake.clients.headless import film, render, since
 from longtake.clients.session import Session, World
 from longtake.clients.video import VideoError, VideoWriter, plain
@@ -110,6 +111,58 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
         VideoWriter(tmp_path / "file" / "x.mp4", fps=16) as writer,
     ):
         writer.write(picture(1))
+
+
+def test_a_name_that_is_a_folder_leaves_nothing_behind(tmp_path: Path) -> None:
+    (tmp_path / "x.mp4").mkdir()
+    with (
+        pytest.raises(VideoError, match=r"x\.mp4 cannot be written"),
+        VideoWriter(tmp_path / "x.mp4", fps=16) as writer,
+    ):
+        writer.write(picture(1))
+    assert [path.name for path in tmp_path.iterdir()] == ["x.mp4"]
+
+
+class FullDisk:
+    """A container on a disk that is full."""
+
+    def __init__(self, container: Any) -> None:
+        self._container = container
+
+    def mux(self, packets: Any) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    def close(self) -> None:
+        self._container.close()
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def test_a_full_disk_is_one_line_and_leaves_nothing_behind(tmp_path: Path) -> None:
+    def write() -> None:
+        with VideoWriter(tmp_path / "x.mp4", fps=16) as writer:
+            writer.write(picture(1))
+            writer._container = FullDisk(writer._container)
+            for number in range(40):
+                writer.write(picture(number))
+
+    with pytest.raises(VideoError, match=r"x\.mp4 cannot be written: No space left on device$"):
+        write()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_sheet_is_written_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    page = Image.new("RGB", (8, 8))
+    save(page, tmp_path / "new" / "x.png")
+    assert [path.name for path in (tmp_path / "new").iterdir()] == ["x.png"]
+
+    def full(self: Any, path: Path, **_: Any) -> None:
+        path.write_bytes(b"half")
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Image.Image, "save", full)
+    with pytest.raises(SheetError, match=r"y\.png cannot be written: No space left on device$"):
+        save(page, tmp_path / "new" / "y.png")
+    assert [path.name for path in (tmp_path / "new").iterdir()] == ["x.png"]
 
 
 def test_without_pyav_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from fakes import FakeConfig, FakeModel
 from raw_client import RawClient
@@ -100,6 +101,16 @@ def test_another_model_is_named(start: Start) -> None:
     missing = GeneratorConfig(models=("another",), factory="fakes:load")
     with pytest.raises(ReplayFailed, match="needs the model 'fake'"):
         replay(take, missing, in_process=True)
+
+
+def test_options_that_are_not_the_recorded_ones_are_named(start: Start) -> None:
+    take, path = recorded(start)
+    header = msgspec.structs.replace(take.header, options={"linear": "int8", "compile": "True"})
+    path.write_bytes(b"".join(encode_record(record) for record in [header, *take.records]))
+    again = GeneratorConfig(models=("fake",), factory="fakes:load", options={"linear": "plain", "seed": "3"})
+    other = Replay(read_take(path), again, in_process=True)
+    other.model = FakeModel().info
+    assert other.differences() == "compile was True, is not given, linear was int8, is plain, seed was not given, is 3"
 
 
 def test_it_ends_its_generator_when_left_early(start: Start) -> None:

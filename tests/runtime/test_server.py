@@ -1,17 +1,15 @@
-"""The server over real sockets, with the fake model in a thread: requests, roles, frames, credit, limits."""
+"""The server over real sockets, with the fake model in a thread: requests, roles, recording, coming and going."""
 
-import io
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
-from PIL import Image
 from raw_client import RawClient
 
 from longtake.clients.session import Session
-from longtake.protocol import messages, wire
+from longtake.protocol import messages
 from longtake.protocol.errors import EndpointError
 from longtake.runtime.generator_hosts import GeneratorConfig
 from longtake.runtime.local import local_server
@@ -43,17 +41,6 @@ def test_in_process_over_inproc(start: Start) -> None:
             assert len(world.advance(12)) == 12
 
 
-def test_a_live_world_keeps_its_pace(start: Start) -> None:
-    local = start()
-    with Session.connect(local.endpoint, context=local.context) as session:
-        world = session.open(model="fake", prompt="x", delivery="every")
-        begun = time.monotonic()
-        pictures = [world.next_picture() for _ in range(33)]
-        took = time.monotonic() - begun
-        assert 1.7 < took < 6, "32 ticks are two seconds"
-        assert [p.header.number for p in pictures] == list(range(33))
-
-
 def test_several_directors_and_a_viewer(start: Start) -> None:
     local = start()
     with RawClient(local) as director, RawClient(local) as viewer:
@@ -71,212 +58,6 @@ def test_several_directors_and_a_viewer(start: Start) -> None:
         assert again.role == "director"
         assert viewer.ask(messages.Prompt, messages.Ack, world=joined.world, text="yours").coalesced == 2
         assert len(viewer.ask(messages.Worlds, messages.WorldList).worlds) == 1
-
-
-@pytest.mark.parametrize(
-    ("data", "code"),
-    [
-        (b"", "malformed"),
-        (b"\xc1", "malformed"),
-        (b"\x93\x01\x02\x03", "malformed"),
-        (b"\xdd\xff\xff\xff\xff", "malformed"),
-        (bytes(range(256)) * 40, "malformed"),
-        (b"\x91" * 4000, "malformed"),
-        (wire._encoder.encode({"type": "dance", "request": 3}), "unknown_type"),
-        (wire._encoder.encode({"type": "open", "request": 4, "seed": "seven"}), "invalid"),
-        (wire._encoder.encode({"type": "prompt", "request": 5, "world": "w1", "text": "x" * 100_000}), "invalid"),
-        (wire._encoder.encode({"type": "prompt", "text": "x" * 400_000}), "too_large"),
-    ],
-)
-def test_bad_bytes_get_an_error_and_change_nothing(start: Start, data: bytes, code: str) -> None:
-    local = start()
-    with RawClient(local) as client:
-        joined = client.open(mode="lockstep")
-        client.send(data)
-        assert client.wait(messages.Error).code == code
-        assert client.control_world(joined.world, "advance", ticks=4).tick == 4
-
-
-def test_a_message_beyond_the_sockets_limit_costs_only_its_sender(start: Start) -> None:
-    local = start()
-    with RawClient(local) as good, RawClient(local) as bad:
-        joined = good.open(mode="lockstep")
-        bad.send(b"\xc4" + bytes(3 * 1024 * 1024))
-        assert good.control_world(joined.world, "advance", ticks=4).tick == 4
-
-
-def test_unknown_connections_say_hello_first_and_versions_must_agree(start: Start) -> None:
-    local = start()
-    with RawClient(local, hello=False) as client:
-        client.send(messages.Worlds(request=1))
-        error = client.wait(messages.Error)
-        assert (error.code, error.request) == ("hello_first", 1)
-        client.send(messages.Hello(version=(9, 0)))
-        assert "9.0" in client.wait(messages.Error, code="version").message
-        client.send(messages.Hello(version=(1, 99)))
-        assert client.wait(messages.Welcome).version[0] == 1
-
-
-def test_frames_go_only_to_members_with_the_right_session(start: Start) -> None:
-    local = start()
-    with RawClient(local) as owner, RawClient(local) as stranger:
-        world = owner.open(mode="lockstep").world
-        assert stranger.subscribe(world).code == "unknown_world"
-        stranger.welcome = messages.Welcome(
-            version=(1, 0), server="", session="0" * 32, frames_endpoint=owner.welcome.frames_endpoint, models=[],
-            heartbeat_s=1.0,
-        )  # fmt: skip
-        assert stranger.subscribe(world).code == "unknown_session"
-
-
-def test_frames_are_sent_only_against_credit_and_every_makes_the_world_wait(start: Start) -> None:
-    local = start()
-    with RawClient(local) as client:
-        world = client.open(mode="lockstep").world
-        client.subscribe(world, delivery="every", credit=3)
-        client.send(messages.Control(request=90, world=world, action="advance", ticks=20))
-        assert [client.frame_message()[0].tick for _ in range(3)] == [0, 1, 2]
-        assert client.no_frame()
-        made = local.server.hosting.find(world).world.making.steps.made
-        assert made * 4 <= 24
-        client.credit(world, 100)
-        assert [client.frame_message()[0].tick for _ in range(17)] == list(range(3, 20))
-        assert client.wait(messages.Done, request=90).tick == 20
-
-
-def test_an_offline_world_goes_as_fast_as_its_frames_are_taken(start: Start) -> None:
-    local = start()
-    with RawClient(local) as client:
-        world = client.open(mode="offline").world
-        hosted = local.server.hosting.find(world)
-        time.sleep(0.3)
-        assert hosted.world.playback.tick == 0, "nobody takes its frames yet"
-        client.subscribe(world, delivery="every", credit=50)
-        ticks = [client.frame_message()[0].tick for _ in range(50)]
-        assert ticks == list(range(50))
-        assert client.no_frame()
-        assert hosted.world.making.steps.made <= 50 // 4 + 4
-        client.credit(world, 50)
-        begun = time.monotonic()
-        assert [client.frame_message()[0].tick for _ in range(50)] == list(range(50, 100))
-        assert time.monotonic() - begun < 50 / 16, "slower than real time"
-
-
-def test_latest_gets_the_newest_and_never_holds_anybody_up(start: Start) -> None:
-    local = start()
-    with RawClient(local) as client, RawClient(local) as idle:
-        world = client.open(mode="lockstep").world
-        idle.ask(messages.Join, messages.Joined, world=world, role="viewer")
-        idle.subscribe(world, delivery="latest", credit=0)
-        assert client.control_world(world, "advance", ticks=40).tick == 40
-        assert idle.no_frame(0.2)
-        idle.credit(world, 1)
-        frame, pixels = idle.frame_message()
-        assert frame.tick == 39
-        assert len(pixels) == frame.height * frame.width * 3
-        assert idle.no_frame(0.2)
-
-
-def test_a_new_subscriber_of_a_paused_world_sees_the_last_picture(start: Start) -> None:
-    local = start()
-    with RawClient(local) as client, RawClient(local) as late:
-        world = client.open(mode="lockstep").world
-        client.control_world(world, "advance", ticks=6)
-        late.ask(messages.Join, messages.Joined, world=world)
-        assert late.subscribe(world, encoding="jpeg").tick == 6
-        frame, data = late.frame_message()
-        assert (frame.tick, frame.encoding) == (5, "jpeg")
-        assert Image.open(io.BytesIO(data)).size == (frame.width, frame.height)
-
-
-def test_raw_pixels_are_the_models(start: Start) -> None:
-    local = start()
-    from fakes import FakeModel
-
-    model = FakeModel()
-    expected = model.step(model.open(seed=5, prompt="a red balloon")).frames[0]
-    with RawClient(local) as client:
-        world = client.open(mode="lockstep", seed=5).world
-        client.subscribe(world, delivery="every", credit=4)
-        client.control_world(world, "advance", ticks=4)
-        for index in range(4):
-            frame, pixels = client.frame_message()
-            rows = np.frombuffer(pixels, np.uint8).reshape(frame.height, frame.width, 3)
-            assert np.array_equal(rows, expected[index])
-
-
-def test_a_slow_every_viewer_of_a_live_world_is_let_go_and_the_world_goes_on(start: Start) -> None:
-    from longtake.runtime.limits import Limits
-
-    local = start(limits=Limits(queued_bytes=1))
-    with RawClient(local) as director, RawClient(local) as viewer:
-        world = director.open().world
-        director.subscribe(world, delivery="latest", credit=1000)
-        viewer.ask(messages.Join, messages.Joined, world=world)
-        viewer.subscribe(world, delivery="every", credit=0)
-        error = viewer.frame_message()[0]
-        assert (error.code, error.retryable, error.world) == ("too_slow", True, world)
-        ticks = [director.frame_message()[0].tick for _ in range(24)]
-        assert ticks == sorted(ticks)
-
-
-def test_a_flood_of_cues_is_refused_with_a_retryable_error(start: Start) -> None:
-    local = start()
-    with RawClient(local) as client, RawClient(local) as other:
-        world = client.open(mode="lockstep").world
-        mine = other.open(mode="lockstep").world
-        for number in range(100):
-            client.send(messages.Prompt(request=1000 + number, world=world, text=f"cue {number}"))
-        answers = [client.wait((messages.Ack, messages.Error)) for _ in range(100)]  # type: ignore[arg-type]
-        refused = [answer for answer in answers if isinstance(answer, messages.Error)]
-        assert 39 <= len(answers) - len(refused) < 100, "a burst of 40, of which opening was one"
-        assert {(error.code, error.retryable) for error in refused} == {("too_fast", True)}
-        assert other.ask(messages.Prompt, messages.Ack, world=mine, text="calm").cue == 1
-
-
-def test_a_flood_of_messages_leaves_the_others_alone(start: Start) -> None:
-    local = start()
-    with RawClient(local) as flooder, RawClient(local) as good:
-        world = good.open(mode="lockstep").world
-        for _ in range(5000):
-            flooder.send(b"\xc1 nonsense")
-        assert good.control_world(world, "advance", ticks=4).tick == 4
-        assert flooder.wait(messages.Error, code="too_fast").retryable
-
-
-def test_limits_on_worlds_are_errors_with_the_figure(start: Start) -> None:
-    local = start()
-    with RawClient(local) as client:
-        for _ in range(4):
-            assert isinstance(client.open(mode="lockstep"), messages.Joined)
-        error = client.open(mode="lockstep")
-        assert (error.code, error.retryable) == ("too_many", True)
-        assert "4 worlds" in error.message
-
-
-def test_a_live_world_for_which_there_is_no_time_is_refused_with_the_figures(start: Start) -> None:
-    local = start(fake={"step_s": 0.15})
-    with RawClient(local) as client:
-        world = client.open().world
-        hosted = local.server.hosting.find(world)
-        while len(hosted.world.making.lead.block_s) < 3:
-            time.sleep(0.05)
-        error = client.open()
-        assert error.code == "no_room"
-        assert "% busy" in error.message
-        assert isinstance(client.open(mode="lockstep"), messages.Joined)
-
-
-def test_unknown_things_are_named(start: Start) -> None:
-    local = start()
-    with RawClient(local) as client:
-        assert "it has: fake" in client.ask(messages.Open, messages.Joined, model="other", prompt="x").message
-        assert client.ask(messages.Join, messages.Joined, world="w9").code == "unknown_world"
-        world = client.open(mode="lockstep").world
-        assert client.ask(messages.Event, messages.Ack, world=world, name="storm").code == "unknown_event"
-        assert client.open(prompt=None).code == "bad_script"
-        assert client.open(prompt="too big").code == "no_room"
-        assert client.control_world(world, "record_stop").code == "recording"
 
 
 def test_statuses_come_twice_a_second_and_displayed_feeds_them(start: Start) -> None:
@@ -366,6 +147,18 @@ def test_a_vanished_clients_world_is_kept_rejoined_and_in_the_end_closed(start: 
         assert watcher.ask(messages.Worlds, messages.WorldList).worlds == []
 
 
+def test_a_client_that_has_gone_is_no_warning(start: Start, caplog: pytest.LogCaptureFixture) -> None:
+    local = start(heartbeat_s=0.2)
+    client = RawClient(local)
+    hosted = local.server.hosting.find(client.open().world)
+    client.vanish()
+    until = time.monotonic() + 20
+    while hosted.members and time.monotonic() < until:
+        time.sleep(0.02)
+    assert hosted.members == []
+    assert "does not take its messages" not in caplog.text
+
+
 def test_leaving_lets_the_world_go_on(start: Start) -> None:
     local = start()
     with RawClient(local) as client:
@@ -408,6 +201,13 @@ def test_a_port_in_use_is_one_clear_line(start: Start) -> None:
     with pytest.raises(ServerError, match=r"is in use: another server may be running there") as error:
         second.bind()
     assert "\n" not in str(error.value)
+
+
+def test_a_folder_that_is_not_there_is_one_clear_line(tmp_path: Path) -> None:
+    endpoint = f"ipc://{tmp_path}/none/socket"
+    server = Server(ServerConfig(endpoint=endpoint, generator=GeneratorConfig(models=("fake",), factory="f:f")))
+    with pytest.raises(ServerError, match=r"cannot be bound: No such file or directory$"):
+        server.bind()
 
 
 def test_only_loopback_is_bound() -> None:

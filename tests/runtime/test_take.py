@@ -166,6 +166,19 @@ def test_a_full_disk_ends_the_recording_and_says_so(tmp_path: Path, monkeypatch:
     assert recorder.write(RECORDS[2]) == ""
 
 
+def test_a_recording_that_cannot_begin_leaves_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Full(TakeWriter):
+        def write(self, *records: object) -> None:
+            os.write(self._file, b"half")
+            raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(recorder_module, "TakeWriter", Full)
+    recorder = Recorder(tmp_path)
+    with pytest.raises(Refused, match=r"a\.take cannot be written: No space left"):
+        recorder.start("a", [HEADER])
+    assert (recorder.name, list(tmp_path.iterdir())) == ("", [])
+
+
 def test_a_recording_never_overwrites_and_never_leaves_its_folder(tmp_path: Path) -> None:
     (tmp_path / "a.take").write_text("precious")
     recorder = Recorder(tmp_path)

@@ -54,6 +54,15 @@ def test_a_cue_while_a_step_runs_waits_for_the_next_block() -> None:
     assert prompt(stage, "new").block == step.block + 1
 
 
+def test_control_characters_of_a_prompt_reach_nobodys_terminal() -> None:
+    stage = Stage(prompt="a\x1b[31m red\nballoon\x07").open()
+    ack = prompt(stage, "a\x9b2Jfox\u2028\r\nat night\x00")
+    stage.run(30)
+    assert ack.prompt == "a 2Jfox at night"
+    assert [mark.prompt for mark in stage.of(Applied)] == ["a [31m red balloon", "a 2Jfox at night"]
+    assert all(mark.label.isprintable() for mark in stage.of(Applied))
+
+
 def test_text_is_encoded_as_soon_as_the_cue_arrives() -> None:
     stage = Stage().open()
     prompt(stage, "later", at_tick=400)
@@ -223,6 +232,21 @@ def test_a_reset_keeps_the_prompt_asked_for_last_and_repeats_the_take() -> None:
     fresh = Stage(seed=5, prompt="a boat").open()
     fresh.run(8)
     assert stage.digests[:2] == fresh.digests[:2]
+
+
+def test_a_reset_keeps_events_and_drops_what_waits_for_a_later_tick() -> None:
+    stage = Stage(script=SCRIPT, prompt=None).open()
+    stage.run(6)
+    event(stage, "night")
+    stage.run(8)
+    event(stage, "fox")
+    prompt(stage, "a boat", at_tick=400)
+    assert stage.world.joined(1, "viewer").prompt == "a fox at night", "what was asked for last"
+    stage.world.reset(None)
+    stage.work()
+    assert stage.commands(GenOpen)[-1].prompt == "a fox at night"
+    stage.run(120 * 4)
+    assert {mark.prompt for mark in stage.of(Applied) if mark.generation == 1} == {"a fox at night"}
 
 
 def test_a_reset_answers_those_who_wait_for_frames() -> None:

@@ -1,0 +1,85 @@
+"""What the messages are made of: their base, the types and limits of their fields, and the maps inside them."""
+
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta
+
+VERSION_MAJOR = 1
+VERSION_MINOR = 0
+
+Role = Literal["director", "viewer"]
+Mode = Literal["live", "lockstep", "offline"]
+Delivery = Literal["latest", "every"]
+Encoding = Literal["raw", "jpeg"]
+Action = Literal["pause", "resume", "step", "advance", "reset", "close", "record_start", "record_stop"]
+
+Name = Annotated[str, Meta(min_length=1, max_length=64, pattern=r"\A[A-Za-z0-9._-]+\Z")]
+Text = Annotated[str, Meta(min_length=1, max_length=2000)]
+Phrase = Annotated[str, Meta(max_length=300)]
+Count = Annotated[int, Meta(ge=0, le=2**53)]
+Seed = Annotated[int, Meta(ge=0, le=2**63 - 1)]
+Request = Annotated[int, Meta(ge=0, le=2**53)]
+
+
+def _tag(name: str) -> str:
+    return "".join("_" + c.lower() if c.isupper() else c for c in name).lstrip("_")
+
+
+class Message(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag=_tag):
+    """Base of every message; unknown fields are ignored on decode."""
+
+
+class Slot(msgspec.Struct, frozen=True, kw_only=True):
+    """One named variable of the prompt state; a value's phrase is what the prompt says of it."""
+
+    default: Phrase = ""
+    values: dict[str, Phrase] = {}
+
+
+class EventDef(msgspec.Struct, frozen=True, kw_only=True):
+    """A named change of the slots, with the key that fires it and the label a client shows."""
+
+    set: dict[str, str]
+    key: Annotated[str, Meta(max_length=16)] = ""
+    label: Annotated[str, Meta(max_length=64)] = ""
+
+
+class Script(msgspec.Struct, frozen=True, kw_only=True):
+    """The steerable part of a scenario: template, slots and events. Travels in `open` and in `joined`."""
+
+    name: Name = "free"
+    title: Annotated[str, Meta(max_length=120)] = ""
+    template: Text | None = None
+    slots: dict[str, Slot] = {}
+    events: dict[str, EventDef] = {}
+
+
+class ModelInfo(msgspec.Struct, frozen=True, kw_only=True):
+    """What a generator announces of a model. Frames are `[height, width, 3] uint8 RGB`."""
+
+    name: Name
+    height: int
+    width: int
+    fps: int
+    block_frames: int
+    """frames (not latent frames) in every block but the first"""
+    first_block_frames: int
+    window_blocks: int
+    capabilities: list[str] = []
+    """e.g. "reading" (the probe), "snapshot" """
+    weights: str = ""
+    """short hash of the weights"""
+    device: str = ""
+    precision: str = ""
+
+
+class WorldEntry(msgspec.Struct, frozen=True, kw_only=True):
+    """One running world in a list."""
+
+    world: str
+    model: str
+    script: str
+    mode: Mode
+    tick: int
+    members: int

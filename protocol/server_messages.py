@@ -1,0 +1,186 @@
+"""What a server sends, first on the control socket, then on the frame socket; `Error` on both."""
+
+from typing import Literal
+
+import msgspec
+
+from longtake.protocol.fields import Delivery, Encoding, Message, Mode, ModelInfo, Role, Script, WorldEntry
+
+
+class Welcome(Message, frozen=True, kw_only=True):
+    """Answer to `hello`. The client connects its frame socket to `frames_endpoint` and presents `session`."""
+
+    version: tuple[int, int]
+    server: str
+    session: str
+    frames_endpoint: str
+    """port number on the same host for tcp ("5571"), or a full endpoint for ipc and inproc"""
+    models: list[ModelInfo]
+    heartbeat_s: float
+    limits: dict[str, int] = msgspec.field(default_factory=dict)
+
+
+class WorldList(Message, frozen=True, kw_only=True):
+    """Answer to `worlds`."""
+
+    request: int
+    worlds: list[WorldEntry]
+
+
+class Applied(Message, frozen=True, kw_only=True):
+    """To every member: a cue is in force from this block and tick on (a mark on the timeline)."""
+
+    world: str
+    generation: int
+    cue: int
+    block: int
+    tick: int
+    kind: Literal["prompt", "event", "start"]
+    label: str
+    """the event's name, or the typed text"""
+    prompt: str
+    """the rendered prompt"""
+    recache_ms: float = 0.0
+
+
+class Joined(Message, frozen=True, kw_only=True):
+    """Answer to `open` and `join`: the whole state a client needs to begin."""
+
+    request: int
+    world: str
+    role: Role
+    model: ModelInfo
+    script: Script
+    mode: Mode
+    seed: int
+    generation: int
+    tick: int
+    block: int
+    paused: bool
+    prompt: str
+    timeline: list[Applied] = msgspec.field(default_factory=list)
+    recording: str = ""
+
+
+class Ack(Message, frozen=True, kw_only=True):
+    """A cue is accepted and takes effect at `block`, whose first frame is `tick`; only a reset or a close drops it."""
+
+    request: int
+    world: str
+    generation: int
+    cue: int
+    block: int
+    tick: int
+    prompt: str
+    coalesced: int = 1
+    """cues that share this recache so far"""
+
+
+class Done(Message, frozen=True, kw_only=True):
+    """Answer to `control` and `leave`, with the world's tick and generation after it took effect."""
+
+    request: int
+    world: str
+    tick: int = 0
+    generation: int = 0
+    detail: str = ""
+
+
+class Status(Message, frozen=True, kw_only=True):
+    """To every member, twice a second and at every change of `paused`."""
+
+    world: str
+    generation: int
+    tick: int
+    block: int
+    mode: Mode
+    paused: bool
+    fps: float
+    """frames shown in the last second, held ones not counted"""
+    lead: int
+    """frames made but not shown"""
+    lead_target: int
+    shown: int
+    held: int
+    """deadlines at which the last frame was shown again (underruns)"""
+    skipped: int
+    """deadlines missed by the loop itself"""
+    block_ms: float
+    """median time to make a block"""
+    recache_ms: float
+    tick_jitter_ms: float
+    event_to_photon_ms: float | None = None
+    """median as reported by the world's clients"""
+    members: int = 0
+    recording: str = ""
+    generator: Literal["ready", "starting", "lost"] = "ready"
+    prompt: str = ""
+
+
+class Reading(Message, frozen=True, kw_only=True):
+    """What the model's probe reads in a block's frames: label and confidence for each kind."""
+
+    world: str
+    generation: int
+    block: int
+    tick: int
+    labels: dict[str, str]
+    confidence: dict[str, float]
+
+
+class Notice(Message, frozen=True, kw_only=True):
+    """Something happened to the world that its members should know."""
+
+    world: str
+    kind: Literal["closed", "reset", "generator_lost", "generator_back", "recording", "shutdown"]
+    text: str = ""
+    generation: int = 0
+    tick: int = 0
+
+
+class Error(Message, frozen=True, kw_only=True):
+    """An answer instead of the expected one. `code` is stable, `message` says what to do."""
+
+    code: str
+    message: str
+    retryable: bool = False
+    request: int | None = None
+    """number of the request it answers"""
+    world: str | None = None
+    """the world it is about, where it answers no request (`too_slow`)"""
+
+
+# --- frame socket ------------------------------------------------------------------------------------------
+
+
+class Subscribed(Message, frozen=True, kw_only=True):
+    """Server to client: answer to `subscribe`; every frame published from now on counts for it."""
+
+    request: int
+    world: str
+    delivery: Delivery
+    encoding: Encoding
+    generation: int
+    tick: int
+    """the next frame's tick"""
+
+
+class Frame(Message, frozen=True, kw_only=True):
+    """Server to client: header of one frame; the second part is the picture (raw RGB rows or a JPEG file)."""
+
+    world: str
+    generation: int
+    number: int
+    """counts the frames published in this world, held ones included"""
+    tick: int
+    block: int
+    cue: int
+    """the last cue in force in this frame"""
+    height: int
+    width: int
+    encoding: Encoding
+    held: bool = False
+    """the same picture as the tick before: the generator was late"""
+    stale: bool = False
+    """the generator is gone; this is its last picture"""
+    published: float = 0.0
