@@ -1,4 +1,7 @@
-"""Pictures on their way out: raw rows as they came from the generator, or a JPEG made once for everybody."""
+"""Pictures on their way out: raw rows as they came from the generator, or a JPEG made once for everybody.
+
+The JPEG is made by `longtake.runtime.jpeg_thread`, beside the loop.
+"""
 
 import io
 
@@ -12,7 +15,7 @@ JPEG_QUALITY = 85
 class Picture:
     """One frame of a take. `pixels` is `[height, width, 3] uint8 RGB` as bytes, a view into its block's buffer."""
 
-    __slots__ = ("_jpeg", "block", "cue", "height", "pixels", "tick", "width")
+    __slots__ = ("block", "cue", "height", "jpeg", "jpeg_asked", "pixels", "tick", "width")
 
     def __init__(self, *, pixels: memoryview, height: int, width: int, tick: int, block: int, cue: int) -> None:
         if pixels.nbytes != height * width * 3:
@@ -23,15 +26,18 @@ class Picture:
         self.tick = tick
         self.block = block
         self.cue = cue
-        self._jpeg: bytes | None = None
+        self.jpeg: bytes | None = None
+        """set by the thread that makes it; empty if it cannot be made"""
+        self.jpeg_asked = False
+        """it is made, or is going to be"""
 
-    def encoded(self, encoding: Encoding) -> memoryview | bytes:
-        """Return the picture in that encoding; a JPEG is made at the first call and kept."""
-        if encoding == "raw":
-            return self.pixels
-        if self._jpeg is None:
-            self._jpeg = encode_jpeg(self.pixels, self.height, self.width)
-        return self._jpeg
+    def encoded(self, encoding: Encoding) -> memoryview | bytes | None:
+        """Return the picture in that encoding; None while its JPEG is not made."""
+        return self.pixels if encoding == "raw" else self.jpeg
+
+    def coming(self, encoding: Encoding) -> bool:
+        """Whether the picture is being encoded just now."""
+        return encoding == "jpeg" and self.jpeg_asked and self.jpeg is None
 
 
 def encode_jpeg(pixels: memoryview | bytes, height: int, width: int, quality: int = JPEG_QUALITY) -> bytes:

@@ -21,6 +21,9 @@ from longtake.runtime.supervisor import IPC_PREFIX
 SILENCE_S = 30.0
 """without a ping from the server for so long, it is taken to be gone"""
 
+SLOW_LOADING = "longtake.model.longlive"
+"""the logger of models of gigabytes"""
+
 log = logging.getLogger(__name__)
 
 
@@ -28,6 +31,8 @@ def main(arguments: list[str] | None = None) -> int:
     """Parse, load, serve."""
     options = parser().parse_args(arguments)
     logging.basicConfig(level=options.log_level.upper(), format="generator: %(levelname)s %(message)s")
+    # loading one of these takes minutes: how far it has come is always said
+    logging.getLogger(SLOW_LOADING).setLevel(min(logging.INFO, logging.getLogger().level))
     # Ctrl-C reaches the whole terminal group; the server ends this process in order
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     entries = [registry.entry(name, options.factory) for name in options.model]

@@ -37,6 +37,7 @@ class Hosting:
         takes: Path,
         keep_s: float,
         snapshot_every_s: float,
+        options: tuple[tuple[str, str], ...],
         versions: tuple[tuple[str, str], ...],
     ) -> None:
         self._supervisor = supervisor
@@ -48,6 +49,7 @@ class Hosting:
         self._takes = takes
         self._keep_s = keep_s
         self._snapshot_every_s = snapshot_every_s
+        self._options = options
         self._versions = versions
         self._worlds: dict[str, HostedWorld] = {}
         self._waiting: list[tuple[Client, Open]] = []
@@ -117,6 +119,7 @@ class Hosting:
             readings=message.readings,
             snapshot_every_s=self._snapshot_every_s,
             threads=self._supervisor.threads,
+            options=self._options,
             versions=self._versions,
         )
         world = World(config)

@@ -53,6 +53,8 @@ class WorldConfig:
     lead: LeadConfig = field(default_factory=LeadConfig)
     threads: int = 0
     """of the generator; for the take's header only"""
+    options: tuple[tuple[str, str], ...] = ()
+    """the model was loaded with; for the take's header only"""
     versions: tuple[tuple[str, str], ...] = ()
 
 
@@ -180,7 +182,7 @@ class Making:
         return ""
 
     def reset(self, seed: int | None) -> None:
-        """Begin a new generation, under the prompt asked for last."""
+        """Begin a new generation, under the prompt asked for last (`Steps.asked`)."""
         self.generation += 1
         self.seed = self.seed if seed is None else seed
         self.steps.reset()
@@ -246,5 +248,6 @@ class Making:
             mode=self.config.mode,
             generation=self.generation,
             threads=self.config.threads,
+            options=dict(self.config.options),
             versions=dict(self.config.versions),
         )

@@ -13,6 +13,7 @@ from longtake.protocol.messages import EventDef, Script
 MAX_PROMPT_CHARACTERS = 2000
 """of the rendered prompt; the wire's limit for a typed one"""
 _PLACE = re.compile(r"\{([^{}]*)\}")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 
 def check_script(script: Script) -> None:
@@ -62,8 +63,8 @@ class PromptState:
         """Return the rendered prompt."""
         if self.base is not None:
             phrases = (self._phrase(name, self.slots[name]) for name in self.script.slots if name in self.slots)
-            return _tidy(", ".join([self.base, *(phrase for phrase in phrases if phrase)]))
-        return _tidy(_PLACE.sub(lambda place: self._filled(place.group(1)), self.script.template or ""))
+            return tidy(", ".join([self.base, *(phrase for phrase in phrases if phrase)]))
+        return tidy(_PLACE.sub(lambda place: self._filled(place.group(1)), self.script.template or ""))
 
     def check(self) -> None:
         """Raise `Refused("invalid")` if the rendered prompt is empty or longer than a prompt may be."""
@@ -86,7 +87,12 @@ class PromptState:
         return self.script.slots[name].values.get(value, value)
 
 
-def _tidy(text: str) -> str:
-    """Take out what an empty phrase leaves behind: doubled spaces, and a comma after a space or at the end."""
-    text = re.sub(r"\s+", " ", text).replace(" ,", ",")
+def plain(text: str) -> str:
+    """Return `text` with every control character as a space: prompts end up in terminals, logs and captions."""
+    return _CONTROL.sub(" ", text)
+
+
+def tidy(text: str) -> str:
+    """Take out control characters and what an empty phrase leaves behind: doubled spaces, and commas without a text."""
+    text = re.sub(r"\s+", " ", plain(text)).replace(" ,", ",")
     return re.sub(r"(,\s*)+,", ",", text).strip(" ,")

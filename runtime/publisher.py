@@ -1,6 +1,7 @@
 """The frame socket: subscriptions, their credit, and sending pictures against it.
 
-`latest`: the newest picture waits for credit, older ones are forgotten. `every`: all pictures wait in order. Where
+`latest`: the newest picture waits for credit, older ones are forgotten, but one that is being encoded is still sent:
+otherwise an encoder slower than the frames would never get one out. `every`: all pictures wait in order. Where
 nothing may be dropped and somebody has to wait (lockstep and offline, for directors) it is the world, see
 `ready`; elsewhere a subscriber that falls too far behind is unsubscribed.
 """
@@ -16,6 +17,7 @@ from longtake.protocol.messages import Delivery, Encoding, Error, Frame, Message
 from longtake.protocol.wire import encode
 from longtake.runtime.clock import Clock
 from longtake.runtime.effects import Publish
+from longtake.runtime.jpeg_thread import JpegThread
 from longtake.runtime.limits import Limits
 from longtake.runtime.sessions import Client
 
@@ -48,8 +50,9 @@ class Subscription:
 class Publisher:
     """All subscriptions of a server, by frame connection and world."""
 
-    def __init__(self, socket: "zmq.Socket[bytes]", clock: Clock, limits: Limits) -> None:
+    def __init__(self, socket: "zmq.Socket[bytes]", clock: Clock, limits: Limits, jpegs: JpegThread) -> None:
         self._socket = socket
+        self._jpegs = jpegs
         self._clock = clock
         self._limits = limits
         self._all: dict[tuple[bytes, str], Subscription] = {}
@@ -143,23 +146,36 @@ class Publisher:
         self._last[world] = shown
         for subscription in list(self._by_world.get(world, [])):
             if subscription.delivery == "latest":
-                subscription.waiting.clear()
+                _keep_coming(subscription)
             elif not subscription.blocks_world and len(subscription.waiting) >= subscription.queue_frames:
                 self._too_slow(subscription)
                 continue
             subscription.waiting.append(shown)
             self._flush(subscription)
 
+    def encoded(self) -> None:
+        """Send what waited for its encoding, where that is done."""
+        if self._jpegs.came():
+            for subscription in [sub for sub in self._all.values() if sub.encoding == "jpeg"]:
+                self._flush(subscription)
+
     def send(self, identity: bytes, message: Message) -> bool:
         """Send a message without a picture; return whether that was possible."""
         return self._send([identity, encode(message)])
 
     def _flush(self, subscription: Subscription) -> None:
-        """Send what waits, as far as credit and the socket allow."""
+        """Send what waits, as far as credit, the encoder and the socket allow."""
         while subscription.waiting and subscription.credit > 0:
             shown = subscription.waiting[0]
+            data = shown.picture.encoded(subscription.encoding)
+            if data is None:
+                self._jpegs.ask(shown.picture)
+                return
+            if not data:
+                subscription.waiting.popleft()  # it cannot be encoded; the gap in the numbers tells
+                continue
             header = self._header(subscription.world, shown, subscription.encoding)
-            if not self._send([subscription.identity, header, shown.picture.encoded(subscription.encoding)]):
+            if not self._send([subscription.identity, header, data]):
                 return
             subscription.waiting.popleft()
             subscription.credit -= 1
@@ -206,3 +222,11 @@ class Publisher:
             "wait: subscribe again, with delivery latest if the client cannot keep up"
         )
         self.send(subscription.identity, Error(code="too_slow", message=text, retryable=True, world=subscription.world))
+
+
+def _keep_coming(subscription: Subscription) -> None:
+    """Forget the pictures that wait, except one that is being encoded for this subscription."""
+    head = subscription.waiting[0] if subscription.waiting and subscription.credit > 0 else None
+    subscription.waiting.clear()
+    if head is not None and head.picture.coming(subscription.encoding):
+        subscription.waiting.append(head)

@@ -3,6 +3,7 @@
 import logging
 import threading
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 
 from longtake.protocol.errors import Refused
@@ -35,7 +36,11 @@ class Recorder:
         except FileExistsError:
             raise Refused("recording", f"{path.name} exists already; takes are never overwritten") from None
         except OSError as error:
-            self._close()
+            writer, self._writer = self._writer, None
+            if writer is not None:
+                _close_quietly(writer)
+                with suppress(OSError):
+                    path.unlink()  # made by us, and good for nothing
             raise Refused("recording", f"{path} cannot be written: {error.strerror or error}") from None
         return path.name
 

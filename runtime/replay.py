@@ -130,7 +130,7 @@ class Replay:
             context.destroy(linger=0)
 
     def differences(self) -> str:
-        """Return what of the model is not as it was recorded."""
+        """Return what of the model and its options is not as it was recorded."""
         recorded, now = self.take.header.model, self.model
         if now is None:
             return ""
@@ -139,6 +139,12 @@ class Replay:
             f"{name} was {getattr(recorded, name)!r}, is {getattr(now, name)!r}"
             for name in names
             if getattr(recorded, name) != getattr(now, name)
+        ]
+        options, instead = self.take.header.options, self._config.options
+        found += [
+            f"{name} was {options.get(name, 'not given')}, is {instead.get(name, 'not given')}"
+            for name in sorted({*options, *instead})
+            if options.get(name) != instead.get(name)
         ]
         return ", ".join(found)
 

@@ -31,6 +31,7 @@ from longtake.runtime.effects import Requester
 from longtake.runtime.hosted_world import HostedWorld
 from longtake.runtime.hosting import Hosting
 from longtake.runtime.limits import Limits
+from longtake.runtime.prompt_state import plain
 from longtake.runtime.sessions import Client, Sessions
 from longtake.runtime.supervisor import Supervisor
 
@@ -111,8 +112,8 @@ class Requests:
         if client is None:
             if self._sessions.full:
                 raise Refused("too_many", f"the server has {len(self._sessions)} clients, the most it takes")
-            client = self._sessions.add(identity, message.client, self._clock.now())
-            log.info("client %s connected", message.client or client.token[:6])
+            client = self._sessions.add(identity, plain(message.client), self._clock.now())
+            log.info("client %s connected", client.name or client.token[:6])
         welcome = Welcome(
             version=(VERSION_MAJOR, VERSION_MINOR),
             server=self._server,

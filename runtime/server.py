@@ -9,6 +9,7 @@ Imports no torch: the models live in the generator. One thread, never blocked fo
 
 import importlib.metadata
 import logging
+import os
 import platform
 import threading
 from collections.abc import Callable
@@ -33,6 +34,7 @@ from longtake.protocol.wire import MAX_SOCKET_BYTES, decode
 from longtake.runtime.clock import Clock, MonotonicClock, wait_until
 from longtake.runtime.generator_hosts import GeneratorConfig, GeneratorHost, ProcessHost, ThreadHost
 from longtake.runtime.hosting import Hosting
+from longtake.runtime.jpeg_thread import JpegThread
 from longtake.runtime.limits import Limits
 from longtake.runtime.publisher import SEND_QUEUE, Publisher
 from longtake.runtime.requests import Requests
@@ -98,7 +100,8 @@ class Server:
             host = ThreadHost(config.generator, self._context) if in_process else ProcessHost(config.generator)
         self.supervisor = Supervisor(config=config.generator, host=host, context=self._context, clock=self.clock)
         self.sessions = Sessions(self._control, config.limits, config.heartbeat_s)
-        self.publisher = Publisher(self._frames, self.clock, config.limits)
+        self._jpegs = JpegThread(self._context)
+        self.publisher = Publisher(self._frames, self.clock, config.limits, self._jpegs)
         self.hosting = Hosting(
             supervisor=self.supervisor,
             sessions=self.sessions,
@@ -108,6 +111,7 @@ class Server:
             takes=config.takes,
             keep_s=config.keep_s,
             snapshot_every_s=config.snapshot_every_s,
+            options=tuple(config.generator.options.items()),
             versions=versions(),
         )
         self._requests: Requests | None = None
@@ -118,11 +122,13 @@ class Server:
         try:
             control = parse_bind(self.config.endpoint)
             # derived from what was asked for: port 0 lets the system choose both
-            frames = _bind(self._frames, frames_bind(control))
-            control = _bind(self._control, control)
+            beside = frames_bind(control)
+            control = _bind(self._control, control, "")
+            frames = _bind(self._frames, beside, f"the endpoint for frames beside {control}, ")
         except LongtakeError:
             self._control.close()
             self._frames.close()
+            self._jpegs.close()
             self.supervisor.stop()
             raise
         self.endpoint = str(control)
@@ -157,6 +163,7 @@ class Server:
         if deadline is not None and 0 < deadline - self.clock.now() <= CLOSE_TO_DEADLINE_S:
             wait_until(self.clock, deadline)
         self.hosting.service()
+        self.publisher.encoded()
         self.hosting.give_turn()
         self.sessions.beat(self.clock.now())
         for client in self.sessions.all():
@@ -171,6 +178,7 @@ class Server:
             self.sessions.send(client, Goodbye())
         self._control.close(linger=200)
         self._frames.close(linger=0)
+        self._jpegs.close()
         self.supervisor.stop()
 
     # --- inside --------------------------------------------------------------------------------------------
@@ -186,6 +194,7 @@ class Server:
         now = self.clock.now()
         wait_s = self._wait_s(now)
         poller = zmq.Poller()
+        poller.register(self._jpegs.socket, zmq.POLLIN)
         for socket in (self._control, self._frames):
             if self._left_alone.get(socket, 0.0) <= now:
                 poller.register(socket, zmq.POLLIN)
@@ -279,17 +288,17 @@ def versions() -> tuple[tuple[str, str], ...]:
     )
 
 
-def _bind(socket: "zmq.Socket[bytes]", endpoint: Endpoint) -> Endpoint:
-    """Bind and return the endpoint with its real port. Raises `ServerError` in one line."""
+def _bind(socket: "zmq.Socket[bytes]", endpoint: Endpoint, role: str) -> Endpoint:
+    """Bind and return the endpoint with its real port. Raises `ServerError` in one line that begins with `role`."""
     address = f"tcp://{endpoint.address}:{endpoint.port or '*'}" if endpoint.scheme == "tcp" else str(endpoint)
     try:
         socket.bind(address)
     except zmq.ZMQError as error:
         if error.errno == zmq.EADDRINUSE:
             raise ServerError(
-                f"{endpoint} is in use: another server may be running there; stop it, or choose another port"
+                f"{role}{endpoint} is in use: another server may be running there; stop it, or choose another port"
             ) from None
-        raise ServerError(f"{endpoint} cannot be bound: {error.strerror}") from None
+        raise ServerError(f"{role}{endpoint} cannot be bound: {os.strerror(error.errno or 0)}") from None
     if endpoint.scheme != "tcp":
         return endpoint
     return parse_bind(socket.getsockopt_string(zmq.LAST_ENDPOINT).rstrip("\0"))

@@ -91,24 +91,18 @@ class Sessions:
 
     def send(self, client: Client, message: Message) -> None:
         """Send a control message. A client that cannot take it is gone."""
-        if not client.gone and not self.send_to(client.identity, message):
+        if client.gone:
+            return
+        failure = self._send(client.identity, encode(message))
+        if failure == zmq.EHOSTUNREACH:
+            log.info("client %s has gone", client.name or client.token[:6])
+        elif failure:
             log.warning("client %s does not take its messages and is dropped", client.name or client.token[:6])
-            client.gone = True
+        client.gone = bool(failure)
 
     def send_to(self, identity: bytes, message: Message) -> bool:
         """Send to a connection without a session; return whether that was possible."""
-        return self.send_bytes(identity, encode(message))
-
-    def send_bytes(self, identity: bytes, data: bytes) -> bool:
-        """Send encoded bytes to a connection; return whether that was possible."""
-        try:
-            self._socket.send_multipart([identity, data], zmq.NOBLOCK)
-        except zmq.ZMQError as error:
-            # again: its queue is full; unreachable: it is gone. Both concern this client alone
-            if error.errno not in (zmq.EAGAIN, zmq.EHOSTUNREACH):
-                raise
-            return False
-        return True
+        return not self._send(identity, encode(message))
 
     def beat(self, now: float) -> None:
         """Send heartbeats when it is time, and mark the clients that fell silent."""
@@ -125,3 +119,14 @@ class Sessions:
     def next_beat(self) -> float:
         """When `beat` is next due."""
         return self._beat_at
+
+    def _send(self, identity: bytes, data: bytes) -> int:
+        """Send to a connection; return 0, or the error's number."""
+        try:
+            self._socket.send_multipart([identity, data], zmq.NOBLOCK)
+        except zmq.ZMQError as error:
+            # again: its queue is full; unreachable: it is gone. Both concern this client alone
+            if error.errno not in (zmq.EAGAIN, zmq.EHOSTUNREACH):
+                raise
+            return int(error.errno)
+        return 0

@@ -70,6 +70,11 @@ class Steps:
         """Cues that wait for their block."""
         return len(self._queue)
 
+    @property
+    def asked(self) -> PromptState:
+        """What was asked for last: with the cues that wait for the next block, without those for later ticks."""
+        return self._queue.preview(self.state, self.committed)
+
     def accept(self, kind: Literal["prompt", "event"], label: str, at_tick: int | None) -> Accepted:
         """Give a cue its block. Raises `Refused` if it names no event, renders too long, or too many wait."""
         block = self.committed if at_tick is None else max(self.committed, self.grid.block_from(at_tick))
@@ -117,8 +122,7 @@ class Steps:
 
     def reset(self) -> None:
         """Begin a new take under the prompt asked for last. Cues for later ticks of the old take are dropped."""
-        for cue in self._queue.take(self.committed):
-            self.state = cue.apply(self.state)
+        self.state = self.asked
         self._queue = CueQueue()
         self._cues_at.clear()
         self.recovery = Recovery(every_s=self._every_s)

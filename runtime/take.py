@@ -53,6 +53,8 @@ class TakeHeader(TakeRecord, frozen=True, kw_only=True):
     generation: int = 0
     threads: int = 0
     """of the generator"""
+    options: dict[str, str] = {}
+    """how the model was loaded, as texts by name (`--option`); what is not there was left at its default"""
     versions: dict[str, str] = {}
     """of Longtake, the protocol and what the generator runs on"""
 
@@ -199,6 +201,8 @@ def read_take(path: Path) -> Take:
         except TakeError as error:
             if number == len(lines) and not rest:
                 torn = True
+                break
+            if number == 1:
                 break
             raise TakeError(f"{path}, line {number}: {error.message}") from None
     if not records or not isinstance(records[0], TakeHeader):

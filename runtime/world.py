@@ -21,6 +21,7 @@ from longtake.runtime.effects import Answer, Command, DropWaiting, Effect, Publi
 from longtake.runtime.encoding import pictures_of_block
 from longtake.runtime.making import After, Making, Phase, WorldConfig
 from longtake.runtime.playback import Playback, Shown
+from longtake.runtime.prompt_state import plain
 from longtake.runtime.statistics import Rolling
 from longtake.runtime.take import TakeCut
 
@@ -155,7 +156,7 @@ class World:
         """Accept a prompt or an event; the answer says where it takes effect."""
         if cut_in and self.config.mode != "live":
             raise Refused("wrong_mode", "a cut-in cue needs a live world; elsewhere nothing waits to be shown")
-        accepted = self.making.steps.accept(kind, label, at_tick)
+        accepted = self.making.steps.accept(kind, plain(label), at_tick)
         if cut_in:
             self._cut_block = accepted.cue.block
         self.effects.append(Command(message=GenEncode(model=self.config.model.name, prompt=accepted.prompt)))
@@ -194,7 +195,7 @@ class World:
         self.playback.run(ticks or self.config.model.block_frames, who, now)
 
     def reset(self, seed: int | None, why: str = "") -> None:
-        """Begin a new take under the prompt asked for last; everything of the old one is dropped."""
+        """Begin a new take under the prompt asked for last, not the first; what waits for later ticks is dropped."""
         self.making.reset(seed)
         self.playback.reset()
         self.effects.append(DropWaiting())
@@ -238,7 +239,7 @@ class World:
             tick=self.playback.tick,
             block=self.playback.block,
             paused=self.playback.paused,
-            prompt=self.making.steps.state.prompt(),
+            prompt=self.making.steps.asked.prompt(),
             timeline=self.making.chronicle.newest_marks(),
             recording=recording,
         )

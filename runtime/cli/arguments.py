@@ -6,6 +6,7 @@ from pathlib import Path
 
 from longtake.runtime import registry
 from longtake.runtime.cli.usage import UsageError
+from longtake.runtime.prompt_state import MAX_PROMPT_CHARACTERS, tidy
 
 DEFAULT_MODEL = "diorama"
 MAX_SEED = 2**63 - 1
@@ -34,6 +35,15 @@ def seed(text: str) -> int:
     if not re.fullmatch(r"\d{1,19}", text) or int(text) > MAX_SEED:
         raise argparse.ArgumentTypeError(f"{text!r} is not a seed: a whole number from 0 to {MAX_SEED}")
     return int(text)
+
+
+def prompt(text: str) -> str:
+    """Check a prompt as the server will, before anything is started for it; for argparse."""
+    if not text.isprintable() and any("\ud800" <= character <= "\udfff" for character in text):
+        raise argparse.ArgumentTypeError("a prompt is UTF-8 text, and this one is not")
+    if not 0 < len(tidy(text)) <= MAX_PROMPT_CHARACTERS:
+        raise argparse.ArgumentTypeError(f"a prompt has 1 to {MAX_PROMPT_CHARACTERS} characters")
+    return text
 
 
 def count(text: str) -> int:
@@ -114,8 +124,11 @@ def weights_options(options: argparse.Namespace, model: str) -> dict[str, str]:
         texts[name] = value
     if not texts:
         return texts
-    if model == DEFAULT_MODEL:
-        given = ", ".join(sorted(texts))
+    # imports no torch, and knows every option
+    from longtake.model.longlive.options import OF_EVERY_MODEL, LongLiveOptions
+
+    if model == DEFAULT_MODEL and (others := sorted(set(texts) - set(OF_EVERY_MODEL))):
+        given = ", ".join(others)
         raise UsageError(f"{model} comes with its weights; {given} only apply to --model longlive-1.3b and its kind")
     if "folder" in texts:
         # the generator is another process, and says less well what is wrong
@@ -123,11 +136,23 @@ def weights_options(options: argparse.Namespace, model: str) -> dict[str, str]:
         if not folder.is_dir():
             raise UsageError(f"--weights {folder}: no such folder; `longtake models pull {model}` fetches the weights")
         texts["folder"] = str(folder.resolve())
-    # imports no torch, and knows every option
-    from longtake.model.longlive.options import LongLiveOptions
-
     LongLiveOptions.parse(texts)
     return texts
+
+
+def add_hosting_arguments(
+    parser: argparse.ArgumentParser, *, model: str | None = DEFAULT_MODEL, endpoint: bool = False
+) -> None:
+    """Add everything that says where and how worlds are hosted: model, device and weights.
+
+    `model` is the default, None where a scenario names it; `endpoint` is for commands that can use a running server.
+    """
+    if endpoint:
+        add_endpoint_argument(parser)
+    add_model_argument(parser)
+    parser.set_defaults(model=model)
+    add_device_arguments(parser)
+    add_weights_arguments(parser)
 
 
 def add_endpoint_argument(parser: argparse.ArgumentParser) -> None:

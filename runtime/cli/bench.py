@@ -5,6 +5,7 @@
 
 import argparse
 import math
+import os
 from dataclasses import asdict
 from typing import Any
 
@@ -19,9 +20,12 @@ from longtake.runtime.cli.arguments import (
     seed,
 )
 from longtake.runtime.cli.bench_plan import add_plan_arguments, run_plan
-from longtake.runtime.cli.hosting import generator_config, hosted, load_model, load_scenario
+from longtake.runtime.cli.hosting import generator_config, hosted, load_model, load_scenario, need_torch
 from longtake.runtime.cli.output import print_json, progress, table
-from longtake.runtime.cli.usage import OK
+from longtake.runtime.cli.usage import OK, UsageError
+
+SETTLING = 3
+"""blocks made after the window is full, before any is measured"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -29,6 +33,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     kinds = parser.add_subparsers(dest="kind", required=True, metavar="KIND")
     generator = kinds.add_parser("generator", help="how fast the model makes blocks, by itself")
     generator.add_argument("--blocks", type=count, default=96, help="blocks to measure (%(default)s)")
+    generator.add_argument(
+        "--preset", metavar="NAME", help="a configuration with random weights and no decoder, such as medium"
+    )
+    generator.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="FIELD=VALUE",
+        help="change a field of the configuration, such as layers=16 or window_frames=15; random weights too",
+    )
     live = kinds.add_parser("live", help="a live session over loopback, with a cue every 5 s")
     live.add_argument("--seconds", type=positive_seconds, default=30.0, help="length (%(default)g)")
     live.add_argument("--scenario", default="default", help="whose prompt and events (%(default)s)")
@@ -51,16 +65,20 @@ def run(options: argparse.Namespace) -> int:
     if options.json:
         print_json(figures)
     else:
-        print(table([["figure", "value"], *([name, shown(value)] for name, value in figures.items())]))
+        # what is measured beside the blocks is rows of its own
+        rows = {**figures, **(figures.get("arithmetic") or {})}
+        rows.pop("arithmetic", None)
+        print(table([["figure", "value"], *([name, shown(value)] for name, value in rows.items())]))
     return OK
 
 
 def generator_figures(options: argparse.Namespace) -> dict[str, Any]:
     """Measure the model in this process."""
-    model, threads = load_model(options)
+    bare = options.preset or options.set
+    model, threads = load_bare(options) if bare else load_model(options)
     from longtake.model.evaluation.bench import BenchConfig, bench
 
-    config = BenchConfig(blocks=options.blocks, seed=options.seed)
+    config = BenchConfig(blocks=options.blocks, seed=options.seed, warmup_blocks=model.info.window_blocks + SETTLING)
     with progress("generator", "block", options.blocks, quiet=options.json) as show:
         result = bench(model, config, progress=show)
     info = model.info
@@ -72,6 +90,32 @@ def generator_figures(options: argparse.Namespace) -> dict[str, Any]:
         "weights": info.weights,
     }
     return {**about, "realtime_factor": result.fps / info.fps, **asdict(result)}
+
+
+def load_bare(options: argparse.Namespace) -> tuple[Any, int]:
+    """Make a model of a configuration alone; returns it with its number of threads. Raises `UsageError`, ModelError."""
+    need_torch("measuring a model")
+    texts = {}
+    for text in options.set:
+        name, equals, value = text.partition("=")
+        if not equals:
+            raise UsageError(f"--set {text!r} is not FIELD=VALUE, such as layers=16")
+        texts[name] = value
+    if options.threads:
+        # read by OpenMP when torch is imported
+        os.environ["OMP_NUM_THREADS"] = str(options.threads)
+    import torch
+
+    from longtake.model.config import preset
+    from longtake.model.evaluation.bench_model import bare_model, changed
+
+    torch.set_num_threads(options.threads or torch.get_num_threads())
+    name = options.preset or options.model
+    config = changed(preset(name), texts)
+    model = bare_model(
+        name, config, device=options.device, precision=options.precision, linear=options.linear or "auto"
+    )
+    return model, torch.get_num_threads()
 
 
 def live_figures(options: argparse.Namespace) -> dict[str, Any]:

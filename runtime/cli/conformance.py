@@ -8,11 +8,15 @@ from typing import TYPE_CHECKING
 from longtake.runtime import registry
 from longtake.runtime.cli.arguments import add_json_argument, add_weights_arguments, weights_options
 from longtake.runtime.cli.hosting import need_torch
+from longtake.runtime.cli.models import BUNDLED
 from longtake.runtime.cli.output import print_json
 from longtake.runtime.cli.usage import FAILED, OK, UsageError, unknown
 
 if TYPE_CHECKING:
     from longtake.model.evaluation.conformance import CaseResult
+
+BACK_END = ("linear", "cache", "compile", "graphs")
+"""options that say how to compute, and not what"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -26,7 +30,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="needs no recordings: every attention and precision that works here, against plain fp32 on the CPU",
     )
-    parser.add_argument("--model", default="", help="with --self: check this model's weights, not small random ones")
+    parser.add_argument(
+        "--model",
+        default="",
+        help="with --self: check this model's weights, not small random ones; diorama is read by its probe as well",
+    )
     parser.add_argument("--device", default="cpu", help="auto, cpu or cuda (%(default)s)")
     parser.add_argument("--precision", default="fp32", help="fp32 or bf16 (%(default)s)")
     parser.add_argument("--attention", default="auto", help="a back end of `longtake doctor` (%(default)s)")
@@ -40,8 +48,11 @@ def run(options: argparse.Namespace) -> int:
     if (options.cases is None) != options.own:
         raise UsageError("give either a folder of cases, or --self")
     texts = weights_options(options, options.model or "longlive-1.3b")
-    # of the options, this one is no model's: cases are run with it too
-    linear = texts.pop("linear", "auto")
+    # of the options, these are no model's: cases are run with them too
+    back_end = {name: texts.pop(name) for name in BACK_END if name in texts}
+    compiled = "compile" in back_end
+    if options.own and (len(back_end) > compiled or options.attention != "auto" or options.tolerance is not None):
+        raise UsageError("--self takes every back end in turn, each with its tolerance: choose them with cases only")
     if (options.model or texts) and not (options.own and options.model):
         raise UsageError("a model's weights are checked with --self --model longlive-1.3b; cases bring their own")
     if options.model and options.model not in registry.MODELS:
@@ -50,19 +61,27 @@ def run(options: argparse.Namespace) -> int:
         raise UsageError(f"{options.cases}: no such folder or case")
     need_torch("running the model")
     from longtake.model.evaluation.conformance import run_case_dir
+    from longtake.model.evaluation.probe_check import run_probe_check
     from longtake.model.evaluation.self_check import model_weights, run_self_check
+    from longtake.model.longlive.options import LongLiveOptions
     from longtake.model.precision import choose_device, choose_precision
 
     device = choose_device(options.device)
+    if options.own and options.model == BUNDLED:
+        return report(options, run_probe_check(device))
     if options.own:
         config, weights = model_weights(options.model, texts) if options.model else (None, None)
-        return report(options, run_self_check(device, config=config, weights=weights))
+        return report(options, run_self_check(device, config=config, weights=weights, compile=compiled))
+    chosen = LongLiveOptions.parse(back_end)
     results = run_case_dir(
         options.cases,
         device=device,
         dtype=choose_precision(options.precision, device),
         attention=options.attention,
-        linear=linear,
+        linear=chosen.linear,
+        cache=chosen.cache,
+        compile=chosen.compile,
+        graphs=chosen.graphs,
         tolerance=options.tolerance,
     )
     return report(options, results)
@@ -75,6 +94,8 @@ def report(options: argparse.Namespace, results: "Iterable[CaseResult]") -> int:
         done.append(result)
         if not options.json:
             print(result.summary(), flush=True)
+            if errors := result.by_block():
+                print(f"  {errors}", flush=True)
     run_ones = [result for result in done if result.skipped is None]
     passed = bool(run_ones) and all(result.passed for result in run_ones)
     if options.json:
@@ -86,6 +107,7 @@ def report(options: argparse.Namespace, results: "Iterable[CaseResult]") -> int:
                 "worst": result.worst,
                 "tolerance": result.tolerance,
                 "block_errors": list(result.block_errors),
+                **probed(result),
             }
             for result in done
         ]
@@ -93,3 +115,9 @@ def report(options: argparse.Namespace, results: "Iterable[CaseResult]") -> int:
     elif not run_ones:
         print("no case was run")
     return OK if passed else FAILED
+
+
+def probed(result: "CaseResult") -> dict[str, object]:
+    """What the probe read, where there is one."""
+    names = ("readings", "changed", "lost", "confidence_change")
+    return {name: getattr(result, name) for name in names if hasattr(result, name)}

@@ -2,7 +2,6 @@
 
 import os
 import sys
-from importlib.metadata import PackageNotFoundError, version
 
 BLIND_DRIVERS = ("dummy", "offscreen")
 """SDL's video drivers that show nothing"""
@@ -47,12 +46,3 @@ def open_display() -> str:
 def quiet_pygame() -> None:
     """Keep pygame from greeting on standard output when it is imported."""
     os.environ.setdefault("PYGAME_HIDE_SUPPORT_PROMPT", "1")
-
-
-def pygame_conflict() -> str:
-    """What to do where pygame and pygame-ce are both installed, which share a folder and break each other; else ""."""
-    try:
-        found = [f"{name} {version(name)}" for name in ("pygame", "pygame-ce")]
-    except PackageNotFoundError:
-        return ""
-    return f"{' and '.join(found)} overwrite each other: pip uninstall pygame pygame-ce, then pip install pygame-ce"

@@ -10,10 +10,11 @@ from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from typing import Any, Literal
 
+from longtake.clients.pygame_packages import PYGAME_PACKAGES, pygame_conflict
 from longtake.protocol.endpoints import DEFAULT_PORT
 from longtake.runtime import registry
 from longtake.runtime.cli.arguments import add_json_argument
-from longtake.runtime.cli.display import has_display, pygame_conflict
+from longtake.runtime.cli.display import has_display
 from longtake.runtime.cli.main import own_version
 from longtake.runtime.cli.models import BUNDLED, bundled_paths, listings
 from longtake.runtime.cli.output import print_json
@@ -127,7 +128,7 @@ def pygame_packages() -> list[Finding]:
     conflict = pygame_conflict()
     if conflict:
         return [Finding(area="packages", name="pygame", state="problem", value="installed twice", advice=conflict)]
-    for name in ("pygame-ce", "pygame"):
+    for name in PYGAME_PACKAGES:
         if installed := version_of(name):
             return [Finding(area="packages", name=name, state="ok", value=installed)]
     advice = "pip install pygame-ce"
@@ -156,7 +157,7 @@ def compute() -> list[Finding]:
         ]
     import torch
 
-    from longtake.model import attention, compiled, precision, quantise
+    from longtake.model import attention, cache_fp8, compiled, graphs, precision, quantise
 
     device = precision.choose_device("auto")
     dtype = precision.choose_precision("auto", device)
@@ -175,7 +176,12 @@ def compute() -> list[Finding]:
         option(f"linear {name}", name == quantise.automatic(device, dtype), quantise.missing(name, device, dtype))
         for name in quantise.linear_names()
     ]
-    return [*found, option("compile", False, compiled.missing_compiler(device))]
+    found += [option(f"cache {name}", name == "plain", None) for name in cache_fp8.cache_names()]
+    return [
+        *found,
+        option("compile", False, compiled.missing_compiler(device)),
+        option("graphs", False, graphs.missing_graphs(device)),
+    ]
 
 
 def option(name: str, chosen: bool, problem: str | None) -> Finding:

@@ -7,13 +7,7 @@ import argparse
 from importlib.resources import files
 from pathlib import Path
 
-from longtake.runtime.cli.arguments import (
-    add_device_arguments,
-    add_json_argument,
-    add_model_argument,
-    add_weights_arguments,
-    count,
-)
+from longtake.runtime.cli.arguments import add_hosting_arguments, add_json_argument, count, weights_options
 from longtake.runtime.cli.hosting import check_hosting, load_model
 from longtake.runtime.cli.output import print_json, progress, table
 from longtake.runtime.cli.usage import OK, UsageError
@@ -35,9 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--quick", action="store_true", help=f"{QUICK_PROMPTS} prompts, one seed, five seconds: a first impression"
     )
     parser.add_argument("--misses", action="store_true", help="list what was read wrongly")
-    add_model_argument(parser)
-    add_device_arguments(parser)
-    add_weights_arguments(parser)
+    add_hosting_arguments(parser)
     add_json_argument(parser)
     actions = parser.add_subparsers(dest="action", metavar="ACTION", title="actions")
     add_vbench_arguments(actions.add_parser("vbench", help="film prompt lists for the public vbench tool to score"))
@@ -64,10 +56,21 @@ def run(options: argparse.Namespace) -> int:
             name: {"hits": score.hits, "trials": score.trials, "rate": score.rate, "interval_95": score.interval}
             for name, score in scores.items()
         }
-        about = {"model": model.info.name, "weights": model.info.weights, "prompts": len(prompts), "seeds": len(seeds)}
+        about = {
+            "model": model.info.name,
+            "weights": model.info.weights,
+            "device": model.info.device,
+            "precision": model.info.precision,
+            "options": weights_options(options, options.model),
+            "prompts": len(prompts),
+            "seeds": len(seeds),
+        }
         print_json({**about, "scores": body, "misses": tally.misses})
         return OK
-    print(f"{model.info.name}  weights {model.info.weights}  {len(prompts)} prompts x {len(seeds)} seeds\n")
+    info = model.info
+    how = "".join(f"  {name}={value}" for name, value in weights_options(options, options.model).items())
+    print(f"{info.name}  weights {info.weights}  {info.precision} on {info.device}{how}")
+    print(f"{len(prompts)} prompts x {len(seeds)} seeds\n")
     rows = [["score", "right", "of", "rate", "95 % interval"]]
     for name, score in scores.items():
         low, high = score.interval

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from longtake.runtime import registry
 from longtake.runtime.cli.arguments import weights_options
 from longtake.runtime.cli.models import BUNDLED, listings
+from longtake.runtime.cli.output import check_writable
 from longtake.runtime.cli.usage import UsageError, unknown
 
 if TYPE_CHECKING:
@@ -105,12 +106,19 @@ def hosted(options: argparse.Namespace, *, model: str, takes: Path | None = None
         yield local.endpoint
 
 
-def take_name(path: Path | None) -> str | None:
-    """The name a server is told to record under, for a `--record` path; None without one. Raises `UsageError`."""
+def take_name(path: Path | None, *, here: bool) -> str | None:
+    """The name a server is told to record under, for a `--record` path; None without one. Raises `UsageError`.
+
+    `here` is for a server of our own, whose takes go where the path says.
+    """
     if path is None:
         return None
     if path.suffix != ".take":
         raise UsageError(f"{path} is no name for a take file: let it end in .take")
+    if here:
+        if path.exists():
+            raise UsageError(f"{path} exists already; takes are never overwritten")
+        check_writable(path)
     return path.name
 
 

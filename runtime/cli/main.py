@@ -127,6 +127,8 @@ def ended_by_terminate() -> Iterator[None]:
     """Have SIGTERM unwind the command as Ctrl-C does, so that servers and generators are stopped in order."""
 
     def end(number: int, frame: object) -> None:
+        # a second one, which `timeout` for example sends at once, must not cut the cleaning up short
+        signal.signal(number, signal.SIG_IGN)
         raise SystemExit(128 + number)
 
     if threading.current_thread() is not threading.main_thread():

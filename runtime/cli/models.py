@@ -26,6 +26,20 @@ BUNDLED_MISSING = "reinstall longtake, or train them (docs/training.md)"
 
 
 @dataclass(frozen=True, kw_only=True)
+class Part:
+    """One file of a model."""
+
+    name: str
+    part: str
+    """what it is, such as "lora"; `models pull --part` takes it"""
+    size_mib: float
+    """of the whole file"""
+    path: str
+    """where it is; empty where it is not"""
+    complete: bool
+
+
+@dataclass(frozen=True, kw_only=True)
 class Listing:
     """One model of the list."""
 
@@ -37,6 +51,9 @@ class Listing:
     """whether all its files are here"""
     size_mib: float
     """of the files that are here"""
+    whole_mib: float
+    """of all its files, here or not"""
+    files: list[Part]
     folder: str
     """where its files belong"""
     note: str
@@ -62,13 +79,19 @@ def bundled(entry: registry.ModelEntry) -> Listing:
     """The model that is part of the package."""
     present = bundled_paths()
     missing = [name for name in BUNDLED_FILES if name not in {path.name for path in present}]
+    files = [
+        Part(name=path.name, part=path.stem, size_mib=mib(path.stat().st_size), path=str(path), complete=True)
+        for path in present
+    ]
     return Listing(
         name=entry.name,
         summary=entry.summary,
         licence="Apache-2.0",
         parameters="9 M (16 M with decoder, text encoder and probe)",
         ready=not missing,
-        size_mib=round(sum(path.stat().st_size for path in present) / MIB, 1),
+        size_mib=mib(sum(path.stat().st_size for path in present)),
+        whole_mib=mib(sum(path.stat().st_size for path in present)),
+        files=files,
         folder=str(bundled_folder()),
         note=f"missing {', '.join(missing)}: {BUNDLED_MISSING}" if missing else "",
     )
@@ -82,16 +105,33 @@ def pulled(entry: registry.ModelEntry) -> Listing:
     model, root = known(entry.name), default_root()
     found = states(model, root)
     missing = [Path(state.file.name).name for state in found if not state.complete]
+    files = [
+        Part(
+            name=state.file.name,
+            part=state.file.part,
+            size_mib=mib(state.file.size_bytes or state.size_bytes),
+            path=str(state.path or ""),
+            complete=state.complete,
+        )
+        for state in found
+    ]
     return Listing(
         name=entry.name,
         summary=entry.summary,
         licence=model.licence,
         parameters=model.parameters,
         ready=not missing,
-        size_mib=round(sum(state.size_bytes for state in found) / MIB, 1),
+        size_mib=mib(sum(state.size_bytes for state in found)),
+        whole_mib=mib(model.size_bytes),
+        files=files,
         folder=str(root),
         note=f"missing {', '.join(missing)}: longtake models pull {entry.name}" if missing else "",
     )
+
+
+def mib(size_bytes: int) -> float:
+    """A size for the list."""
+    return round(size_bytes / MIB, 1)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -112,13 +152,19 @@ def run(options: argparse.Namespace) -> int:
     if options.json:
         print_json({"models": [asdict(row) for row in rows]})
         return OK
-    shown = [["model", "weights", "state"]]
-    shown += [[row.name, f"{row.size_mib:,.1f} MiB", "ready" if row.ready else "not here"] for row in rows]
-    print(table(shown, right=(1,)))
+    shown = [["model", "here, MiB", "of", "state"]]
+    shown += [
+        [row.name, f"{row.size_mib:,.1f}", f"{row.whole_mib:,.1f}", "ready" if row.ready else "not here"]
+        for row in rows
+    ]
+    print(table(shown, right=(1, 2)))
     for row in rows:
         print(f"\n{row.name}: {row.summary}")
         print(f"  {row.parameters} parameters; {row.licence}")
         print(f"  {row.folder}")
+        for file in row.files:
+            state = file.path if file.complete else f"cut short: {file.path}" if file.path else "not here"
+            print(f"  {file.size_mib:>9,.1f} MiB  {file.part}: {file.name}  {state}")
         if row.note:
             print(f"  {row.note}")
     return OK

@@ -2,16 +2,31 @@
 
 import json
 import math
+import os
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
+
+from longtake.runtime.cli.usage import UsageError
 
 
 def print_json(value: Any) -> None:
     """Print one JSON object; what JSON cannot say (NaN, infinity) becomes null."""
     json.dump(_sayable(value), sys.stdout, indent=2, allow_nan=False)
     print()
+
+
+def check_writable(path: Path) -> None:
+    """Raise `UsageError` where a file cannot be written: found out before a model is loaded for it."""
+    if path.is_dir():
+        raise UsageError(f"{path} is a folder; name a file in it")
+    folder = path.parent
+    while not folder.exists() and folder != folder.parent:
+        folder = folder.parent
+    if not folder.is_dir() or not os.access(folder, os.W_OK):
+        raise UsageError(f"{path} cannot be written: {folder} is {'not writable' if folder.is_dir() else 'no folder'}")
 
 
 def table(rows: Sequence[Sequence[str]], *, right: Iterable[int] = ()) -> str:

@@ -5,14 +5,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from longtake.runtime.cli.arguments import (
-    add_device_arguments,
-    add_endpoint_argument,
-    add_model_argument,
-    add_weights_arguments,
-    positive_seconds,
-    seed,
-)
+from longtake.runtime.cli.arguments import add_hosting_arguments, positive_seconds, prompt, seed
 from longtake.runtime.cli.display import HOW_TO_GET_A_WINDOW, open_display
 from longtake.runtime.cli.hosting import hosted, load_scenario
 from longtake.runtime.cli.usage import OK
@@ -26,17 +19,13 @@ RENDERS = Path("renders")
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
     parser.add_argument("scenario", nargs="?", default="default", help="a YAML file or a name (%(default)s)")
-    parser.add_argument("--prompt", help="begin with this prompt instead of the scenario's")
+    parser.add_argument("--prompt", type=prompt, help="begin with this prompt instead of the scenario's")
     parser.add_argument("--seed", type=seed, help="instead of the scenario's")
     parser.add_argument("--fullscreen", action="store_true", help="fill the screen (F11 in the window)")
     parser.add_argument("--hud", action="store_true", help="show the numbers (F3 in the window)")
     parser.add_argument("--headless", action="store_true", help=f"open no window, film the scenario into {RENDERS}/")
     parser.add_argument("--seconds", type=positive_seconds, help="length of that film (the scenario's)")
-    add_endpoint_argument(parser)
-    add_model_argument(parser)
-    parser.set_defaults(model=None)
-    add_device_arguments(parser)
-    add_weights_arguments(parser)
+    add_hosting_arguments(parser, model=None, endpoint=True)
 
 
 def run(options: argparse.Namespace) -> int:

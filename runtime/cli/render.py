@@ -1,4 +1,7 @@
-"""`longtake render`: film a prompt or a scenario to an MP4 as fast as the model goes, with a contact sheet."""
+"""`longtake render`: film a prompt or a scenario to an MP4 as fast as the model goes, with a contact sheet.
+
+With `--random-weights` and no length it makes one recache and one block instead (`longtake.runtime.cli.trial`).
+"""
 
 import argparse
 from collections.abc import Callable, Sequence
@@ -10,19 +13,19 @@ import msgspec
 
 from longtake.runtime.cli.arguments import (
     DEFAULT_MODEL,
-    add_device_arguments,
-    add_endpoint_argument,
+    add_hosting_arguments,
     add_json_argument,
-    add_model_argument,
     add_record_argument,
-    add_weights_arguments,
     positive_seconds,
+    prompt,
     seconds,
     seed,
 )
 from longtake.runtime.cli.hosting import hosted, load_scenario, take_name
-from longtake.runtime.cli.output import print_json, progress
+from longtake.runtime.cli.output import check_writable, print_json, progress
+from longtake.runtime.cli.trial import is_trial, run_trial
 from longtake.runtime.cli.usage import OK, UsageError
+from longtake.runtime.prompt_state import MAX_PROMPT_CHARACTERS
 
 if TYPE_CHECKING:
     from longtake.clients.headless import Filmed
@@ -31,7 +34,7 @@ if TYPE_CHECKING:
 
 PROMPT_SECONDS = 10.0
 """length of a film of a prompt, unless told otherwise"""
-MAX_PROMPT = 2000
+MAX_PROMPT = MAX_PROMPT_CHARACTERS
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,11 +55,17 @@ class Film:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
-    parser.add_argument("prompt", nargs="?", help="what to show, in plain English")
+    parser.add_argument("prompt", nargs="?", type=prompt, help="what to show, in plain English")
     parser.add_argument("--scenario", help="film this scenario file, or name of the library, with its timeline")
     parser.add_argument("--seconds", type=positive_seconds, help=f"length, such as 20 or 1m30s ({PROMPT_SECONDS:g})")
     parser.add_argument("--seed", type=seed, help="the same seed gives the same film (the scenario's, or 0)")
-    parser.add_argument("--output", "-o", type=Path, default=Path("renders/take.mp4"), help="the MP4 (%(default)s)")
+    parser.add_argument(
+        "--output",
+        "-o",
+        type=Path,
+        default=Path("renders/take.mp4"),
+        help="the MP4, written over if it exists (%(default)s)",
+    )
     parser.add_argument(
         "--cue",
         nargs=2,
@@ -72,16 +81,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="write a PNG with pictures of the whole take beside the video",
     )
     add_record_argument(parser)
-    add_endpoint_argument(parser)
-    add_model_argument(parser)
-    parser.set_defaults(model=None)
-    add_device_arguments(parser)
-    add_weights_arguments(parser)
+    add_hosting_arguments(parser, model=None, endpoint=True)
     add_json_argument(parser)
 
 
 def run(options: argparse.Namespace) -> int:
     """Film it and say where it is."""
+    if is_trial(options):
+        check_output(options.output)
+        options.model = options.model or DEFAULT_MODEL
+        return run_trial(options)
     film = film_of(options)
     with hosted(options, model=film.model, takes=options.record and options.record.parent) as endpoint:
         filmed = shoot(film, endpoint, quiet=options.json)
@@ -108,10 +117,7 @@ def film_of(options: argparse.Namespace) -> Film:
     """What the arguments ask for. Raises LongtakeError."""
     if (options.prompt is None) == (options.scenario is None):
         raise UsageError('give either a prompt, as in longtake render "a fox in the snow", or --scenario')
-    if options.prompt is not None and not 0 < len(options.prompt.strip()) <= MAX_PROMPT:
-        raise UsageError(f"a prompt has 1 to {MAX_PROMPT} characters")
-    if options.output.suffix.lower() != ".mp4":
-        raise UsageError(f"{options.output} is not an MP4: let --output end in .mp4")
+    check_output(options.output)
     scenario = load_scenario(options.scenario) if options.scenario else None
     model = options.model or (scenario.model if scenario else DEFAULT_MODEL)
     first_seed = scenario.seed if scenario else 0
@@ -124,19 +130,23 @@ def film_of(options: argparse.Namespace) -> Film:
         prompt=options.prompt,
         scenario=scenario,
         cues=[cue_of(time, text) for time, text in options.cue],
-        take=take_name(options.record),
+        take=take_name(options.record, here=not options.endpoint),
     )
+
+
+def check_output(path: Path) -> None:
+    """Raise `UsageError` where a film cannot be called so, or not be written there."""
+    if path.suffix.lower() != ".mp4":
+        raise UsageError(f"{path} is not an MP4: let --output end in .mp4")
+    check_writable(path)
 
 
 def cue_of(time: str, text: str) -> tuple[float, str]:
     """One `--cue`. Raises `UsageError`."""
     try:
-        at = seconds(time)
+        return seconds(time), prompt(text)
     except argparse.ArgumentTypeError as error:
-        raise UsageError(f"--cue: {error}") from None
-    if not 0 < len(text.strip()) <= MAX_PROMPT:
-        raise UsageError(f"--cue {time}: a prompt has 1 to {MAX_PROMPT} characters")
-    return at, text
+        raise UsageError(f"--cue {time}: {error}") from None
 
 
 def shoot(film: Film, endpoint: str, *, quiet: bool = False) -> "Filmed":

@@ -16,6 +16,10 @@ from longtake.runtime.cli.usage import FAILED, OK, UsageError
 
 if TYPE_CHECKING:
     from longtake.runtime.replay import ReplayedBlock
+    from longtake.runtime.take import TakeHeader
+
+SOURCES = ("folder", "random_weights")
+"""options that say where the weights come from: one of them takes the place of both"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -41,14 +45,14 @@ def run(options: argparse.Namespace) -> int:
         raise UsageError(f"{options.take} holds no blocks: its recording ended before the first one was made")
     model = take.header.model
     check_hosting(model.name, options.factory)
-    # bits depend on device, precision and threads, so those of the recording are what is meant
+    # bits depend on device, precision, threads and options, so those of the recording are what is meant
     config = GeneratorConfig(
         models=(model.name,),
         factory=options.factory,
         device=options.device or model.device or "auto",
         precision=options.precision or model.precision or "auto",
         threads=take.header.threads if options.threads is None else options.threads,
-        options=weights_options(options, model.name),
+        options=model_options(options, take.header),
     )
     replay = Replay(take, config)
     same, first = 0, None
@@ -60,6 +64,18 @@ def run(options: argparse.Namespace) -> int:
             show(number, len(take.blocks))
     report(options, take_blocks=len(take.blocks), same=same, first=first, differs=replay.differences(), torn=take.torn)
     return OK if first is None else FAILED
+
+
+def model_options(options: argparse.Namespace, header: "TakeHeader") -> dict[str, str]:
+    """The recorded options of the model, with those given here instead. Raises `UsageError` and ConfigError."""
+    given = weights_options(options, header.model.name)
+    recorded = dict(header.options)
+    if not given.keys().isdisjoint(SOURCES):
+        recorded = {name: text for name, text in recorded.items() if name not in SOURCES}
+    folder = recorded.get("folder", "")
+    if folder and not Path(folder).is_dir():
+        raise UsageError(f"the take was made with the weights in {folder}, which is not here; name them: --weights DIR")
+    return recorded | given
 
 
 def report(
@@ -92,6 +108,8 @@ def report(
         return
     if torn:
         print("the recording was cut off; everything up to its last whole record is compared")
+    if differs:
+        print(f"not as it was recorded: {differs}")
     if first is None:
         print(f"{options.take}: all {take_blocks} blocks are the same, bit for bit")
         return
@@ -99,4 +117,5 @@ def report(
         f"{options.take}: {take_blocks - same} of {take_blocks} blocks differ, first block {first.block} "
         f"(tick {first.first_tick}, generation {first.generation})"
     )
-    print(f"what is not as it was recorded: {differs}" if differs else "model, device and precision are as recorded")
+    if not differs:
+        print("model, options, device and precision are as they were recorded")

@@ -9,12 +9,9 @@ from typing import TYPE_CHECKING
 from longtake.protocol.errors import LongtakeError
 from longtake.runtime.cli.arguments import (
     DEFAULT_MODEL,
-    add_device_arguments,
-    add_endpoint_argument,
+    add_hosting_arguments,
     add_json_argument,
-    add_model_argument,
     add_record_argument,
-    add_weights_arguments,
     positive_seconds,
     seed,
 )
@@ -62,18 +59,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="of an interactive prompt file: the latent frames at which the next prompt begins",
     )
     add_record_argument(parser)
-    add_endpoint_argument(parser)
-    add_model_argument(parser)
-    parser.set_defaults(model=None)
-    add_device_arguments(parser)
-    add_weights_arguments(parser)
+    add_hosting_arguments(parser, model=None, endpoint=True)
     add_json_argument(parser)
 
 
 def run(options: argparse.Namespace) -> int:
     """Run it and print the report."""
     plan = plan_of(options)
-    record = take_name(options.record)
+    record = take_name(options.record, here=not options.endpoint)
     with hosted(options, model=plan.model, takes=options.record and options.record.parent) as endpoint:
         reports = [
             film(options, scenario, endpoint, record) for scenario in scenarios_of(plan, endpoint, options.seed or 0)

@@ -6,14 +6,9 @@ import threading
 from pathlib import Path
 
 from longtake.protocol.endpoints import DEFAULT_ENDPOINT, parse_bind
-from longtake.runtime.cli.arguments import (
-    add_device_arguments,
-    add_json_argument,
-    add_model_argument,
-    add_weights_arguments,
-)
+from longtake.runtime.cli.arguments import add_hosting_arguments, add_json_argument
 from longtake.runtime.cli.hosting import generator_config
-from longtake.runtime.cli.usage import OK
+from longtake.runtime.cli.usage import OK, UsageError
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -25,15 +20,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="where to listen: tcp://127.0.0.1:PORT (frames use the next port) or ipc://PATH (%(default)s)",
     )
     parser.add_argument("--takes", type=Path, default=Path("takes"), help="folder of the take files (%(default)s)")
-    add_model_argument(parser)
-    add_device_arguments(parser)
-    add_weights_arguments(parser)
+    add_hosting_arguments(parser)
     add_json_argument(parser)
 
 
 def run(options: argparse.Namespace) -> int:
     """Bind, start the generator, serve."""
-    parse_bind(options.bind)
+    if parse_bind(options.bind).scheme == "inproc":
+        raise UsageError(f"{options.bind} reaches this process only: give tcp://127.0.0.1:PORT or ipc://PATH")
     generator = generator_config(options)
     from longtake.runtime.server import Server, ServerConfig
 

@@ -217,10 +217,17 @@ def film_list(name: str, shots: Sequence[Shot], options: argparse.Namespace, end
                 raise UsageError(f"{shot.film.video} was filmed otherwise ({account}); choose another --output")
             continue
         filmed = shoot(shot.film, endpoint, quiet=options.json)
+        if others := {str(entry.get("weights")) for entry in entries.values()} - {filmed.weights}:
+            shot.film.video.unlink()
+            raise UsageError(
+                f"{folder} has films of weights {', '.join(sorted(others))}, the model's are {filmed.weights}; "
+                "choose another --output"
+            )
         timeline = [{"tick": mark.tick, "second": mark.tick / filmed.fps, "prompt": mark.prompt}
                     for mark in filmed.timeline]  # fmt: skip
         entries[shot.file] = {
-            **wanted, "frames": filmed.ticks, "fps": filmed.fps, "digest": filmed.digest, "cues": timeline
+            **wanted, "frames": filmed.ticks, "fps": filmed.fps, "digest": filmed.digest, "weights": filmed.weights,
+            "cues": timeline,
         }  # fmt: skip
         write_json(account, {"format": FORMAT, "list": name, "films": entries})
         made += 1

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from longtake.clients import pygame_packages
 from longtake.runtime import registry
 from longtake.runtime.cli import display, doctor, models
 
@@ -44,7 +45,7 @@ def test_what_is_missing_comes_with_what_to_install(call: Call, monkeypatch: pyt
 
 
 def test_two_pygames_are_a_problem(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(display, "version", lambda name: "2.6")
+    monkeypatch.setattr(pygame_packages, "version", lambda name: "2.6")
     found = finding(call, "pygame")
     assert found["state"] == "problem"
     assert "pip uninstall pygame pygame-ce" in found["advice"]
@@ -106,7 +107,9 @@ def test_ready_means_every_file_is_there(monkeypatch: pytest.MonkeyPatch, tmp_pa
     assert row.size_mib == len(models.BUNDLED_FILES) - 1
 
 
-def test_a_public_checkpoint_counts_what_is_in_the_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_public_checkpoint_counts_what_is_in_the_folder(
+    call: Call, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     from longtake.model.longlive import table
 
     monkeypatch.setattr(table, "default_root", lambda: tmp_path)
@@ -118,6 +121,14 @@ def test_a_public_checkpoint_counts_what_is_in_the_folder(monkeypatch: pytest.Mo
     assert not row.ready
     assert Path(first.name).name not in row.note
     assert all(Path(file.name).name in row.note for file in others)
+    assert row.whole_mib == pytest.approx(20.386e9 / models.MIB, rel=1e-3)
+    assert [file.path for file in row.files if file.complete] == [str(tmp_path / first.name)]
+    assert sum(file.size_mib for file in row.files) == pytest.approx(row.whole_mib, abs=1)
+    (tmp_path / "lora.pt").write_bytes(b"short")
+    shown = call("models").out
+    assert f"transformer: {first.name}  {tmp_path / first.name}" in shown
+    assert f"lora: models/lora.pt  cut short: {tmp_path / 'lora.pt'}" in shown
+    assert "Wan2.1_VAE.pth  not here" in shown
 
 
 def test_pull_hands_over_to_the_hub(call: Call, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -35,3 +35,14 @@ def test_documented_commands_parse(document: str, line: str) -> None:
 
 def test_the_readme_shows_commands() -> None:
     assert sum(document == "README.md" for document, _ in commands()) >= 5
+
+
+def test_every_option_of_longlive_is_in_its_table() -> None:
+    from longtake.model.longlive.options import LongLiveOptions
+    from longtake.runtime.cli.arguments import WEIGHTS_ARGUMENTS
+
+    text = (ROOT / "docs" / "longlive.md").read_text(encoding="utf-8")
+    rows = "\n".join(line for line in text.splitlines() if line.startswith("| `--"))
+    flags = {option: "--" + argument.replace("_", "-") for argument, option in WEIGHTS_ARGUMENTS.items()}
+    for option in LongLiveOptions.__dataclass_fields__:
+        assert flags.get(option, f"{option}=") in rows, option

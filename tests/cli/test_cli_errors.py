@@ -45,6 +45,12 @@ def test_no_command_prints_the_list(call: Call) -> None:
         (["render"], "--scenario"),
         (["render", "a fox", "--scenario", "default"], "--scenario"),
         (["render", " "], "1 to 2000"),
+        (["render", ", ,"], "1 to 2000"),
+        (["render", "\x00\x1b"], "1 to 2000"),
+        (["render", "x" * 100_000], "1 to 2000"),
+        (["render", "a \udcff fox"], "UTF-8"),
+        (["render", "a fox", "--cue", "1s", "\t"], "1 to 2000"),
+        (["play", "--prompt", ""], "1 to 2000"),
         (["render", "a fox", "--seconds", "soon"], "'soon'"),
         (["render", "a fox", "--seed", "-1"], "'-1'"),
         (["render", "a fox", "--output", "fox.gif"], ".mp4"),
@@ -52,6 +58,7 @@ def test_no_command_prints_the_list(call: Call) -> None:
         (["render", "a fox", "--endpoint", "nowhere"], "nowhere"),
         (["serve", "--bind", "tcp://0.0.0.0:5570"], "ssh -L"),
         (["serve", "--bind", "udp://127.0.0.1:1"], "tcp://HOST:PORT"),
+        (["serve", "--bind", "inproc://mine"], "tcp://127.0.0.1:PORT"),
         (["serve", "--threads", "many"], "'many'"),
         (["join", "tcp://127.0.0.1:x"], "port"),
         (["join"], "display"),
@@ -80,6 +87,27 @@ def test_bad_input_is_one_line(
     assert said in called.line
     assert called.line.startswith("longtake")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_outputs_that_cannot_be_written_are_found_out_before_a_model_is_loaded(
+    call: Call, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(hosting, "listings", lambda: [])
+    (tmp_path / "file").write_text("")
+    (tmp_path / "old.take").write_text("")
+    (tmp_path / "folder.mp4").mkdir()
+    before = sorted(tmp_path.iterdir())
+    for arguments, said in (
+        (["render", "a fox", "--output", tmp_path / "folder.mp4"], "is a folder"),
+        (["render", "a fox", "--output", tmp_path / "file" / "x.mp4"], "is no folder"),
+        (["render", "a fox", "--record", tmp_path / "old.take"], "never overwritten"),
+        (["render", "a fox", "--record", tmp_path / "file" / "a" / "x.take"], "is no folder"),
+        (["run", "default", "--record", tmp_path / "old.take"], "never overwritten"),
+    ):
+        called = call(*arguments)
+        assert called.code == 2
+        assert said in called.line
+    assert sorted(tmp_path.iterdir()) == before
 
 
 def test_hosting_without_torch_says_what_to_install(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -119,10 +147,11 @@ def test_a_scenario_with_a_mistake_names_file_and_key(call: Call, tmp_path: Path
 
 def test_a_file_that_is_no_take(call: Call, tmp_path: Path) -> None:
     path = tmp_path / "x.take"
-    path.write_bytes(b"not a take\n")
-    called = call("replay", path)
-    assert called.code == 2
-    assert "no take file" in called.line
+    for data in (b"", b"not a take\n", b"not a take\nin two lines\nor three", bytes(range(256)) * 20):
+        path.write_bytes(data)
+        called = call("replay", path)
+        assert called.code == 2
+        assert "no take file" in called.line
 
 
 def test_a_file_error_names_the_file() -> None:

@@ -73,3 +73,17 @@ def test_the_doctor_finds_the_shipped_weights(call: Call) -> None:
     (found,) = (finding for finding in findings if finding["area"] == "weights" and finding["name"] == "diorama")
     assert found["state"] == "ok"
     assert "hash" in found["value"]
+
+
+@needs_weights
+def test_diorama_is_evaluated_with_eight_bit_maps(call: Call, tmp_path: Path) -> None:
+    lines = ["prompt\tplace\ttime\tweather\tactor\tcolour", "a red balloon over a meadow by day\t?\tday\t?\t?\t?"]
+    (tmp_path / "p.tsv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    called = call("eval", "--quick", "--prompts", "p.tsv", "--linear", "fp8", "--option", "cache=fp8", "--json")
+    assert called.code == 0, called.err
+    body = json.loads(called.out)
+    assert body["options"] == {"linear": "fp8", "cache": "fp8"}
+    assert body["scores"]["5s.time"]["trials"] == 1
+    called = call("eval", "--quick", "--linear", "fp8", "--decoder", "tiny")
+    assert called.code == 2
+    assert "decoder only apply" in called.line

@@ -31,6 +31,7 @@ def test_a_list_is_filmed_as_vbench_names_it(call: Call, fake: list[str]) -> Non
     assert films("out/color") == names
     entry = json.loads(Path("out/color.json").read_text(encoding="utf-8"))["films"]["a red bus.-1.mp4"]
     assert (entry["prompt"], entry["told"], entry["seed"], entry["frames"]) == ("a red bus.", "a red bus drives", 8, 8)
+    assert entry["weights"] == "fake"
     told = json.loads(Path("out/color.prompts.json").read_text(encoding="utf-8"))
     assert told == {name: name.rsplit("-", 1)[0] for name in names}
 
@@ -41,6 +42,15 @@ def test_a_list_is_filmed_as_vbench_names_it(call: Call, fake: list[str]) -> Non
     called = call(*arguments, "--seed", "8", "--output", "out", *fake)
     assert called.code == 2
     assert "choose another --output" in called.line
+
+    # nor are films of other weights put beside them
+    account = Path("out/color.json")
+    account.write_text(account.read_text(encoding="utf-8").replace('"fake"', '"older"'), encoding="utf-8")
+    (Path("out/color") / names[0]).unlink()
+    called = call(*arguments, "--seed", "7", "--output", "out", *fake)
+    assert called.code == 2
+    assert "films of weights older" in called.line
+    assert films("out/color") == names[1:]
 
 
 def test_interactive_prompts_keep_their_cues(call: Call, fake: list[str]) -> None:
