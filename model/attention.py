@@ -5,6 +5,7 @@ Every back end takes q, k, v as [B, heads, tokens, head_dim] (any strides, the l
 """
 
 import importlib
+import math
 from collections.abc import Callable
 from importlib.util import find_spec
 
@@ -15,6 +16,12 @@ from torch import Tensor
 from longtake.model.errors import BackendError
 
 Attention = Callable[[Tensor, Tensor, Tensor], Tensor]
+
+LARGEST_SCORES = 2**26
+"""How many scores are made at once: more queries are taken in parts, or a large model's would fill the memory."""
+
+SAFE_SUMS = 1e-20, 1e20
+"""Between these, sums of powers have lost nothing to the ends of the number range (that of bf16 and fp32)."""
 
 HALF_TYPES = (torch.bfloat16, torch.float16)
 """What flash-attn computes in."""
@@ -27,9 +34,45 @@ def sdpa(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
 
 def bmm(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     """Two explicit matrix products: the fastest on a CPU at diorama's sizes, where calls cost more than arithmetic."""
-    batch, heads, _, width = q.shape
+    batch, heads, queries, width = q.shape
+    if batch * heads * queries * k.shape[2] > LARGEST_SCORES and queries > 1:
+        return _in_parts(bmm, q, k, v)
     scores = torch.bmm((q * width**-0.5).flatten(0, 1), k.flatten(0, 1).transpose(1, 2))
     return torch.bmm(scores.softmax(dim=-1), v.flatten(0, 1)).view(batch, heads, *q.shape[2:])
+
+
+def powers(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    """Softmax to base 2 of the unscaled products, for inference on a CPU: `bmm` in fewer passes, see `prescaled`.
+
+    The largest score of a row is not searched for and taken off first, and the division comes after the second product,
+    where there is less to divide. Where that leaves the number range, which the sums show, it is done the long way.
+    """
+    batch, heads, queries, width = q.shape
+    if batch * heads * queries * k.shape[2] > LARGEST_SCORES and queries > 1:
+        return _in_parts(powers, q, k, v)
+    q, k, v = q.flatten(0, 1), k.flatten(0, 1), v.flatten(0, 1)
+    weights = torch.bmm(q, k.transpose(1, 2)).exp2_()
+    sums = weights.sum(dim=-1, keepdim=True)
+    smallest, largest = sums.aminmax()
+    if smallest.item() > SAFE_SUMS[0] and largest.item() < SAFE_SUMS[1]:
+        out = torch.bmm(weights, v).div_(sums)
+    else:
+        out = torch.bmm(torch.bmm(q, k.transpose(1, 2)).mul_(math.log(2)).softmax(dim=-1), v)
+    return out.view(batch, heads, -1, width)
+
+
+def _in_parts(attention: Attention, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    """Attend with so many queries at a time that their scores are at most `LARGEST_SCORES`."""
+    rows = max(1, LARGEST_SCORES // (q.shape[0] * q.shape[1] * k.shape[2]))
+    return torch.cat([attention(part, k, v) for part in q.split(rows, dim=2)], dim=2)
+
+
+def prescaled(attention: Attention, width: int) -> tuple[float, Attention]:
+    """Return what queries of a width are to be multiplied by, and the attention for queries that are.
+
+    For inference: the factor costs nothing where it is part of a norm's weight.
+    """
+    return (math.log2(math.e) * width**-0.5, powers) if attention is bmm else (1.0, attention)
 
 
 def _flash(module: str) -> Attention:

@@ -11,6 +11,7 @@ not care about their order, so a block's keys go into the oldest block's slots a
 What is valid is always a prefix of the buffer: it fills up once, and from then on it is full.
 """
 
+import copy
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import NamedTuple
@@ -21,7 +22,7 @@ from torch import Tensor
 from longtake.model.attention import Attention
 from longtake.model.config import GeneratorConfig
 from longtake.model.errors import WorldError
-from longtake.model.rope import Rope, rotate
+from longtake.model.rope import Rope, rotate, turn
 
 
 class CacheState(NamedTuple):
@@ -61,6 +62,25 @@ class CacheBlock:
         self._plain_sink_tokens = max(0, new_sink) * tokens if cache.relative else 0
         self._attends = [partial(self._attend, layer) for layer in range(cache.layers)]
 
+    @property
+    def table(self) -> Tensor:
+        """The rotations of the frames, from `Rope.table`."""
+        return self._table
+
+    @property
+    def place(self) -> tuple[object, ...]:
+        """Where in the buffer the frames lie and what they see: equal where forwards differ in `table` only."""
+        runs = tuple((slots.start, slots.stop, tokens.start) for slots, tokens in self._runs)
+        groups = tuple((queries.start, queries.stop, seen) for queries, seen in self._groups)
+        return runs, groups, self._plain_sink_tokens
+
+    def turned_by(self, table: Tensor) -> "CacheBlock":
+        """Return the same block with other rotations."""
+        other = copy.copy(self)
+        other._table = table
+        other._attends = [partial(other._attend, layer) for layer in range(self._cache.layers)]
+        return other
+
     def _visible_by_group(self, group_frames: Sequence[int], tokens: int) -> list[tuple[slice, int]]:
         """Return for each group its query tokens and how many tokens of the buffer it sees."""
         groups, start = [], 0
@@ -76,30 +96,58 @@ class CacheBlock:
 
     def store(self, layer: int, k: Tensor, v: Tensor) -> None:
         """Write keys (normed, before RoPE) and values: [B, F, S, heads, head_dim] each."""
-        cache = self._cache
-        keys, values = cache.keys[layer], cache.values[layer]
-        rotated = rotate(k, self._table).flatten(1, 2).transpose(1, 2)
-        v = v.flatten(1, 2).transpose(1, 2)
-        for slots, tokens in self._runs:
-            keys[:, :, slots].copy_(rotated[:, :, tokens])
-            values[:, :, slots].copy_(v[:, :, tokens])
-        if self._plain_sink_tokens:
-            start = self._runs[0][0].start
-            plain = k.flatten(1, 2).transpose(1, 2)[:, :, : self._plain_sink_tokens]
-            cache.plain_sink[layer][:, :, start : start + self._plain_sink_tokens].copy_(plain)
+        self._keep_plain_sink(layer, by_head(k))
+        self._put(layer, by_head(rotate(k, self._table)), by_head(v))
+
+    def attend_pair(self, layer: int, qk: Tensor, v: Tensor, attention: Attention) -> Tensor:
+        """Self-attention of a layer in fewer passes: the same as `attend`, for inference.
+
+        Args:
+            layer: its index.
+            qk: queries and keys of all the frames' tokens, [B, T, 2, heads, head_dim] float32, normed, before RoPE;
+                overwritten.
+            v: [B, T, heads, head_dim] in the cache's type.
+            attention: instead of the cache's.
+
+        Returns:
+            [B, T, heads, head_dim] like v.
+        """
+        q, k = (x.transpose(1, 2) for x in qk.unbind(2))
+        self._keep_plain_sink(layer, k)
+        turn(qk, self._table.flatten(0, 1)[:, None, None])
+        self._put(layer, k, v.transpose(1, 2))
+        return self._look(layer, q.to(v.dtype), attention).transpose(1, 2)
 
     def _attend(self, layer: int, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         self.store(layer, k, v)
-        cache = self._cache
-        keys, values = cache.keys[layer], cache.values[layer]
-        rotated = rotate(q, self._table).to(q.dtype).flatten(1, 2).transpose(1, 2)
-        outs = [
-            cache.attention(rotated[:, :, queries], keys[:, :, :seen], values[:, :, :seen])
-            for queries, seen in self._groups
-        ]
-        out = outs[0] if len(outs) == 1 else torch.cat(outs, dim=2)
-        attended: Tensor = out.transpose(1, 2).unflatten(1, (self.frames, cache.frame_tokens))
+        seen = self._look(layer, by_head(rotate(q, self._table)).to(q.dtype), self._cache.attention)
+        attended: Tensor = seen.transpose(1, 2).unflatten(1, (self.frames, self._cache.frame_tokens))
         return attended
+
+    def _put(self, layer: int, k: Tensor, v: Tensor) -> None:
+        """Write keys after RoPE and values, [B, heads, T, head_dim] each, into the frames' slots."""
+        for slots, tokens in self._runs:
+            self._cache.put(layer, slots, k[:, :, tokens], v[:, :, tokens])
+
+    def _keep_plain_sink(self, layer: int, k: Tensor) -> None:
+        """Copy the keys of frames that become the sink, before RoPE: [B, heads, T, head_dim]."""
+        if self._plain_sink_tokens:
+            start = self._runs[0][0].start
+            plain = k[:, :, : self._plain_sink_tokens]
+            self._cache.plain_sink[layer][:, :, start : start + self._plain_sink_tokens].copy_(plain)
+
+    def _look(self, layer: int, q: Tensor, attention: Attention) -> Tensor:
+        """Attend with queries after RoPE, [B, heads, T, head_dim], to what each group sees -> the same."""
+        keys, values = self._cache.full(layer, self.visible_frames * self._cache.frame_tokens)
+        if len(self._groups) == 1:
+            return attention(q, keys, values)
+        outs = [attention(q[:, :, queries], keys[:, :, :seen], values[:, :, :seen]) for queries, seen in self._groups]
+        return torch.cat(outs, dim=2)
+
+
+def by_head(x: Tensor) -> Tensor:
+    """Return a view of [B, F, S, heads, head_dim] as [B, heads, T, head_dim]."""
+    return x.flatten(1, 2).transpose(1, 2)
 
 
 class RingCache:
@@ -140,6 +188,7 @@ class RingCache:
         shape = (sizes.layers, batch, sizes.heads, config.window_frames * sizes.frame_tokens, sizes.head_dim)
         self.keys = torch.zeros(shape, device=device, dtype=dtype)
         self.values = torch.zeros_like(self.keys)
+        self._by_layer = list(zip(self.keys.unbind(0), self.values.unbind(0), strict=True))
         sink_tokens = config.sink_frames * sizes.frame_tokens if self.relative else 0
         self.plain_sink = torch.zeros((*shape[:3], sink_tokens, shape[4]), device=device, dtype=dtype)
         self.restart(0)
@@ -209,6 +258,18 @@ class RingCache:
             raise WorldError(f"block at latent frame {block.first_frame} committed where {self.end_frame} is next")
         self.end_frame += block.frames
 
+    def put(self, layer: int, slots: slice, keys: Tensor, values: Tensor) -> None:
+        """Write a layer's keys (after RoPE) and values, [B, heads, tokens, head_dim] each, into slots of tokens."""
+        for kept, new in zip(self._by_layer[layer], (keys, values), strict=True):
+            kept.narrow(2, slots.start, slots.stop - slots.start).copy_(new)
+
+    def full(self, layer: int, tokens: int) -> tuple[Tensor, Tensor]:
+        """Return a layer's first keys and values, [B, heads, tokens, head_dim] each, to be read at once."""
+        keys, values = self._by_layer[layer]
+        if tokens == keys.shape[2]:
+            return keys, values
+        return keys[:, :, :tokens], values[:, :, :tokens]
+
     def save(self) -> CacheState:
         """Return a copy of what is valid."""
         tokens = self.valid_frames * self.frame_tokens
@@ -241,4 +302,7 @@ class RingCache:
         tokens = valid * self.frame_tokens
         plain = self.plain_sink[..., :tokens, :].unflatten(-1, (-1, 2)).float()
         turned = torch.view_as_real(torch.view_as_complex(plain) * table).flatten(-2)
-        self.keys[..., :tokens, :].copy_(turned)
+        self._put_sink_keys(tokens, turned)
+
+    def _put_sink_keys(self, tokens: int, keys: Tensor) -> None:
+        self.keys[..., :tokens, :].copy_(keys)

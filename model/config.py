@@ -159,6 +159,22 @@ _PRESETS: dict[str, GeneratorConfig] = {
         window_frames=12,
         sink_frames=3,
     ),
+    # LongLive's semantics between the two: what a few cores of a server do; for benchmarks, there are no weights.
+    "medium": GeneratorConfig(
+        transformer=TransformerConfig(
+            dim=384,
+            ffn_dim=1536,
+            heads=6,
+            layers=12,
+            text_tokens=64,
+            text_dim=256,
+            latent_height=12,
+            latent_width=20,
+        ),
+        block_frames=3,
+        window_frames=12,
+        sink_frames=3,
+    ),
     # LongLive's semantics at a size that steps in milliseconds, for tests.
     "tiny": GeneratorConfig(
         transformer=TransformerConfig(

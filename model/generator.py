@@ -23,11 +23,13 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from longtake.model.attention import choose_attention
-from longtake.model.cache import CacheBlock, RingCache
+from longtake.model.cache import CacheBlock
+from longtake.model.cache_fp8 import cache_bytes, cache_class
 from longtake.model.compiled import compile_layers, compiled_lengths
 from longtake.model.config import GeneratorConfig
 from longtake.model.decoding import Decoding, Pictures, choose_overlap
 from longtake.model.errors import BackendError, ConfigError, ShapeError, SnapshotError, WorldError
+from longtake.model.graphs import WorldGraphs, cuda_capture, missing_graphs
 from longtake.model.noise import NoiseSource, SeededNoise
 from longtake.model.passes import Passes
 from longtake.model.quantise import choose_linear
@@ -93,7 +95,11 @@ class Generator:
         dtype: of weights, activations and cache.
         attention: back end, see `longtake.model.attention`.
         linear: what computes the layers' maps, see `longtake.model.quantise`.
+        cache: what keys and values are kept as, see `longtake.model.cache_fp8`.
         compile: run the layers through torch's compiler; call `warm_up` then (`longtake.model.compiled`).
+        fused: run the layers regrouped for a CPU; None does so there, unless they are compiled
+            (`longtake.model.fused`).
+        graphs: replay a world's forwards as CUDA graphs (`longtake.model.graphs`); opening one takes seconds longer.
         overlap: decode beside the next block's denoising; None does so on a GPU (`longtake.model.decoding`).
         clock: seconds, for the timings.
 
@@ -113,7 +119,10 @@ class Generator:
         *,
         attention: str = "auto",
         linear: str = "auto",
+        cache: str = "plain",
         compile: bool = False,  # noqa: A002 - the name that torch gives it
+        fused: bool | None = None,
+        graphs: bool = False,
         overlap: bool | None = None,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
@@ -125,6 +134,10 @@ class Generator:
         self.transformer = transformer.to(self.device, dtype).eval().requires_grad_(False)
         self._attention = choose_attention(attention, self.device, dtype)
         self.transformer.use_attention(self._attention)
+        self.cache, self._cache_class = cache, cache_class(cache)
+        if graphs and (problem := missing_graphs(self.device)):
+            raise BackendError(f"{problem}; leave graphs out")
+        self._capture = cuda_capture() if graphs else None
         self.compiled = compile
         self._use_linear(linear)
         if compile:
@@ -134,11 +147,16 @@ class Generator:
             if decoder is not None
             else None
         )
+        # While the device is still at this block; where the model runs on the host itself it would gain nothing.
+        self._draws_ahead = self.device.type == "cuda"
         self._clock = clock
         schedule = Schedule(config.shift)
         self.timesteps = schedule.warp(config.timesteps)
         self._sigmas = [float(sigma) for sigma in schedule.sigma(torch.tensor(self.timesteps))]
-        self._passes = Passes(self.transformer, self.timesteps)
+        # Plain maps are what everything else is compared with, so nothing is regrouped around them either.
+        if fused is None:
+            fused = self.device.type == "cpu" and not compile and linear != "plain"
+        self.passes = Passes(self.transformer, self.timesteps, fused=fused)
         self._rope = Rope(config.transformer.head_dim, config.transformer.grid, self.device)
         self._encodings: OrderedDict[str, Tensor] = OrderedDict()
 
@@ -178,7 +196,7 @@ class Generator:
             world.prompt = self._prompt(world.batch, prompt, embedding)
             world.cross = self._cross_keys(world.prompt)
         with world.stopwatch.region("recache"):
-            recache(world, self._passes, self.config)
+            recache(world, self.passes, self.config)
 
     @torch.inference_mode()
     def step(self, world: World, trace: Trace | None = None) -> Block:
@@ -197,13 +215,15 @@ class Generator:
         self._count_pictures(world)
         world.pending = self._decoding.start(latents, world.decoder_state, watch) if self._decoding else None
         with watch.region("clean"):
-            self._passes.write(block, latents, world.cross)
+            (world.graphs or self.passes).write(block, latents, world.cross)
             world.cache.commit(block)
             world.remember(first_frame, latents, (self.config.block_frames,), self.config.window_frames)
         made = Block(
             index=world.block, first_frame=world.pictures, latents=latents, pictures=world.pending, stopwatch=watch
         )
         world.block += 1
+        if self._draws_ahead and isinstance(world.noise, SeededNoise):
+            world.next_noise = self._draw(world)
         if self._decoding is None or not self._decoding.overlaps:
             self._count_pictures(world)
             _ = made.timings_ms
@@ -241,7 +261,7 @@ class Generator:
             return world
         with world.stopwatch.region("recache"):
             world.cache.restart(snapshot.first_frame)
-            rebuild(world, self._passes, self.config, snapshot.end_frame, self._cross_keys)
+            rebuild(world, self.passes, self.config, snapshot.end_frame, self._cross_keys)
         with world.stopwatch.region("decode"):
             if self._decoding is not None:
                 # The memory it had, as far as the window's latents tell.
@@ -257,6 +277,7 @@ class Generator:
             world.pending = None
             world.past.clear()
             world.sink.clear()
+            world.graphs = None
             del world.cache, world.cross, world.decoder_state
 
     @torch.inference_mode()
@@ -275,7 +296,7 @@ class Generator:
             begun = self._clock()
             world = self.open(seed=0, embedding=embedding)
             latents = torch.zeros(1, frames, *sizes.latent_shape, device=self.device)
-            rewrite(world, self._passes, latents, (frames,), world.cross)
+            rewrite(world, self.passes, latents, (frames,), world.cross)
             self.close(world)
             took_s = self._clock() - begun
             log.info("compiled for %d latent frames, %d of %d, in %.0f s", frames, done, len(lengths), took_s)
@@ -302,14 +323,14 @@ class Generator:
     def world_bytes(self, batch: int = 1) -> int:
         """Return the memory a world takes for keys, values and the prompt's keys and values (not the decoder's)."""
         sizes = self.config.transformer
-        tokens = self.config.window_frames * sizes.frame_tokens + sizes.text_tokens
-        return 2 * batch * sizes.layers * tokens * sizes.dim * self.dtype.itemsize
+        prompt = 2 * sizes.layers * sizes.text_tokens * sizes.dim * self.dtype.itemsize
+        return batch * (cache_bytes(self.cache, self.config, self.dtype) + prompt)
 
     # Parts of the verbs
 
     def _new_world(self, noise: NoiseSource, prompt: Prompt, cross: Sequence[CrossKeys], stopwatch: Stopwatch) -> World:
         batch = prompt.embedding.shape[0]
-        cache = RingCache(
+        cache = self._cache_class(
             self.config,
             batch=batch,
             rope=self._rope,
@@ -317,7 +338,11 @@ class Generator:
             device=self.device,
             dtype=self.dtype,
         )
-        return World(noise=noise, batch=batch, prompt=prompt, cross=cross, cache=cache, stopwatch=stopwatch)
+        world = World(noise=noise, batch=batch, prompt=prompt, cross=cross, cache=cache, stopwatch=stopwatch)
+        if self._capture is not None:
+            world.graphs = WorldGraphs(self.passes, cache, self.config, cross, self._capture)
+            world.graphs.record()
+        return world
 
     def _check(self, world: World) -> None:
         if world.closed:
@@ -337,22 +362,29 @@ class Generator:
         return Prompt(texts=texts, embedding=embedding.expand(batch, -1, -1))
 
     def _cross_keys(self, prompt: Prompt) -> list[CrossKeys]:
-        keys = self.transformer.cross_keys(self.transformer.embed_text(prompt.embedding.to(self.device)))
-        # Laid out as attention reads them, once: [B, heads, L, head_dim] behind the [B, L, heads, head_dim] view.
-        return [(_by_head(k), _by_head(v)) for k, v in keys]
+        return self.passes.cross_keys(self.transformer.embed_text(prompt.embedding.to(self.device)))
 
     def _denoise(self, world: World, block: CacheBlock, trace: Trace | None) -> Tensor:
-        shape = (self.config.block_frames, *self.config.transformer.latent_shape)
-        noise = world.noise.draw(world.block, len(self._sigmas), shape).to(self.device)
+        noise, world.next_noise = world.next_noise, None
+        if noise is None:
+            noise = self._draw(world)
         xt = x0 = noise[0]
         for index, sigma in enumerate(self._sigmas):
             if index:
                 xt = add_noise(x0, noise[index], sigma)
-            flow = self._passes.flow(block, xt, index, world.cross)
+            flow = (world.graphs or self.passes).flow(block, xt, index, world.cross)
             x0 = clean(xt, flow, sigma)
             if trace is not None:
                 trace(f"s{index}", xt, flow, x0)
         return x0.to(self.dtype)
+
+    def _draw(self, world: World) -> Tensor:
+        """Return the next block's noise, [steps, B, F, C, h, w]."""
+        shape = (self.config.block_frames, *self.config.transformer.latent_shape)
+        noise = world.noise.draw(world.block, len(self._sigmas), shape)
+        # From pinned memory, or the host would wait for all that the device is at.
+        pinned = noise.pin_memory() if self.device.type == "cuda" else noise
+        return pinned.to(self.device, non_blocking=True)
 
     def _use_linear(self, name: str) -> None:
         if self.compiled and name == "packed":
@@ -374,7 +406,3 @@ class Generator:
         pending, world.pending = world.pending, None
         if pending is not None:
             world.pictures += pending.count()
-
-
-def _by_head(x: Tensor) -> Tensor:
-    return x.transpose(1, 2).contiguous().transpose(1, 2)

@@ -11,26 +11,25 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from longtake.model.allocator import keep_freed_memory
 from longtake.model.config import preset
 from longtake.model.diorama.autoencoder import AutoencoderConfig, Decoder
 from longtake.model.diorama.probe import Probe, ProbeConfig
 from longtake.model.diorama.text_encoder import TextEncoder, TextEncoderConfig
 from longtake.model.errors import CheckpointError, ConfigError
 from longtake.model.generator import Block, Generator
+from longtake.model.longlive.options import OF_EVERY_MODEL, LongLiveOptions
 from longtake.model.precision import choose_device, choose_precision, precision_name
 from longtake.model.snapshot import Snapshot
 from longtake.model.transformer import Transformer
 from longtake.model.world import World
-
-if TYPE_CHECKING:
-    from longtake.model.longlive.options import LongLiveOptions
 
 log = logging.getLogger(__name__)
 
@@ -104,7 +103,7 @@ def load(
     device: str = "auto",
     precision: str = "auto",
     threads: int = 0,
-    options: "LongLiveOptions | Mapping[str, str] | None" = None,
+    options: LongLiveOptions | Mapping[str, str] | None = None,
 ) -> LoadedModel:
     """Load a model by name.
 
@@ -113,7 +112,8 @@ def load(
         device: auto, cpu or cuda.
         precision: auto, bf16 or fp32.
         threads: of torch on the CPU; 0 leaves them as they are.
-        options: where LongLive's weights are, its decoder and text encoder, also as texts by name; diorama has none.
+        options: how it is loaded, also as texts by name (`longtake.model.longlive.options`); diorama takes
+            those of `OF_EVERY_MODEL` only.
 
     Raises:
         CheckpointError: a file is missing, truncated or of another model; the message names it.
@@ -122,25 +122,50 @@ def load(
     """
     if threads:
         torch.set_num_threads(threads)
+    if choose_device(device).type == "cpu":
+        keep_freed_memory()
     if name != "diorama":
         # Not needed by diorama, whose users may not have what it imports.
         from longtake.model.longlive.loading import VARIANTS, load_longlive
-        from longtake.model.longlive.options import LongLiveOptions
 
         if name not in VARIANTS:
             raise ConfigError(f"no model is called {name!r}; there are diorama, {', '.join(VARIANTS)}")
         if isinstance(options, Mapping):
             options = LongLiveOptions.parse(options)
         return load_longlive(name, device=device, precision=precision, options=options)
-    if options:
-        raise ConfigError("diorama is loaded without options: they are LongLive's")
-    return load_diorama(Path(str(files("longtake.model.diorama") / "weights")), device=device, precision=precision)
+    texts = options or {}
+    if not isinstance(texts, Mapping) or not set(texts) <= set(OF_EVERY_MODEL):
+        raise ConfigError(f"diorama comes with its weights; of the options it takes {', '.join(OF_EVERY_MODEL)} only")
+    chosen = LongLiveOptions.parse(texts)
+    return load_diorama(
+        bundled_folder(),
+        device=device,
+        precision=precision,
+        attention=chosen.attention,
+        linear=chosen.linear,
+        cache=chosen.cache,
+        graphs=chosen.graphs,
+    )
 
 
-def load_diorama(folder: Path, *, device: str = "auto", precision: str = "auto", linear: str = "auto") -> LoadedModel:
+def bundled_folder() -> Path:
+    """Return the folder of diorama's weights."""
+    return Path(str(files("longtake.model.diorama") / "weights"))
+
+
+def load_diorama(
+    folder: Path,
+    *,
+    device: str = "auto",
+    precision: str = "auto",
+    attention: str = "auto",
+    linear: str = "auto",
+    cache: str = "plain",
+    graphs: bool = False,
+) -> LoadedModel:
     """Load diorama from a folder with one safetensors file a part.
 
-    Arguments and errors as `load`; `linear` is what computes the layers' maps (`longtake.model.quantise`).
+    Arguments and errors as `load`; the others as `longtake.model.generator.Generator`.
     """
     chosen = choose_device(device)
     dtype = choose_precision(precision, chosen)
@@ -151,7 +176,18 @@ def load_diorama(folder: Path, *, device: str = "auto", precision: str = "auto",
         fill(module, folder / f"{part}.safetensors")
         module.eval().requires_grad_(False)
     decoder.to(chosen, dtype, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    generator = Generator(transformer, HalfDecoder(decoder, dtype), text, config, chosen, dtype, linear=linear)
+    generator = Generator(
+        transformer,
+        HalfDecoder(decoder, dtype),
+        text,
+        config,
+        chosen,
+        dtype,
+        attention=attention,
+        linear=linear,
+        cache=cache,
+        graphs=graphs,
+    )
     sizes = AutoencoderConfig()
     info = Description(
         name="diorama",

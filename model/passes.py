@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from longtake.model.cache import CacheBlock
+from longtake.model.fused import FusedLayer, flat
 from longtake.model.transformer import CrossKeys, Modulation, Transformer
 
 CLEAN_TIMESTEP = 0.0
@@ -29,10 +30,15 @@ class Passes:
     Args:
         transformer: with its final weights; build the passes anew when they change.
         timesteps: of the sampler, 0 to 1000.
+        fused: run the layers regrouped for a CPU (`longtake.model.fused`).
+
+    Attributes:
+        fused: the layers regrouped; empty where they are run as they are.
     """
 
-    def __init__(self, transformer: Transformer, timesteps: Sequence[float]) -> None:
+    def __init__(self, transformer: Transformer, timesteps: Sequence[float], *, fused: bool = False) -> None:
         self._transformer = transformer
+        self.fused = [FusedLayer(layer) for layer in transformer.layers] if fused else []
         self._steps = [self._condition(t) for t in timesteps]
         self._clean = self._condition(CLEAN_TIMESTEP)
 
@@ -41,7 +47,16 @@ class Passes:
         t = torch.tensor([[timestep]], dtype=torch.float32, device=transformer.patch_embedding.weight.device)
         with torch.inference_mode():
             e, e0 = transformer.embed_time(t)
-            return Condition(e, [layer.modulate(e0) for layer in transformer.layers])
+            modulations = [layer.modulate(e0) for layer in transformer.layers]
+            return Condition(e, [flat(m) for m in modulations] if self.fused else modulations)
+
+    def cross_keys(self, text: Tensor) -> list[CrossKeys]:
+        """text: [B, L, D] from `embed_text` -> keys and values per layer as the passes want them."""
+        keys = self._transformer.cross_keys(text)
+        if self.fused:
+            keys = [layer.cross_keys(pair) for layer, pair in zip(self.fused, keys, strict=True)]
+        # Laid out as attention reads them, once: [B, heads, L, head_dim] behind the [B, L, heads, head_dim] view.
+        return [(_by_head(k), _by_head(v)) for k, v in keys]
 
     def flow(self, block: CacheBlock, latents: Tensor, step: int, cross: Sequence[CrossKeys]) -> Tensor:
         """Return the flow of noisy latents at the sampler's step.
@@ -56,17 +71,30 @@ class Passes:
             [B, F, C, h, w] in the transformer's type.
         """
         condition = self._steps[step]
-        x = self._transformer.embed_patches(latents)
-        for index, layer in enumerate(self._transformer.layers):
-            x = layer.run(x, condition.modulations[index], block.attend(index), cross[index])
+        x = self._layers(block, latents, condition, cross, len(self._transformer.layers))
         flow: Tensor = self._transformer.head(x, condition.e)
         return flow
 
     def write(self, block: CacheBlock, latents: Tensor, cross: Sequence[CrossKeys]) -> None:
         """Write the keys and values of clean latents [B, F, C, h, w]; stops at those of the last layer."""
+        last = len(self._transformer.layers) - 1
+        x = self._layers(block, latents, self._clean, cross, last)
+        block.store(last, *self._transformer.layers[last].keys_values(x, self._clean.modulations[last]))
+
+    def _layers(
+        self, block: CacheBlock, latents: Tensor, condition: Condition, cross: Sequence[CrossKeys], count: int
+    ) -> Tensor:
+        """Return what the first layers make of latents: [B, F, C, h, w] -> [B, F, S, D]."""
         x = self._transformer.embed_patches(latents)
-        *inner, last = self._transformer.layers
-        modulations = self._clean.modulations
-        for index, layer in enumerate(inner):
-            x = layer.run(x, modulations[index], block.attend(index), cross[index])
-        block.store(len(inner), *last.keys_values(x, modulations[-1]))
+        if self.fused:
+            tokens = x.flatten(1, 2)
+            for index in range(count):
+                tokens = self.fused[index].run(tokens, condition.modulations[index], block, index, cross[index])
+            return tokens.view(x.shape)
+        for index in range(count):
+            x = self._transformer.layers[index].run(x, condition.modulations[index], block.attend(index), cross[index])
+        return x
+
+
+def _by_head(x: Tensor) -> Tensor:
+    return x.transpose(1, 2).contiguous().transpose(1, 2)

@@ -3,7 +3,7 @@
 | name | what it is | where |
 |---|---|---|
 | plain | torch's product in the model's precision | everywhere |
-| packed | weights laid out once for bf16 products (`longtake.model.packed`) | CPU with bf16 |
+| packed | weights laid out once for the processor's products (`longtake.model.packed`) | CPU: bf16, fp32 on x86 |
 | fp8 | e4m3 weights and activations, a scale for each row, torch's own scaled product | GPU of capability 8.9 on; CPU |
 | te-fp8 | the same numbers by transformer-engine, one scale for each tensor | GPU of capability 8.9 on |
 | int8 | int8 weights and activations, a scale for each row | CPU |
@@ -55,7 +55,7 @@ def missing(name: str, device: torch.device, dtype: torch.dtype, rows: int = 0) 
     if name not in _NAMES:
         return f"no linear map is called {name!r}; there are auto, {', '.join(_NAMES)}"
     if name == "packed" and not can_pack(device, dtype):
-        return "linear 'packed' needs bf16 on a CPU that multiplies it natively, and a torch with oneDNN"
+        return "linear 'packed' needs bf16 on a CPU that multiplies it natively or fp32 on x86, and a torch with oneDNN"
     if name == "int8" and device.type != "cpu":
         return f"linear 'int8' is for the CPU, not {device.type}; use --linear fp8"
     if name == "te-fp8" and device.type != "cuda":

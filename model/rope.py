@@ -59,7 +59,11 @@ class Rope:
             [..., F, S, head_dim / 2] complex64.
         """
         device = self._spatial.device
-        position = torch.as_tensor(frames, dtype=torch.float64, device=device)
+        if isinstance(frames, range):
+            # Counted on the device: a copy from the host would make that wait for all the device is at.
+            position = torch.arange(frames.start, frames.stop, frames.step, dtype=torch.float64, device=device)
+        else:
+            position = torch.as_tensor(frames, dtype=torch.float64, device=device)
         angles = position[..., None] * self._frame_frequencies
         temporal = torch.polar(torch.ones_like(angles), angles)[..., None, :]
         tokens = self.frame_tokens
@@ -80,3 +84,13 @@ def rotate(x: Tensor, table: Tensor) -> Tensor:
     """
     pairs = torch.view_as_complex(x.float().unflatten(-1, (-1, 2)))
     return torch.view_as_real(pairs * table.unsqueeze(-2)).flatten(-2)
+
+
+def turn(x: Tensor, table: Tensor) -> None:
+    """Turn queries or keys by their positions, in place: the same as `rotate`.
+
+    Args:
+        x: [..., head_dim] float32.
+        table: from `Rope.table`, [..., head_dim / 2] complex64, of a shape that broadcasts against x's.
+    """
+    torch.view_as_complex(x.unflatten(-1, (-1, 2))).mul_(table)

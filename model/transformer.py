@@ -86,6 +86,11 @@ class Linear(nn.Linear):
         """Whether something else than the weights themselves computes the product."""
         return self._map is not None
 
+    @property
+    def product(self) -> Map:
+        """What computes the product, without the module around it."""
+        return partial(F.linear, weight=self.weight, bias=self.bias) if self._map is None else self._map
+
     def forward(self, x: Tensor) -> Tensor:
         """x: [..., in] -> [..., out]."""
         return super().forward(x) if self._map is None else self._map(x)
@@ -99,6 +104,14 @@ class FFN(nn.Sequential):
         for linear, gelu in ((self[0], True), (self[2], False)):
             if isinstance(linear, Linear):
                 linear.use_map(make, gelu=gelu)
+
+    @property
+    def products(self) -> tuple[Callable[[Tensor], Tensor], ...]:
+        """What is applied one after the other, without the modules around it."""
+        inner, activation, outer = self
+        assert isinstance(inner, Linear), "the first map"
+        assert isinstance(outer, Linear), "the second map"
+        return (inner.product, outer.product) if inner.replaced else (inner.product, activation, outer.product)
 
     def forward(self, x: Tensor) -> Tensor:
         """x: [..., D] -> [..., D]."""
@@ -161,6 +174,11 @@ class SelfAttention(Projections):
 
     def _norms(self) -> Tensor:
         return torch.stack((self.norm_q.weight.data, self.norm_k.weight.data))
+
+    @property
+    def fused(self) -> tuple[Map, Tensor] | None:
+        """The one map of q, k and v, and the norm weights of q and k [2, D]; None where they are apart."""
+        return self._fused
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
         self._fused = None

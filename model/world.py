@@ -13,6 +13,7 @@ from longtake.model.transformer import CrossKeys
 
 if TYPE_CHECKING:
     from longtake.model.decoding import Pictures
+    from longtake.model.graphs import WorldGraphs
 
 
 class TextEncoder(Protocol):
@@ -79,6 +80,8 @@ class World:
         block: index of the next block.
         pictures: RGB frames made so far, the tick of the next one; without those of `pending`.
         pending: the last block's frames where they may still be being decoded.
+        next_noise: the next block's, where it has been drawn ahead.
+        graphs: its recorded forwards, where there are.
         past: the last window's latent frames, oldest first.
         sink: the latent frames in the cache's sink.
         groups: groups computed so far.
@@ -98,6 +101,8 @@ class World:
     groups: int = 0
     closed: bool = False
     pending: "Pictures | None" = None
+    next_noise: Tensor | None = None
+    graphs: "WorldGraphs | None" = None
 
     def remember(self, first_frame: int, latents: Tensor, group_frames: Sequence[int], window_frames: int) -> None:
         """Note that frames from first_frame on were written under the prompt in force: latents [B, F, C, h, w]."""

@@ -3,6 +3,8 @@
 From Python:
 
     result = bench(load("diorama"), BenchConfig(blocks=96))
+
+On a CPU it also tells how near that comes to the processor's own matrix products, and what the time goes to.
 """
 
 import time
@@ -11,14 +13,22 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import torch
 
 from longtake.model.errors import ConfigError
+from longtake.model.evaluation.bench_kinds import shares
+from longtake.model.evaluation.bench_rates import RateMeter, Recaches, gflop, own_products, time_recaches
+from longtake.model.evaluation.plan import FRAMES_PER_LATENT
+from longtake.model.generator import Generator
+from longtake.model.world import World
 
 PROMPTS = (
     "a red hot air balloon drifts over a green meadow by day, under a clear sky",
     "a red hot air balloon drifts over the open ocean at night, in heavy rain",
 )
 """cues alternate between them"""
+SAMPLE_EVERY = 4
+"""blocks between two samples of the processor's rate"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,6 +66,27 @@ class Spread:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Arithmetic:
+    """How near a generator on a CPU comes to the processor's own products. Rates are 1e9 operations a second."""
+
+    gflop: dict[str, float]
+    """1e9 operations of a block, and of recaches by latent frames"""
+    matmul_rates: dict[str, float]
+    """of a large product, beside the blocks, by precision and threads"""
+    own_product_rates: dict[str, float]
+    """of the layers' maps, each alone"""
+    rate: float
+    """of a block's denoising and clean pass"""
+    share: float
+    """of the matmul rate in the model's precision on the model's threads"""
+    recaches: Recaches
+    recaches_of_a_block: dict[str, float]
+    """how long they take, in blocks"""
+    kinds_ms: dict[str, float]
+    """of a block, see `longtake.model.evaluation.bench_kinds`"""
+
+
+@dataclass(frozen=True, kw_only=True)
 class BenchResult:
     """What was measured."""
 
@@ -73,6 +104,8 @@ class BenchResult:
     """median of each region of a block without a prompt change"""
     recache_ms: float
     """median of the region `recache` in a block with one"""
+    arithmetic: Arithmetic | None
+    """None for a model that is not on a CPU"""
 
 
 def bench(
@@ -91,40 +124,93 @@ def bench(
         clock: seconds.
     """
     config = config or BenchConfig()
+    generator = generator_on_cpu(model)
     begun = clock()
     world = model.open(seed=config.seed, prompt=PROMPTS[0])
     model.step(world)
     first_block_ms = 1000 * (clock() - begun)
     for _ in range(config.warmup_blocks):
         model.step(world)
+    meter = RateMeter(torch.get_num_threads(), clock) if generator is not None else None
     plain_ms, cue_ms, recaches_ms = [], [], []
     regions: dict[str, list[float]] = {}
-    frames = 0
-    started = clock()
+    frames, seconds = 0, 0.0
     for number in range(config.blocks):
+        if meter is not None and number % SAMPLE_EVERY == 0:
+            meter.sample()
         before = clock()
         with_cue = number % config.cue_every == config.cue_every - 1
         if with_cue:
             model.cue(world, PROMPTS[(number // config.cue_every + 1) % 2])
             cue_ms.append(1000 * (clock() - before))
         block = model.step(world)
-        frames += block.frames.shape[1]
+        frames += FRAMES_PER_LATENT * block.latents.shape[1] if block.frames is None else block.frames.shape[1]
+        timings_ms, spent_s = block.timings_ms, clock() - before
+        seconds += spent_s
         if with_cue:
-            recaches_ms.append(block.timings_ms.get("recache", 0.0))
+            recaches_ms.append(timings_ms.get("recache", 0.0))
         else:
-            plain_ms.append(1000 * (clock() - before))
-            for region, spent_ms in block.timings_ms.items():
+            plain_ms.append(1000 * spent_s)
+            for region, spent_ms in timings_ms.items():
                 regions.setdefault(region, []).append(spent_ms)
         progress(number + 1, config.blocks)
-    seconds = clock() - started
+    medians = {region: float(np.median(values)) for region, values in regions.items()}
+    block_ms = Spread.of(plain_ms)
+    arithmetic = None
+    if generator is not None and meter is not None:
+        arithmetic = measure_arithmetic(generator, world, meter, block_ms.p50, medians, clock)
     model.close(world)
     return BenchResult(
         frames=frames,
         seconds=seconds,
         fps=frames / seconds if seconds > 0 else float("inf"),
-        block_ms=Spread.of(plain_ms),
+        block_ms=block_ms,
         cue_ms=Spread.of(cue_ms),
         first_block_ms=first_block_ms,
-        regions_ms={region: float(np.median(values)) for region, values in regions.items()},
+        regions_ms=medians,
         recache_ms=float(np.median(recaches_ms)) if recaches_ms else float("nan"),
+        arithmetic=arithmetic,
+    )
+
+
+def generator_on_cpu(model: Any) -> Generator | None:
+    """Return the generator of a model that computes on the CPU; None for any other model."""
+    generator = getattr(model, "generator", None)
+    return generator if isinstance(generator, Generator) and generator.device.type == "cpu" else None
+
+
+def measure_arithmetic(
+    generator: Generator,
+    world: World,
+    meter: RateMeter,
+    block_ms: float,
+    regions_ms: dict[str, float],
+    clock: Callable[[], float],
+) -> Arithmetic:
+    """Hold a generator's blocks against the processor's products.
+
+    Args:
+        generator: on a CPU.
+        world: one of its worlds; goes on for some blocks.
+        meter: with samples taken between the blocks.
+        block_ms: a block without a prompt change, decoding included.
+        regions_ms: medians of its regions.
+        clock: seconds.
+    """
+    counted = gflop(generator.config)
+    # The first blocks of a take see less than a whole window.
+    while world.cache.valid_frames < generator.config.window_frames:
+        generator.step(world)
+    recaches = time_recaches(generator, world, clock)
+    rate = 1000 * counted["block"] / (regions_ms["denoise"] + regions_ms["clean"])
+    ways = {"keep": recaches.keep, "refresh": recaches.refresh}
+    return Arithmetic(
+        gflop=counted,
+        matmul_rates=meter.read(),
+        own_product_rates=own_products(generator.config, generator.dtype, clock),
+        rate=rate,
+        share=rate / meter.rate(generator.dtype, torch.get_num_threads()),
+        recaches=recaches,
+        recaches_of_a_block={way: spent_ms / block_ms for way, spent_ms in ways.items() if spent_ms is not None},
+        kinds_ms={kind: share * block_ms for kind, share in shares(generator, world).items()},
     )

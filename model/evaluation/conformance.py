@@ -40,6 +40,9 @@ TOLERANCES = {torch.float32: 1e-5, torch.bfloat16: 2e-2}
 EIGHT_BIT_TOLERANCES = {"fp8": 0.2, "te-fp8": 0.2, "int8": 0.1}
 """The same where the linear maps compute in eight bits, whatever the type of the rest."""
 
+CACHE_TOLERANCES = {"fp8": 0.2}
+"""The same where keys and values are kept in eight bits."""
+
 PUBLIC_PREFIX = "model."
 """Of the public checkpoint's keys; Wan's own have none."""
 
@@ -73,6 +76,10 @@ class CaseResult:
     def passed(self) -> bool:
         """Whether the case was run and every block stayed below the tolerance."""
         return self.skipped is None and bool(self.block_errors) and all(e < self.tolerance for e in self.block_errors)
+
+    def by_block(self) -> str:
+        """The error of every block, for a person; empty where none was run."""
+        return "  ".join(f"b{index:02d} {error:.1e}" for index, error in enumerate(self.block_errors))
 
     def summary(self) -> str:
         """One line for a person."""
@@ -128,6 +135,9 @@ def read_case(path: Path) -> Case | None:
         raise CaseError(f"{path.name} cannot be read: {error}") from error
     if not {"noise", "renoise"} <= names or not any(name.startswith("latents/b") for name in names):
         return None
+    blocks = sorted(name for name in names if name.startswith("latents/b"))
+    if blocks != sorted(f"latents/b{index:02d}" for index in range(len(blocks))):
+        raise CaseError(f"{path.name}: the latents of {len(blocks)} blocks are not called latents/b00, b01 and so on")
     prompts = tuple(meta.get("prompt_names") or ("p0",))
     switches = tuple(meta.get("switches") or ())
     if len(switches) != len(prompts) - 1 or not {f"prompt/{name}" for name in prompts} <= names:
@@ -184,6 +194,9 @@ def run_case(
     dtype: torch.dtype = torch.float32,
     attention: str = "auto",
     linear: str = "auto",
+    cache: str = "plain",
+    compile: bool = False,  # noqa: A002 - the name that torch gives it
+    graphs: bool = False,
     tolerance: float | None = None,
 ) -> CaseResult:
     """Drive a case through a Generator of its own and compare every block; arguments as in `run_case_dir`."""
@@ -194,8 +207,26 @@ def run_case(
         sink_on_recache="keep" if case.sink_kept else "refresh",
     )
     transformer = Transformer(config.transformer)
-    transformer.load_state_dict(weights)
-    generator = Generator(transformer, None, None, config, device, dtype, attention=attention, linear=linear)
+    try:
+        transformer.load_state_dict(weights)
+    except RuntimeError as error:
+        first = str(error).splitlines()[1].strip()
+        raise CaseError(f"model.safetensors does not fit config.json: {first}") from None
+    check_sizes(case, config)
+    generator = Generator(
+        transformer,
+        None,
+        None,
+        config,
+        device,
+        dtype,
+        attention=attention,
+        linear=linear,
+        cache=cache,
+        compile=compile,
+        graphs=graphs,
+    )
+    generator.warm_up()
     tensors = case.tensors
     embeddings = [tensors[f"prompt/{name}"] for name in case.prompt_names]
     noise = RecordedNoise(tensors["noise"], tensors["renoise"])
@@ -213,8 +244,30 @@ def run_case(
         name=case.name,
         block_errors=tuple(block_errors),
         step_errors=step_errors,
-        tolerance=EIGHT_BIT_TOLERANCES.get(linear, TOLERANCES[dtype]) if tolerance is None else tolerance,
+        tolerance=tolerance_of(case, dtype, linear, cache) if tolerance is None else tolerance,
     )
+
+
+def check_sizes(case: Case, config: GeneratorConfig) -> None:
+    """Raise CaseError where a case is of another model than the folder's."""
+    sizes = config.transformer
+    for name in case.prompt_names:
+        shape = tuple(case.tensors[f"prompt/{name}"].shape)
+        if len(shape) != 3 or shape[0] != 1 or shape[1] > sizes.text_tokens or shape[2] != sizes.text_dim:
+            raise CaseError(
+                f"{case.name}: prompt {name} is {shape}, not [1, up to {sizes.text_tokens}, {sizes.text_dim}]"
+            )
+    wanted = (1, case.blocks * config.block_frames, *sizes.latent_shape)
+    shape = tuple(case.tensors["noise"].shape)
+    if len(shape) != 5 or shape[1] < wanted[1] or (shape[0], *shape[2:]) != (wanted[0], *wanted[2:]):
+        raise CaseError(f"{case.name}: noise is {shape}, {case.blocks} blocks of this model need {wanted}")
+
+
+def tolerance_of(case: Case, dtype: torch.dtype, linear: str, cache: str) -> float:
+    """What a block may be off: by the coarser of the precisions it was recorded in and is run in, or by eight bits."""
+    recorded = TOLERANCES.get(case.tensors["latents/b00"].dtype, 0.0)
+    eight_bits = max(EIGHT_BIT_TOLERANCES.get(linear, 0.0), CACHE_TOLERANCES.get(cache, 0.0))
+    return eight_bits or max(recorded, TOLERANCES[dtype])
 
 
 def run_case_dir(
@@ -224,14 +277,18 @@ def run_case_dir(
     dtype: torch.dtype = torch.float32,
     attention: str = "auto",
     linear: str = "auto",
+    cache: str = "plain",
+    compile: bool = False,  # noqa: A002 - the name that torch gives it
+    graphs: bool = False,
     tolerance: float | None = None,
 ) -> Iterator[CaseResult]:
     """Run every case of a folder, one result for each safetensors file but the weights.
 
     Args:
         path: the folder, or one case file in it.
-        device, dtype, attention, linear: as for `Generator`.
-        tolerance: relative L2 error a block must stay below; by default that of the type, or of eight bits.
+        device, dtype, attention, linear, cache, compile, graphs: as for `Generator`.
+        tolerance: relative L2 error a block must stay below; by default that of the type, the case's own where that
+            is coarser, or that of eight bits.
 
     Raises:
         CaseError: the folder has no configuration or weights, or nothing to run.
@@ -256,6 +313,9 @@ def run_case_dir(
                 dtype=dtype,
                 attention=attention,
                 linear=linear,
+                cache=cache,
+                compile=compile,
+                graphs=graphs,
                 tolerance=tolerance,
             )
 

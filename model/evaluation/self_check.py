@@ -10,14 +10,12 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from longtake.model.attention import attention_names, missing
 from longtake.model.config import GeneratorConfig, preset
 from longtake.model.errors import ConfigError
 from longtake.model.evaluation.conformance import Case, CaseResult, run_case
+from longtake.model.evaluation.fast_paths import fast_paths
 from longtake.model.generator import Generator
 from longtake.model.noise import RecordedNoise
-from longtake.model.quantise import EIGHT_BITS
-from longtake.model.quantise import missing as missing_linear
 from longtake.model.transformer import Transformer
 
 BLOCKS = 6
@@ -26,39 +24,41 @@ SWITCH_BLOCK = 5
 SEED = 7
 SMALL_LATENTS = 16, 24
 """rows and columns of a model's latents in its check"""
-PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16}
 
 
 def run_self_check(
-    device: torch.device | str, *, config: GeneratorConfig | None = None, weights: dict[str, Tensor] | None = None
+    device: torch.device | str,
+    *,
+    config: GeneratorConfig | None = None,
+    weights: dict[str, Tensor] | None = None,
+    compile: bool = False,  # noqa: A002 - the name that torch gives it
 ) -> Iterator[CaseResult]:
     """Yield one result for each kind of positions and each of `fast_paths` on the device.
 
     Args:
         device: to check.
         config, weights: of a model (`model_weights`); small random ones if absent.
+        compile: through torch's compiler too, which takes minutes.
     """
     device = torch.device(device)
     config = config or preset("tiny")
     weights = weights or random_weights(config)
     for infinity in (False, True):
         case = record_case("relative" if infinity else "absolute", config, weights, infinity=infinity)
-        for precision, attention, linear in fast_paths(device, config.block_frames * config.transformer.frame_tokens):
-            dtype = PRECISIONS[precision]
-            maps = "" if linear == "auto" else f", {linear} maps"
-            named = replace(case, name=f"{case.name} positions, {precision}, {attention} attention{maps} on {device}")
-            yield run_case(named, config, weights, device=device, dtype=dtype, attention=attention, linear=linear)
-
-
-def fast_paths(device: torch.device, rows: int) -> Iterator[tuple[str, str, str]]:
-    """Yield precision, attention and linear maps of all that works on a device, for blocks of so many tokens."""
-    for precision, dtype in PRECISIONS.items():
-        for attention in attention_names():
-            if missing(attention, device, dtype) is None:
-                yield precision, attention, "auto"
-    for linear in EIGHT_BITS:
-        if missing_linear(linear, device, torch.bfloat16, rows) is None:
-            yield "bf16", "auto", linear
+        for path in fast_paths(device, config.block_frames * config.transformer.frame_tokens, compile=compile):
+            named = replace(case, name=f"{case.name} positions, {path.name} on {device}")
+            yield run_case(
+                named,
+                config,
+                weights,
+                device=device,
+                dtype=path.dtype,
+                attention=path.attention,
+                linear=path.linear,
+                cache=path.cache,
+                compile=path.compile,
+                graphs=path.graphs,
+            )
 
 
 def model_weights(name: str, options: Mapping[str, str]) -> tuple[GeneratorConfig, dict[str, Tensor]]:
@@ -119,7 +119,7 @@ def _film(case: Case, config: GeneratorConfig, weights: dict[str, Tensor]) -> Se
     config = replace(config, positions="relative" if case.infinity else "absolute", recache="longlive")
     transformer = Transformer(config.transformer)
     transformer.load_state_dict(weights)
-    generator = Generator(transformer, None, None, config, "cpu", torch.float32, attention="bmm")
+    generator = Generator(transformer, None, None, config, "cpu", torch.float32, attention="bmm", linear="plain")
     noise = RecordedNoise(case.tensors["noise"], case.tensors["renoise"])
     world = generator.open(seed=0, embedding=case.tensors["prompt/p0"], noise=noise)
     made = []

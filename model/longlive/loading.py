@@ -149,10 +149,14 @@ class Loader:
             self.dtype,
             attention=self.options.attention,
             linear=self.options.linear,
+            cache=self.options.cache,
+            graphs=self.options.graphs,
             compile=self.options.compile,
             overlap=self.options.overlap,
         )
-        generator.warm_up()
+        if self.options.compile:
+            log.info("compiling the layers, which takes minutes")
+        generator.warm_up(lambda done, total: log.info("compiled %d of %d lengths", done, total))
         info = self.describe()
         log.info("%s on %s in %s, weights %s", info.name, info.device, info.precision, info.weights)
         return LoadedModel(generator, info, None)

@@ -10,6 +10,7 @@ from longtake.model.errors import ConfigError
 
 RandomWeights = Literal["", "full", "tiny"]
 DecoderChoice = Literal["auto", "wan", "tiny"]
+CacheChoice = Literal["plain", "fp8"]
 TextPlace = Literal["auto", "gpu", "cpu", "offload", "random"]
 
 _FLAGS = {"true": True, "on": True, "yes": True, "false": False, "off": False, "no": False}
@@ -20,7 +21,11 @@ _CHOICES = {
     "text_encoder": ("auto", "gpu", "cpu", "offload", "random"),
     "positions": ("absolute", "relative"),
     "sink_on_recache": ("keep", "refresh"),
+    "cache": ("plain", "fp8"),
 }
+
+OF_EVERY_MODEL = ("attention", "linear", "cache", "graphs")
+"""options that are not LongLive's alone"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,8 +60,12 @@ class LongLiveOptions:
     """see `longtake.model.attention`"""
     linear: str = "auto"
     """what computes the layers' linear maps: plain, packed, fp8, te-fp8 or int8, see `longtake.model.quantise`"""
+    cache: CacheChoice = "plain"
+    """what keys and values are kept as, see `longtake.model.cache_fp8`"""
     compile: bool = False
     """run the layers through torch's compiler, at the cost of a start that takes minutes"""
+    graphs: bool = False
+    """replay each world's forwards as CUDA graphs, see `longtake.model.graphs`"""
     overlap: bool | None = None
     """decode beside the next block's denoising; None: on a GPU"""
 
@@ -81,7 +90,7 @@ class LongLiveOptions:
 def _value(name: str, text: str) -> Any:
     if name in ("folder", "prompts_folder"):
         return Path(text).expanduser()
-    if name in ("keep_prompts", "lora", "averaged", "compile", "overlap"):
+    if name in ("keep_prompts", "lora", "averaged", "compile", "graphs", "overlap"):
         if text.lower() not in _FLAGS:
             raise ConfigError(f"{name} must be on or off, not {text!r}")
         return _FLAGS[text.lower()]

@@ -9,7 +9,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from longtake.model.errors import CaseError
+from longtake.model.errors import CaseError, ModelError
 from longtake.model.evaluation.conformance import (
     NOT_A_CASE,
     read_case,
@@ -167,6 +167,28 @@ def test_cases_that_cannot_be_run_say_why(tmp_path: Path) -> None:
         list(run_case_dir(tmp_path))
     with pytest.raises(CaseError, match=r"config\.json"):
         list(run_case_dir(tmp_path / "nowhere"))
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda tensors: tensors.pop("latents/b02"), "latents of 5 blocks are not called"),
+        (lambda tensors: tensors.update(noise=tensors["noise"][:, :9]), "6 blocks of this model need"),
+        (lambda tensors: tensors.update({"prompt/p0": torch.zeros(1, 3, 7)}), "prompt p0 is"),
+        (lambda tensors: tensors.update(renoise=tensors["renoise"][:2]), "has no block 2"),
+    ],
+)
+def test_cases_of_another_size_say_so(tmp_path: Path, change: Any, said: str) -> None:
+    with pytest.raises(ModelError, match=said):
+        list(run_case_dir(rewritten(tmp_path, change, {})))
+
+
+def test_weights_of_another_size_say_so(tmp_path: Path) -> None:
+    folder = rewritten(tmp_path, lambda tensors: None, {})
+    config = (folder / "config.json").read_text()
+    (folder / "config.json").write_text(config.replace('"ffn_dim": 192', '"ffn_dim": 96'))
+    with pytest.raises(CaseError, match=r"does not fit config\.json"):
+        list(run_case_dir(folder))
 
 
 def test_a_tolerance_can_be_given() -> None:

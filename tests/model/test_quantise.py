@@ -117,7 +117,7 @@ def test_maps_of_other_sizes_stay_as_they_are(small: Any) -> None:
 
 def test_packed_and_plain_by_name(small: Any) -> None:
     with pytest.raises(BackendError, match="bf16 on a CPU"):
-        choose_linear("packed", CPU, torch.float32, 6)
+        choose_linear("packed", CPU, torch.float64, 6)
     assert choose_linear("plain", CPU, HALF, 6) is None
     assert (choose_linear("auto", CPU, HALF, 6) is None) == (quantise.automatic(CPU, HALF) == "plain")
 

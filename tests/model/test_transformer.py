@@ -5,6 +5,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from longtake.model import attention
 from longtake.model.attention import bmm, choose_attention, missing, sdpa
 from longtake.model.config import GeneratorConfig, TransformerConfig, preset, preset_names
 from longtake.model.errors import BackendError, ConfigError, ShapeError
@@ -128,9 +129,19 @@ def test_a_packed_map_has_the_tanh_gelu() -> None:
     assert made.flatten()[0].item() == pytest.approx(-0.015084, abs=5e-5)  # the exact form is -0.015524
 
 
-def test_packing_is_for_bf16_on_a_cpu() -> None:
-    assert not can_pack(torch.device("cpu"), torch.float32)
+def test_packing_is_for_a_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
     assert not can_pack(torch.device("cuda"), torch.bfloat16)
+    assert not can_pack(torch.device("cpu"), torch.float64)
+    monkeypatch.setattr("platform.machine", lambda: "arm64")
+    assert not can_pack(torch.device("cpu"), torch.float32)
+
+
+@pytest.mark.skipif(not can_pack(torch.device("cpu"), torch.float32), reason="fp32 products are packed on x86 only")
+def test_packed_fp32_is_the_plain_product(inputs: Any, small: Any) -> None:
+    config, transformer, latents, t, text = inputs
+    plain = forward(transformer, config, latents, t, text)
+    transformer.use_maps(partial(pack, rows=6))
+    assert small.error(forward(transformer, config, latents, t, text), plain) < 1e-6
 
 
 def test_keys_values_are_those_the_layer_attends_with(inputs: Any) -> None:
@@ -222,3 +233,15 @@ def test_impossible_sizes_are_refused(changes: dict[str, Any], message: str) -> 
 def test_impossible_driving_is_refused(small: Any, changes: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         small.config(**changes)
+
+
+@pytest.mark.parametrize("name", ["bmm", "powers"])
+def test_many_scores_are_made_in_parts(monkeypatch: pytest.MonkeyPatch, small: Any, name: str) -> None:
+    q, k, v = (torch.randn(2, 3, 50, 8, generator=torch.Generator().manual_seed(seed)) for seed in (1, 2, 3))
+    whole = getattr(attention, name)(q, k, v)
+    asked = []
+    bmm = torch.bmm
+    monkeypatch.setattr(torch, "bmm", lambda a, b: asked.append(a.shape[1]) or bmm(a, b))
+    monkeypatch.setattr(attention, "LARGEST_SCORES", 2 * 3 * 50 * 16)
+    assert small.error(getattr(attention, name)(q, k, v), whole) < 1e-6
+    assert asked == [16, 16, 16, 16, 16, 16, 2, 2]

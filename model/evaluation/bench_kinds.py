@@ -1,0 +1,101 @@
+"""Where a block's time goes on a CPU, by kind of work: torch's own profile, summed.
+
+| kind | what |
+|---|---|
+| attention | the products and the softmax of self-attention |
+| text | the same of cross-attention; its maps are linear like all others |
+| linear | the layers' maps, with the GELU and the bias that belong to them |
+| norms | norms, modulation, RoPE, residuals |
+| copies | copies, conversions of type, changes of layout |
+| decoder | latents to pictures |
+| rest | everything else: views, allocation, the sampler, Python between the operators |
+"""
+
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from torch.profiler import ProfilerActivity, profile, record_function
+
+from longtake.model.attention import Attention
+from longtake.model.generator import Generator
+from longtake.model.world import World
+
+KINDS = ("attention", "text", "linear", "norms", "copies", "decoder", "rest")
+_MARK = "longtake: "
+_LINEAR = ("linear_pointwise", "addmm", "aten::mm", "aten::linear", "gelu", "_int_mm", "_scaled_mm")
+_COPIES = ("copy_", "contiguous", "_to_copy", "aten::to", "clone", "aten::cat", "aten::stack")
+_NORMS = (
+    *("layer_norm", "rms_norm", "vector_norm", "aten::pow", "aten::mean", "rsqrt"),
+    *("aten::mul", "aten::addcmul", "aten::add", "aten::sub", "aten::div", "aten::sum"),
+)
+
+
+def marked(kind: str, work: Callable[..., Any]) -> Callable[..., Any]:
+    """Return the same function, whose time counts as a kind."""
+
+    def run(*arguments: Any) -> Any:
+        with record_function(_MARK + kind):
+            return work(*arguments)
+
+    return run
+
+
+@contextmanager
+def marks(generator: Generator, world: World) -> Iterator[None]:
+    """Mark attention and the decoder of a generator and a world for as long as it lasts."""
+    found: list[tuple[Any, str, str]] = [(world.cache, "attention", "attention")]
+    found += [(layer, "attention", "text") for layer in generator.transformer.layers]
+    for layer in generator.passes.fused:
+        found += [(layer, "attention", "attention"), (layer, "cross_attention", "text")]
+    if generator.decoder is not None:
+        found.append((generator.decoder, "decode", "decoder"))
+    before: list[Attention] = [getattr(owner, name) for owner, name, _ in found]
+    for (owner, name, kind), work in zip(found, before, strict=True):
+        setattr(owner, name, marked(kind, work))
+    try:
+        yield
+    finally:
+        for (owner, name, _), work in zip(found, before, strict=True):
+            setattr(owner, name, work)
+
+
+@contextmanager
+def silent() -> Iterator[None]:
+    """Keep a library from writing to standard error: torch's profiler says there when it starts and stops."""
+    sys.stderr.flush()
+    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)
+
+
+def kind_of(event: Any) -> str:
+    """Return the kind of an event of a profile: that of the mark it lies in, or else by its name."""
+    around = event
+    while around is not None:
+        if around.name.startswith(_MARK):
+            return str(around.name.removeprefix(_MARK))
+        around = around.cpu_parent
+    for kind, names in (("linear", _LINEAR), ("copies", _COPIES), ("norms", _NORMS)):
+        if any(name in event.name for name in names):
+            return kind
+    return "rest"
+
+
+def shares(generator: Generator, world: World, blocks: int = 1) -> dict[str, float]:
+    """Return the share of each kind in the time of blocks, 0 to 1; they make the world's next blocks."""
+    with marks(generator, world), silent(), profile(activities=[ProfilerActivity.CPU]) as found, record_function("all"):
+        for _ in range(blocks):
+            _ = generator.step(world).timings_ms
+    spent = dict.fromkeys(KINDS, 0.0)
+    for event in found.events():
+        spent[kind_of(event)] += event.self_cpu_time_total
+    total = sum(spent.values()) or 1.0
+    return {kind: value / total for kind, value in spent.items()}

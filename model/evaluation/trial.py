@@ -1,0 +1,107 @@
+"""One recache and one block of a model at its full size: what a machine without its GPU can still show of it.
+
+A take of random weights would cost hours and show noise. So the window is filled with random latents, as if the take
+stood behind its window's length; all of it is recomputed into the cache in one pass, as a prompt change does that takes
+a new sink; one block is made, and decoded.
+"""
+
+import resource
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from longtake.model.generator import Generator
+from longtake.model.loading import Description, LoadedModel
+from longtake.model.snapshot import Snapshot
+from longtake.model.world import Prompt, Written
+
+Progress = Callable[[int, int], None]
+STEPS = 3
+"""of the progress: prompt, recache, block"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trial:
+    """What came of it.
+
+    Attributes:
+        frames: of the block, [n, H, W, 3] uint8 RGB.
+        first_frame: tick of the first of them.
+        recached_frames: latent frames recomputed.
+        at_frame: latent frame that the block starts at.
+        timings_ms: by region, decoding the window for the decoder's memory included.
+    """
+
+    frames: Tensor
+    first_frame: int
+    recached_frames: int
+    at_frame: int
+    timings_ms: dict[str, float]
+
+
+def run_trial(model: LoadedModel, *, seed: int, prompt: str, progress: Progress = lambda done, total: None) -> Trial:
+    """Recache and make a block behind a window of random latents.
+
+    Args:
+        model: with a decoder.
+        seed: of the latents and the block's noise.
+        prompt: what the recache and the block are told.
+        progress: told how many of `STEPS` are done.
+    """
+    generator = model.generator
+    snapshot = window_of_noise(generator, model.info, seed=seed, prompt=prompt)
+    progress(1, STEPS)
+    # A compact snapshot comes back by recache: here one pass over the whole window.
+    world = generator.restore(snapshot)
+    progress(2, STEPS)
+    block = generator.step(world)
+    assert block.frames is not None, "the model has a decoder"
+    trial = Trial(
+        frames=block.frames[0],
+        first_frame=block.first_frame,
+        recached_frames=len(snapshot.past),
+        at_frame=snapshot.end_frame,
+        timings_ms=block.timings_ms,
+    )
+    generator.close(world)
+    progress(3, STEPS)
+    return trial
+
+
+def window_of_noise(generator: Generator, info: Description, *, seed: int, prompt: str) -> Snapshot:
+    """Return a world that stands one block behind its window's length, all of it written in one pass over noise."""
+    config = generator.config
+    end = config.window_frames + config.block_frames
+    end -= end % config.block_frames
+    source = torch.Generator().manual_seed(seed)
+    latents = torch.randn(1, config.window_frames, *config.transformer.latent_shape, generator=source)
+    world = generator.open(seed=seed, prompt=prompt)
+    # Before the next one is opened: two caches would be seven gigabytes.
+    empty = Snapshot.of(world, config)
+    generator.close(world)
+    past = written(latents.to(generator.dtype), end - config.window_frames, empty.prompt)
+    blocks = end // config.block_frames
+    return replace(
+        empty,
+        block=blocks,
+        pictures=info.first_block_frames + (blocks - 1) * info.block_frames,
+        groups=1,
+        first_frame=end - config.window_frames,
+        end_frame=end,
+        past=past,
+        sink=past[: config.sink_frames],
+    )
+
+
+def written(latents: Tensor, first_frame: int, prompt: Prompt) -> tuple[Written, ...]:
+    """Return latents [B, F, C, h, w] as frames of one group."""
+    return tuple(Written(first_frame + offset, frame, prompt, 0) for offset, frame in enumerate(latents.unbind(1)))
+
+
+def peak_memory_bytes() -> int:
+    """Return the most memory this process has held so far, as the system counts it."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
