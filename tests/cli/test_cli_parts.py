@@ -140,7 +140,7 @@ def test_the_self_check_passes_here_and_notices_wrong_weights(monkeypatch: pytes
     from longtake.model.evaluation import self_check
 
     results = list(run_self_check("cpu"))
-    assert len(results) == 12  # two of them, fp8 and int8, with maps in eight bits, for both kinds of positions
+    assert len(results) == 14  # for both kinds of positions: 4 plain, fp8 and int8 maps, fp8 keys and values
     assert all(result.passed for result in results), [result.summary() for result in results]
 
     monkeypatch.setattr(self_check, "run_case", lambda case, config, weights, **how: spoiled(case, config, weights))
