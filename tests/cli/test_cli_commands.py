@@ -159,7 +159,14 @@ def test_bench_live(call: Call, fake: list[str], tmp_path: Path) -> None:
 
 def test_serve_announces_itself_and_ends_in_order(fake: list[str]) -> None:
     command = [sys.executable, "-m", "longtake", "serve", "--bind", "tcp://127.0.0.1:0", "--json", *fake]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        # tests may be run in the background, where Ctrl-C is ignored
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    )
     try:
         assert process.stdout is not None
         said = [json.loads(process.stdout.readline()) for _ in range(2)]
