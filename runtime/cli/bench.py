@@ -10,11 +10,8 @@ from dataclasses import asdict
 from typing import Any
 
 from longtake.runtime.cli.arguments import (
-    add_device_arguments,
-    add_endpoint_argument,
+    add_hosting_arguments,
     add_json_argument,
-    add_model_argument,
-    add_weights_arguments,
     count,
     positive_seconds,
     seed,
@@ -46,15 +43,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     live = kinds.add_parser("live", help="a live session over loopback, with a cue every 5 s")
     live.add_argument("--seconds", type=positive_seconds, default=30.0, help="length (%(default)g)")
     live.add_argument("--scenario", default="default", help="whose prompt and events (%(default)s)")
-    add_endpoint_argument(live)
     add_plan_arguments(kinds.add_parser("plan", help="operations, memory and least times of a model on a device"))
     for kind in (generator, live):
         kind.add_argument("--seed", type=seed, default=0)
-        add_model_argument(kind)
-        add_device_arguments(kind)
-        add_weights_arguments(kind)
         add_json_argument(kind)
-    live.set_defaults(model=None)
+    add_hosting_arguments(generator)
+    add_hosting_arguments(live, model=None, endpoint=True)
 
 
 def run(options: argparse.Namespace) -> int:

@@ -16,11 +16,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from longtake.runtime.cli.arguments import (
-    add_device_arguments,
-    add_endpoint_argument,
+    add_hosting_arguments,
     add_json_argument,
-    add_model_argument,
-    add_weights_arguments,
     count,
     positive_seconds,
     seed,
@@ -82,10 +79,7 @@ def add_vbench_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--switch-latents", type=latents, metavar="40,80,...", help="of a .jsonl; LongLive's if absent")
     parser.add_argument("--seed", type=seed, default=0, help="of the first sample; sample n has n more (%(default)s)")
-    add_endpoint_argument(parser)
-    add_model_argument(parser)
-    add_device_arguments(parser)
-    add_weights_arguments(parser)
+    add_hosting_arguments(parser, endpoint=True)
     add_json_argument(parser)
 
 
