@@ -33,6 +33,7 @@ LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 MAX_BYTES = 1 << 20
 """a scenario file is a few kilobytes; more is a mistaken path"""
 MAX_DEPTH = 16
+TOO_DEEP = "nested deeper than a scenario can be"
 MAX_ENTRIES = 20_000
 """of maps and lists, aliases followed: a short file of aliases of aliases can stand for billions"""
 
@@ -72,6 +73,9 @@ def load(path_or_name: str | Path) -> Scenario:
         mark = getattr(error, "problem_mark", None)
         where = f":{mark.line + 1}" if mark else ""
         problem = getattr(error, "problem", None) or "cannot be read"
+        if "nesting depth" in problem:
+            # newer releases of libyaml stop a thousand levels down, and look that far ahead
+            raise ScenarioError(f"{shown}{where}: {TOO_DEEP}") from error
         raise ScenarioError(f"{shown}{where}: not valid YAML: {problem}") from error
     if not isinstance(data, dict):
         raise ScenarioError(f"{shown}: a scenario is a map of keys such as name, template and slots")
@@ -204,7 +208,7 @@ def _check_depth(text: str, shown: str) -> None:
             depth += 1
             if depth > MAX_DEPTH:
                 line = cast(Any, event).start_mark.line + 1  # the C loader always has it
-                raise ScenarioError(f"{shown}:{line}: nested deeper than a scenario can be")
+                raise ScenarioError(f"{shown}:{line}: {TOO_DEEP}")
         elif isinstance(event, yaml.CollectionEndEvent):
             depth -= 1
 
