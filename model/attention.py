@@ -14,17 +14,17 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from longtake.model.errors import BackendError
+from longtake.model.precision import HALF_TYPES, cpu_multiplies
 
 Attention = Callable[[Tensor, Tensor, Tensor], Tensor]
 
-LARGEST_SCORES = 2**26
-"""How many scores are made at once: more queries are taken in parts, or a large model's would fill the memory."""
+LARGEST_SCORES = 2**23
+"""How many scores of a head are made at once: of more, queries are taken in parts, and heads as many as there are
+threads. So what the first product writes is still near the processor when the second reads it, and a large model's
+scores do not fill the memory."""
 
 SAFE_SUMS = 1e-20, 1e20
 """Between these, sums of powers have lost nothing to the ends of the number range (that of bf16 and fp32)."""
-
-HALF_TYPES = (torch.bfloat16, torch.float16)
-"""What flash-attn computes in."""
 
 
 def sdpa(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
@@ -35,7 +35,7 @@ def sdpa(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
 def bmm(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     """Two explicit matrix products: the fastest on a CPU at diorama's sizes, where calls cost more than arithmetic."""
     batch, heads, queries, width = q.shape
-    if batch * heads * queries * k.shape[2] > LARGEST_SCORES and queries > 1:
+    if _too_many(q, k):
         return _in_parts(bmm, q, k, v)
     scores = torch.bmm((q * width**-0.5).flatten(0, 1), k.flatten(0, 1).transpose(1, 2))
     return torch.bmm(scores.softmax(dim=-1), v.flatten(0, 1)).view(batch, heads, *q.shape[2:])
@@ -48,7 +48,7 @@ def powers(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     where there is less to divide. Where that leaves the number range, which the sums show, it is done the long way.
     """
     batch, heads, queries, width = q.shape
-    if batch * heads * queries * k.shape[2] > LARGEST_SCORES and queries > 1:
+    if _too_many(q, k):
         return _in_parts(powers, q, k, v)
     q, k, v = q.flatten(0, 1), k.flatten(0, 1), v.flatten(0, 1)
     weights = torch.bmm(q, k.transpose(1, 2)).exp2_()
@@ -61,10 +61,39 @@ def powers(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     return out.view(batch, heads, -1, width)
 
 
+def wide(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    """`bmm` in fp32, a head at a time: for a CPU on which products in half precision are slower than that."""
+    return _widened(bmm, q, k, v)
+
+
+def wide_powers(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    """`powers` in fp32, as `wide`."""
+    return _widened(powers, q, k, v)
+
+
+def _widened(attention: Attention, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    if _too_many(q, k):
+        # Here and not within, so that no more than a head is widened at a time.
+        return _in_parts(lambda *one: _widened(attention, *one), q, k, v)
+    return attention(q.float(), k.float(), v.float()).to(q.dtype)
+
+
+def _too_many(q: Tensor, k: Tensor) -> bool:
+    """Whether the scores are to be made in parts: there are too many, and they can be divided."""
+    batch, heads, queries, _ = q.shape
+    threads = torch.get_num_threads()
+    divisible = queries > 1 or batch * heads > threads
+    return divisible and batch * heads * queries * k.shape[2] > LARGEST_SCORES * threads
+
+
 def _in_parts(attention: Attention, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-    """Attend with so many queries at a time that their scores are at most `LARGEST_SCORES`."""
-    rows = max(1, LARGEST_SCORES // (q.shape[0] * q.shape[1] * k.shape[2]))
-    return torch.cat([attention(part, k, v) for part in q.split(rows, dim=2)], dim=2)
+    """Attend with as many heads at a time as there are threads, and as many queries as `LARGEST_SCORES` allows."""
+    out = torch.empty(q.shape, dtype=q.dtype, device=q.device)
+    together, rows = torch.get_num_threads(), max(1, LARGEST_SCORES // k.shape[2])
+    for into, queries, keys, values in zip(*(x.flatten(0, 1).split(together) for x in (out, q, k, v)), strict=True):
+        for made, part in zip(into.split(rows, dim=1), queries.split(rows, dim=1), strict=True):
+            made.copy_(attention(part[None], keys[None], values[None])[0])
+    return out
 
 
 def prescaled(attention: Attention, width: int) -> tuple[float, Attention]:
@@ -72,7 +101,8 @@ def prescaled(attention: Attention, width: int) -> tuple[float, Attention]:
 
     For inference: the factor costs nothing where it is part of a norm's weight.
     """
-    return (math.log2(math.e) * width**-0.5, powers) if attention is bmm else (1.0, attention)
+    fewer_passes = {bmm: powers, wide: wide_powers}.get(attention)
+    return (1.0, attention) if fewer_passes is None else (math.log2(math.e) * width**-0.5, fewer_passes)
 
 
 def _flash(module: str) -> Attention:
@@ -93,7 +123,7 @@ _INSTALL = {
     "flash3": "build flash-attention's hopper folder (it installs the module flash_attn_interface)",
     "flash2": "pip install flash-attn --no-build-isolation",
 }
-_PLAIN: dict[str, Attention] = {"sdpa": sdpa, "bmm": bmm}
+_PLAIN: dict[str, Attention] = {"sdpa": sdpa, "bmm": bmm, "wide": wide}
 
 
 def attention_names() -> list[str]:
@@ -103,6 +133,8 @@ def attention_names() -> list[str]:
 
 def missing(name: str, device: torch.device, dtype: torch.dtype) -> str | None:
     """Return why a back end cannot be used here, or None where it can. Imports nothing of it."""
+    if name == "wide" and (device.type != "cpu" or dtype not in HALF_TYPES):
+        return "attention 'wide' is for half precision on a CPU"
     if name in _PLAIN:
         return None
     if name not in _FLASH_MODULES:
@@ -111,7 +143,7 @@ def missing(name: str, device: torch.device, dtype: torch.dtype) -> str | None:
         return f"attention {name!r} needs a CUDA device, not {device.type}"
     if name == "flash3" and torch.cuda.get_device_capability(device)[0] != 9:
         return "attention 'flash3' needs a Hopper GPU (compute capability 9)"
-    if dtype not in HALF_TYPES:
+    if dtype not in HALF_TYPES:  # all that flash-attn computes in
         return f"attention {name!r} computes in half precision only, not {dtype}"
     if find_spec(_FLASH_MODULES[name]) is None:
         return f"attention {name!r} is not installed: {_INSTALL[name]}"
@@ -121,7 +153,7 @@ def missing(name: str, device: torch.device, dtype: torch.dtype) -> str | None:
 def automatic(device: torch.device, dtype: torch.dtype) -> str:
     """Return the name of the fastest back end that works here."""
     if device.type != "cuda":
-        return "bmm" if device.type == "cpu" else "sdpa"
+        return "sdpa" if device.type != "cpu" else "bmm" if cpu_multiplies(dtype) else "wide"
     return next((name for name in _FLASH_MODULES if missing(name, device, dtype) is None), "sdpa")
 
 

@@ -26,7 +26,7 @@ from longtake.model.diorama.text_encoder import TextEncoder, TextEncoderConfig
 from longtake.model.errors import CheckpointError, ConfigError
 from longtake.model.generator import Block, Generator
 from longtake.model.longlive.options import OF_EVERY_MODEL, LongLiveOptions
-from longtake.model.precision import choose_device, choose_precision, precision_name
+from longtake.model.precision import choose_device, choose_precision, precision_name, product_precision
 from longtake.model.snapshot import Snapshot
 from longtake.model.transformer import Transformer
 from longtake.model.world import World
@@ -175,10 +175,11 @@ def load_diorama(
     for part, module in zip(DIORAMA_PARTS, (transformer, decoder, text, probe), strict=True):
         fill(module, folder / f"{part}.safetensors")
         module.eval().requires_grad_(False)
-    decoder.to(chosen, dtype, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    decoder_dtype = product_precision(dtype, chosen)
+    decoder.to(chosen, decoder_dtype, memory_format=torch.channels_last)  # type: ignore[call-overload]
     generator = Generator(
         transformer,
-        HalfDecoder(decoder, dtype),
+        HalfDecoder(decoder, decoder_dtype),
         text,
         config,
         chosen,

@@ -4,6 +4,8 @@ import torch
 
 from longtake.model.errors import BackendError
 
+HALF_TYPES = (torch.bfloat16, torch.float16)
+
 _PRECISIONS = {"bf16": torch.bfloat16, "fp32": torch.float32}
 
 
@@ -11,6 +13,23 @@ def cpu_has_bf16() -> bool:
     """Whether the processor multiplies bf16 natively (AVX-512 BF16, AMX, or Arm's BF16); elsewhere it is emulated."""
     has = torch.cpu.get_capabilities()
     return any(bool(has.get(name)) for name in ("avx512_bf16", "amx_bf16", "arm_bf16", "bf16"))
+
+
+def cpu_multiplies(dtype: torch.dtype) -> bool:
+    """Whether the CPU's products in a type are as fast as those in fp32.
+
+    Not so in half precision where they are neither native nor oneDNN's with AVX-512: with AVX2 they were measured six
+    to ten times slower. A model kept in such a type widens what it multiplies.
+    """
+    if dtype not in HALF_TYPES:
+        return True
+    supported = getattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", lambda: False)
+    return dtype == torch.bfloat16 and (cpu_has_bf16() or bool(supported()))
+
+
+def product_precision(dtype: torch.dtype, device: torch.device) -> torch.dtype:
+    """Return what a small network beside a model of a type is to be kept in: fp32 where its products want that."""
+    return dtype if device.type != "cpu" or cpu_multiplies(dtype) else torch.float32
 
 
 def choose_device(name: str) -> torch.device:

@@ -4,6 +4,7 @@
 |---|---|---|
 | plain | torch's product in the model's precision | everywhere |
 | packed | weights laid out once for the processor's products (`longtake.model.packed`) | CPU: bf16, fp32 on x86 |
+| wide | the product in fp32, whatever the weights are kept in | CPU without bf16 products |
 | fp8 | e4m3 weights and activations, a scale for each row, torch's own scaled product | GPU of capability 8.9 on; CPU |
 | te-fp8 | the same numbers by transformer-engine, one scale for each tensor | GPU of capability 8.9 on |
 | int8 | int8 weights and activations, a scale for each row | CPU |
@@ -25,6 +26,7 @@ from torch import Tensor
 
 from longtake.model.errors import BackendError
 from longtake.model.packed import MakeMap, Map, can_pack, pack
+from longtake.model.precision import HALF_TYPES, cpu_multiplies
 
 E4M3 = torch.float8_e4m3fn
 LARGEST_E4M3 = 448.0
@@ -36,7 +38,7 @@ TE_ROWS = 8
 FP8_CAPABILITY = (8, 9)
 """of the first GPUs with FP8 products (Ada and Hopper)"""
 
-_NAMES = ("te-fp8", "fp8", "int8", "packed", "plain")
+_NAMES = ("te-fp8", "fp8", "int8", "packed", "wide", "plain")
 
 
 def linear_names() -> list[str]:
@@ -56,6 +58,8 @@ def missing(name: str, device: torch.device, dtype: torch.dtype, rows: int = 0) 
         return f"no linear map is called {name!r}; there are auto, {', '.join(_NAMES)}"
     if name == "packed" and not can_pack(device, dtype):
         return "linear 'packed' needs bf16 on a CPU that multiplies it natively or fp32 on x86, and a torch with oneDNN"
+    if name == "wide" and (device.type != "cpu" or dtype not in HALF_TYPES):
+        return "linear 'wide' is for half precision on a CPU"
     if name == "int8" and device.type != "cpu":
         return f"linear 'int8' is for the CPU, not {device.type}; use --linear fp8"
     if name == "te-fp8" and device.type != "cuda":
@@ -74,7 +78,9 @@ def missing(name: str, device: torch.device, dtype: torch.dtype, rows: int = 0) 
 
 def automatic(device: torch.device, dtype: torch.dtype) -> str:
     """Return the name of the fastest that is as exact as the model's precision."""
-    return "packed" if can_pack(device, dtype) else "plain"
+    if can_pack(device, dtype):
+        return "packed"
+    return "plain" if device.type != "cpu" or cpu_multiplies(dtype) else "wide"
 
 
 def choose_linear(name: str, device: torch.device | str, dtype: torch.dtype, rows: int) -> MakeMap | None:
@@ -94,6 +100,8 @@ def choose_linear(name: str, device: torch.device | str, dtype: torch.dtype, row
         raise BackendError(problem)
     if name == "packed":
         return partial(pack, rows=rows)
+    if name == "wide":
+        return wide_map
     return _where_it_fits(_EIGHT_BITS[name]) if name in _EIGHT_BITS else None
 
 
@@ -114,6 +122,21 @@ def _finished(product: Map, gelu: bool) -> Map:
 def plain_map(weight: Tensor, bias: Tensor, *, gelu: bool = False) -> Map:
     """Return x -> x weight^T + bias in the weight's type; arguments as `fp8_map`."""
     return _finished(partial(F.linear, weight=weight, bias=bias), gelu)
+
+
+def wide_map(weight: Tensor, bias: Tensor, *, gelu: bool = False) -> Map:
+    """Return x -> x weight^T + bias computed in fp32, the result in x's type; arguments as `fp8_map`.
+
+    The weight stays as it is and is widened at every call, which for the many tokens of a large model takes next to
+    nothing of the product's time. It is not copied.
+    """
+    weight, full_bias = weight.detach(), bias.detach().float()
+
+    def product(x: Tensor) -> Tensor:
+        out = F.linear(x.float(), weight.float(), full_bias)
+        return (F.gelu(out, approximate="tanh") if gelu else out).to(x.dtype)
+
+    return product
 
 
 def quantise_fp8(x: Tensor) -> tuple[Tensor, Tensor]:

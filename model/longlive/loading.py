@@ -44,7 +44,7 @@ from longtake.model.longlive.umt5 import (
 )
 from longtake.model.longlive.wan_vae import WanDecoder, open_vae, vae_sizes
 from longtake.model.longlive.weights import Lora, Progress, Write, from_file, materialise, random_values
-from longtake.model.precision import choose_device, choose_precision, precision_name
+from longtake.model.precision import choose_device, choose_precision, precision_name, product_precision
 from longtake.model.transformer import Transformer
 from longtake.model.world import Decoder, TextEncoder
 
@@ -185,7 +185,7 @@ class Loader:
         return from_file(file, module, what=self.name, lora=lora)
 
     def decoder(self) -> Decoder:
-        """Return the decoder chosen, in the model's precision."""
+        """Return the decoder chosen, in the model's precision where that is fast."""
         choice = self.options.decoder
         tiny = find(self.root, TINY_DECODERS) if not self.options.random_weights else None
         if choice == "auto":
@@ -204,7 +204,7 @@ class Loader:
             self.files.append(path)
             file = open_tensors(path).renamed(lambda name: None if name.startswith("encoder.") else name)
             write = from_file(file, module, what="the tiny decoder")
-        self._fill(module, write)
+        self._fill(module, write, dtype=product_precision(self.dtype, self.device))
         return module
 
     def _wan_decoder(self) -> WanDecoder:
@@ -216,7 +216,7 @@ class Loader:
             self.files.append(path)
             module = WanDecoder(**vae_sizes(path))
             write = from_file(open_vae(path), module, what="the decoding half of Wan2.1's VAE")
-        self._fill(module, write)
+        self._fill(module, write, dtype=product_precision(self.dtype, self.device))
         return module
 
     def text_encoder(self) -> TextEncoder:
@@ -253,8 +253,10 @@ class Loader:
     def _random(self) -> Write | None:
         return random_values(self.options.seed) if self.options.random_weights else None
 
-    def _fill(self, module: nn.Module, write: Write, progress: Progress | None = None) -> None:
-        materialise(module, write, dtype=self.dtype, device=self.device, progress=progress)
+    def _fill(
+        self, module: nn.Module, write: Write, progress: Progress | None = None, dtype: torch.dtype | None = None
+    ) -> None:
+        materialise(module, write, dtype=dtype or self.dtype, device=self.device, progress=progress)
         module.eval().requires_grad_(False)
 
     def describe(self) -> Description:

@@ -9,7 +9,7 @@ from longtake.model import quantise
 from longtake.model.config import TransformerConfig
 from longtake.model.errors import BackendError
 from longtake.model.generator import Generator
-from longtake.model.quantise import choose_linear, fp8_map, int8_map, quantise_fp8, transformer_engine_map
+from longtake.model.quantise import choose_linear, fp8_map, int8_map, quantise_fp8, transformer_engine_map, wide_map
 
 CPU, GPU = torch.device("cpu"), torch.device("cuda")
 HALF = torch.bfloat16
@@ -60,6 +60,17 @@ def test_eight_bits_are_near_in_every_row_and_column(small: Any, make: Any, boun
     errors += [small.error(made[..., column], wanted[..., column]) for column in range(64)]
     assert max(errors) < 2.5 * bound, max(errors)
     assert 1e-4 < small.error(made, wanted) < bound
+
+
+@pytest.mark.parametrize("gelu", [False, True])
+def test_a_wide_map_rounds_nothing_but_its_result(gelu: bool) -> None:
+    x, weight, bias = random_map(7, 48, 32, HALF)
+    exact = F.linear(x.double(), weight.double(), bias.double())
+    exact = F.gelu(exact, approximate="tanh") if gelu else exact
+    made = wide_map(weight, bias, gelu=gelu)(x)
+    assert made.dtype == HALF
+    # bf16 keeps eight bits: half a step is one part in 2^9; the fp32 sums cancel a little.
+    assert torch.allclose(made.double(), exact, rtol=2**-8, atol=1e-4)
 
 
 @pytest.mark.parametrize("make", [fp8_map, int8_map])
@@ -123,7 +134,7 @@ def test_packed_and_plain_by_name(small: Any) -> None:
 
 
 def test_what_cannot_be_had_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(BackendError, match="auto, te-fp8, fp8, int8, packed, plain"):
+    with pytest.raises(BackendError, match="auto, te-fp8, fp8, int8, packed, wide, plain"):
         choose_linear("fp4", CPU, HALF, 6)
     with pytest.raises(BackendError, match="CUDA device, not cpu; use --linear fp8"):
         choose_linear("te-fp8", CPU, HALF, 6)

@@ -5,8 +5,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from longtake.model import attention
-from longtake.model.attention import bmm, choose_attention, missing, sdpa
+from longtake.model import attention, precision, quantise
+from longtake.model.attention import bmm, choose_attention, missing, sdpa, wide
 from longtake.model.config import GeneratorConfig, TransformerConfig, preset, preset_names
 from longtake.model.errors import BackendError, ConfigError, ShapeError
 from longtake.model.packed import can_pack, pack
@@ -184,12 +184,12 @@ def test_attention_back_ends_agree() -> None:
 
 
 def test_a_back_end_that_cannot_be_used_is_an_error_that_says_why() -> None:
-    assert choose_attention("auto", "cpu", torch.bfloat16) is bmm
+    assert choose_attention("auto", "cpu", torch.float32) is bmm
     assert choose_attention("sdpa", "cpu", torch.float32) is sdpa
     for name in ("flash2", "flash3"):
         with pytest.raises(BackendError, match="needs a CUDA device"):
             choose_attention(name, "cpu", torch.bfloat16)
-    with pytest.raises(BackendError, match="there are auto, flash3, flash2, sdpa, bmm"):
+    with pytest.raises(BackendError, match="there are auto, flash3, flash2, sdpa, bmm, wide"):
         choose_attention("magic", "cpu", torch.float32)
     assert missing("bmm", torch.device("cpu"), torch.float32) is None
 
@@ -237,11 +237,64 @@ def test_impossible_driving_is_refused(small: Any, changes: dict[str, Any], mess
 
 @pytest.mark.parametrize("name", ["bmm", "powers"])
 def test_many_scores_are_made_in_parts(monkeypatch: pytest.MonkeyPatch, small: Any, name: str) -> None:
-    q, k, v = (torch.randn(2, 3, 50, 8, generator=torch.Generator().manual_seed(seed)) for seed in (1, 2, 3))
+    q, k, v = some_queries()
     whole = getattr(attention, name)(q, k, v)
     asked = []
     bmm = torch.bmm
-    monkeypatch.setattr(torch, "bmm", lambda a, b: asked.append(a.shape[1]) or bmm(a, b))
-    monkeypatch.setattr(attention, "LARGEST_SCORES", 2 * 3 * 50 * 16)
+    monkeypatch.setattr(torch, "bmm", lambda a, b: asked.append(tuple(a.shape[:2])) or bmm(a, b))
+    monkeypatch.setattr(attention, "LARGEST_SCORES", 40 * 16)
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 4)
     assert small.error(getattr(attention, name)(q, k, v), whole) < 1e-6
-    assert asked == [16, 16, 16, 16, 16, 16, 2, 2]
+    # Two products each: of four of the six heads and of the other two, sixteen queries at a time.
+    assert asked == [(heads, rows) for heads in (4, 2) for rows in (16, 16, 16, 2) for _ in range(2)]
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("scores", [attention.LARGEST_SCORES, 40 * 16])
+def test_wide_attention_rounds_nothing_but_its_result(
+    monkeypatch: pytest.MonkeyPatch, small: Any, dtype: torch.dtype, scores: int
+) -> None:
+    monkeypatch.setattr(attention, "LARGEST_SCORES", scores)
+    q, k, v = (x.to(dtype) for x in some_queries())
+    exact = [x.double() for x in (q, k, v)]
+    bound = 3e-3 if dtype == torch.bfloat16 else 5e-4
+    made = wide(q, k, v)
+    assert made.dtype == dtype
+    assert small.error(made, sdpa(*exact)) < bound
+    factor, fewer_passes = attention.prescaled(wide, 8)
+    assert fewer_passes is attention.wide_powers
+    # A quarter instead of the factor: it rounds no queries.
+    exact[0] *= 0.25 / factor
+    assert small.error(fewer_passes(q * 0.25, k, v), sdpa(*exact)) < bound
+
+
+def some_queries() -> tuple[Tensor, Tensor, Tensor]:
+    source = torch.Generator().manual_seed(1)
+    q, k, v = (torch.randn(2, 3, tokens, 8, generator=source) for tokens in (50, 40, 40))
+    return q, k, v
+
+
+@pytest.mark.parametrize("multiplies", [True, False])
+def test_products_are_widened_where_the_processor_would_emulate_them(
+    monkeypatch: pytest.MonkeyPatch, multiplies: bool
+) -> None:
+    for module in (attention, quantise):
+        monkeypatch.setattr(module, "cpu_multiplies", lambda dtype: multiplies or dtype == torch.float32)
+    monkeypatch.setattr(quantise, "can_pack", lambda device, dtype: multiplies)
+    cpu = torch.device("cpu")
+    chosen = attention.automatic(cpu, torch.bfloat16), quantise.automatic(cpu, torch.bfloat16)
+    assert chosen == (("bmm", "packed") if multiplies else ("wide", "wide"))
+    assert attention.automatic(cpu, torch.float32) == "bmm"
+    assert "half precision" in str(missing("wide", cpu, torch.float32))
+    assert "half precision" in str(quantise.missing("wide", torch.device("cuda"), torch.bfloat16))
+
+
+def test_a_processor_is_asked_what_it_multiplies(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert precision.cpu_multiplies(torch.float32)
+    assert precision.cpu_multiplies(torch.float64)
+    monkeypatch.setattr(precision, "cpu_has_bf16", lambda: True)
+    assert precision.cpu_multiplies(torch.bfloat16)
+    assert not precision.cpu_multiplies(torch.float16)
+    monkeypatch.setattr(precision, "cpu_multiplies", lambda dtype: False)
+    assert precision.product_precision(torch.bfloat16, torch.device("cpu")) == torch.float32
+    assert precision.product_precision(torch.bfloat16, torch.device("cuda")) == torch.bfloat16
