@@ -34,9 +34,9 @@ def sdpa(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
 
 def bmm(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     """Two explicit matrix products: the fastest on a CPU at diorama's sizes, where calls cost more than arithmetic."""
-    batch, heads, queries, width = q.shape
     if _too_many(q, k):
         return _in_parts(bmm, q, k, v)
+    batch, heads, _, width = q.shape
     scores = torch.bmm((q * width**-0.5).flatten(0, 1), k.flatten(0, 1).transpose(1, 2))
     return torch.bmm(scores.softmax(dim=-1), v.flatten(0, 1)).view(batch, heads, *q.shape[2:])
 
@@ -47,9 +47,9 @@ def powers(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     The largest score of a row is not searched for and taken off first, and the division comes after the second product,
     where there is less to divide. Where that leaves the number range, which the sums show, it is done the long way.
     """
-    batch, heads, queries, width = q.shape
     if _too_many(q, k):
         return _in_parts(powers, q, k, v)
+    batch, heads, _, width = q.shape
     q, k, v = q.flatten(0, 1), k.flatten(0, 1), v.flatten(0, 1)
     weights = torch.bmm(q, k.transpose(1, 2)).exp2_()
     sums = weights.sum(dim=-1, keepdim=True)
@@ -101,8 +101,12 @@ def prescaled(attention: Attention, width: int) -> tuple[float, Attention]:
 
     For inference: the factor costs nothing where it is part of a norm's weight.
     """
-    fewer_passes = {bmm: powers, wide: wide_powers}.get(attention)
-    return (1.0, attention) if fewer_passes is None else (math.log2(math.e) * width**-0.5, fewer_passes)
+    if attention not in _FEWER_PASSES:
+        return 1.0, attention
+    return math.log2(math.e) * width**-0.5, _FEWER_PASSES[attention]
+
+
+_FEWER_PASSES: dict[Attention, Attention] = {bmm: powers, wide: wide_powers}
 
 
 def _flash(module: str) -> Attention:

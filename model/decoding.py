@@ -7,8 +7,8 @@
     frames = pictures.wait()                       # [B, n, H, W, 3] uint8 on the CPU
 
 On a CUDA device the decoder has a stream of its own, ordered by events, so the host waits for nothing but the frames.
-On a CPU it has a thread of its own, which pays only where the transformer leaves cores idle. Without overlap `start`
-decodes there and then. The frames are the same bytes in every case. Everything that touches a decoder's memory goes
+On a CPU it has a thread of its own, where the transformer leaves a core idle. Without overlap `start` decodes there and
+then. The frames are the same bytes in every case. Everything that touches a decoder's memory goes
 through here, in the order of the calls.
 """
 
@@ -21,6 +21,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
+from longtake.model.cores import usable_cores
 from longtake.model.timing import Stopwatch
 from longtake.model.world import Decoder
 
@@ -146,8 +147,10 @@ class Decoding:
 
 
 def choose_overlap(device: torch.device, overlap: bool | None) -> bool:
-    """Return whether to decode beside the transformer: as asked for, by default on a GPU only."""
-    return device.type == "cuda" if overlap is None else overlap
+    """Return whether to decode beside the transformer: as asked for, by default on a GPU and on an idle core."""
+    if overlap is not None:
+        return overlap
+    return device.type == "cuda" or torch.get_num_threads() < usable_cores()
 
 
 def _to_pixels(pictures: Tensor) -> Tensor:

@@ -60,6 +60,9 @@ class Block:
         latents: [B, F, C, h, w].
         pictures: its frames, perhaps still being decoded; None without a decoder.
         stopwatch: the world's.
+        decode_stopwatch: the decoder's, for this block.
+        overlaps: whether its frames are made beside what comes next, so that `wait` ends before they are there.
+        made: the device's event after the block's last forward; None on a CPU, which is there by then.
     """
 
     index: int
@@ -67,6 +70,14 @@ class Block:
     latents: Tensor
     pictures: Pictures | None
     stopwatch: Stopwatch
+    decode_stopwatch: Stopwatch
+    overlaps: bool
+    made: torch.cuda.Event | None
+
+    def wait(self) -> None:
+        """Wait until the transformer is done with the block; its frames may take longer."""
+        if self.made is not None:
+            self.made.synchronize()
 
     @cached_property
     def frames(self) -> Tensor | None:
@@ -74,13 +85,21 @@ class Block:
         return None if self.pictures is None else self.pictures.wait()
 
     @cached_property
-    def timings_ms(self) -> dict[str, float]:
-        """By region (`longtake.model.timing.REGIONS`), cues since the last block included; waits for the frames.
+    def step_ms(self) -> dict[str, float]:
+        """By region (`longtake.model.timing.REGIONS`), cues since the last block included, its decoding not yet.
 
-        Where decoding overlaps, regions do too, and what is not done by now counts towards a later block.
+        Waits for the transformer. Ask for it before the next block is begun, which would count as this one's.
         """
-        _ = self.frames
+        self.wait()
         return self.stopwatch.read()
+
+    @cached_property
+    def timings_ms(self) -> dict[str, float]:
+        """As `step_ms`, with the decoding; waits for the frames. Where decoding overlaps, the regions do too."""
+        spent = dict(self.step_ms)
+        if self.frames is not None:
+            spent["decode"] += self.decode_stopwatch.read()["decode"]
+        return spent
 
 
 class Generator:
@@ -100,7 +119,8 @@ class Generator:
         fused: run the layers regrouped for a CPU; None does so there, unless they are compiled
             (`longtake.model.fused`).
         graphs: replay a world's forwards as CUDA graphs (`longtake.model.graphs`); opening one takes seconds longer.
-        overlap: decode beside the next block's denoising; None does so on a GPU (`longtake.model.decoding`).
+        overlap: decode beside the next block's denoising; None does so on a GPU and on an idle core
+            (`longtake.model.decoding`).
         clock: seconds, for the timings.
 
     Raises:
@@ -213,18 +233,27 @@ class Generator:
             latents = self._denoise(world, block, trace)
         # Of the block before: it had all of this one's denoising to be decoded in.
         self._count_pictures(world)
-        world.pending = self._decoding.start(latents, world.decoder_state, watch) if self._decoding else None
+        decode_watch = Stopwatch(self.device, self._clock)
+        world.pending = self._decoding.start(latents, world.decoder_state, decode_watch) if self._decoding else None
         with watch.region("clean"):
             (world.graphs or self.passes).write(block, latents, world.cross)
             world.cache.commit(block)
             world.remember(first_frame, latents, (self.config.block_frames,), self.config.window_frames)
+        overlaps = self._decoding is not None and self._decoding.overlaps
         made = Block(
-            index=world.block, first_frame=world.pictures, latents=latents, pictures=world.pending, stopwatch=watch
+            index=world.block,
+            first_frame=world.pictures,
+            latents=latents,
+            pictures=world.pending,
+            stopwatch=watch,
+            decode_stopwatch=decode_watch,
+            overlaps=overlaps,
+            made=self._now(),
         )
         world.block += 1
         if self._draws_ahead and isinstance(world.noise, SeededNoise):
             world.next_noise = self._draw(world)
-        if self._decoding is None or not self._decoding.overlaps:
+        if not overlaps:
             self._count_pictures(world)
             _ = made.timings_ms
         return made
@@ -377,6 +406,14 @@ class Generator:
             if trace is not None:
                 trace(f"s{index}", xt, flow, x0)
         return x0.to(self.dtype)
+
+    def _now(self) -> torch.cuda.Event | None:
+        """Return an event after all that the device has been given so far; None on a CPU."""
+        if self.device.type != "cuda":
+            return None
+        event = torch.cuda.Event()
+        event.record()
+        return event
 
     def _draw(self, world: World) -> Tensor:
         """Return the next block's noise, [steps, B, F, C, h, w]."""

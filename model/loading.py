@@ -145,6 +145,7 @@ def load(
         linear=chosen.linear,
         cache=chosen.cache,
         graphs=chosen.graphs,
+        overlap=chosen.overlap,
     )
 
 
@@ -162,6 +163,7 @@ def load_diorama(
     linear: str = "auto",
     cache: str = "plain",
     graphs: bool = False,
+    overlap: bool | None = None,
 ) -> LoadedModel:
     """Load diorama from a folder with one safetensors file a part.
 
@@ -188,6 +190,7 @@ def load_diorama(
         linear=linear,
         cache=cache,
         graphs=graphs,
+        overlap=overlap,
     )
     sizes = AutoencoderConfig()
     info = Description(

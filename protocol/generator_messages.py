@@ -1,8 +1,8 @@
 """The messages between the server and the generator process, in the style of the client protocol.
 
 The server leads: the generator does what it is told, one command after another, and answers every command
-with exactly one message of the same `world` and `generation` (or `gen_error`). Frames and snapshots follow
-the header as one binary part.
+with exactly one message of the same `world` and `generation` (or `gen_error`). A step whose frames are decoded beside
+what comes next is announced by `gen_stepped` before that. Frames and snapshots follow the header as one binary part.
 """
 
 from typing import TypeAlias
@@ -82,6 +82,16 @@ class GenPing(Message, frozen=True, kw_only=True):
     reply: bool = False
 
 
+class GenStepped(Message, frozen=True, kw_only=True):
+    """A block is denoised and the generator free for its next command; `gen_block` follows, in the order of steps."""
+
+    world: str
+    generation: int
+    block: int
+    step_ms: float
+    """the generator's time for it, without what a new prompt took"""
+
+
 class GenBlock(Message, frozen=True, kw_only=True):
     """A block is made; the binary part is `[frames, height, width, 3] uint8 RGB`, C order."""
 
@@ -128,4 +138,4 @@ class GenError(Message, frozen=True, kw_only=True):
 
 
 ToGenerator: TypeAlias = GenOpen | GenEncode | GenStep | GenSnapshot | GenRestore | GenClose | GenStop | GenPing
-FromGenerator: TypeAlias = GenReady | GenBlock | GenSaved | GenDone | GenError | GenPing
+FromGenerator: TypeAlias = GenReady | GenStepped | GenBlock | GenSaved | GenDone | GenError | GenPing

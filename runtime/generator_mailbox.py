@@ -33,14 +33,16 @@ class Mailbox:
         self._outbox: zmq.Socket[bytes] = context.socket(zmq.PAIR)
         self._outbox.linger = 0
         self._outbox.bind(self._inside)
+        self._sending = threading.Lock()
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._run, name="generator-mailbox", daemon=True)
         self._thread.start()
 
     def send(self, message: Message, part: Any = None) -> None:
-        """Send an answer with its binary part; the part must not change afterwards."""
+        """Send an answer with its binary part, from any thread; the part must not change afterwards."""
         parts = [encode(message)] if part is None else [encode(message), part]
-        self._outbox.send_multipart(parts, copy=False)
+        with self._sending:
+            self._outbox.send_multipart(parts, copy=False)
 
     def close(self) -> None:
         """Send what is queued, then close."""

@@ -1,7 +1,9 @@
 """The generator's worker: carries out the server's commands on the models and worlds it holds.
 
 A model is an object like `longtake.model.loading.LoadedModel`: the verbs open, prepare, cue, step, snapshot,
-restore and close, `info` with the fields of `ModelInfo`, and `read` if it announces "reading".
+restore and close, `info` with the fields of `ModelInfo`, and `read` if it announces "reading". A block whose frames
+are decoded beside what comes next says so (`overlaps`); then a thread of its own waits for them, hashes and sends them,
+while the worker goes on with the next command.
 """
 
 import hashlib
@@ -10,6 +12,7 @@ import queue
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -28,6 +31,7 @@ from longtake.protocol.generator_messages import (
     GenSaved,
     GenSnapshot,
     GenStep,
+    GenStepped,
     GenStop,
 )
 from longtake.protocol.messages import Message, ModelInfo
@@ -46,6 +50,21 @@ class HeldWorld:
     model: Any
     world: Any
     readings: bool
+    failed: str = ""
+    """why frames of it could not be made, after which it makes no more"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stepped:
+    """A block without its frames."""
+
+    command: GenStep
+    held: HeldWorld
+    block: Any
+    begun: float
+    """on the clock of the process, s"""
+    recache_ms: float
+    """all that a new prompt took"""
 
 
 class Encoder:
@@ -87,13 +106,16 @@ class Encoder:
 
 
 class Worker:
-    """Carries out commands; one answer each, or a `gen_error`."""
+    """Carries out commands; one answer each, or a `gen_error`. `send` is called from two threads."""
 
     def __init__(self, models: Models, send: Callable[..., None]) -> None:
         self._models = models
         self._send = send
         self._encoder = Encoder()
         self._worlds: dict[str, HeldWorld] = {}
+        self._finisher = ThreadPoolExecutor(1, "generator-frames")
+        self._unfinished: list[Future[None]] = []
+        self._poisoned = False
 
     def ready(self, *, pid: int, threads: int) -> None:
         """Tell the server what is on offer."""
@@ -107,19 +129,8 @@ class Worker:
         try:
             self._do(command, part)
         except Exception as error:  # whatever a model raises is an answer, not the end of the loop
-            log.exception("%s failed", type(command).__name__)
-            fatal = is_fatal(error)
-            self._send(
-                GenError(
-                    world=getattr(command, "world", ""),
-                    generation=getattr(command, "generation", 0),
-                    code="no_room" if is_out_of_memory(error) else "generator",
-                    message=one_line(error),
-                    fatal=fatal,
-                )
-            )
-            return not fatal
-        return True
+            self._report(command, error)
+        return not self._poisoned
 
     def hint(self, message: GenEncode) -> None:
         """A prompt is going to be needed. Called on the mailbox's thread."""
@@ -128,15 +139,20 @@ class Worker:
             self._encoder.hint(model, message.prompt)
 
     def close(self) -> None:
-        """Forget all worlds and end the encoder."""
+        """Forget all worlds and end the threads."""
         self._encoder.close()
+        self._finish()
+        self._finisher.shutdown()
         for name in list(self._worlds):
             self._forget(name)
 
     def _do(self, command: Message, part: bytes) -> None:
         if isinstance(command, GenStep):
             self._step(command)
-        elif isinstance(command, GenSnapshot):
+            return
+        # Whatever else happens to a world, the frames it was asked for before go out first.
+        self._finish()
+        if isinstance(command, GenSnapshot):
             self._snapshot(command)
         elif isinstance(command, GenOpen):
             self._forget(command.world)
@@ -178,6 +194,8 @@ class Worker:
 
     def _step(self, command: GenStep) -> None:
         held = self._held(command)
+        if held.failed:
+            raise ValueError(held.failed)
         begun = time.perf_counter()
         recache_ms = 0.0
         if command.prompt is not None:
@@ -187,12 +205,56 @@ class Worker:
         block = held.model.step(held.world)
         if block.index != command.block:
             raise ValueError(f"the model made block {block.index} where block {command.block} was asked for")
+        stepped = Stepped(command=command, held=held, block=block, begun=begun, recache_ms=recache_ms)
+        if not block.overlaps:
+            self._send_frames(stepped)
+            return
+        _ = block.step_ms  # waits for the transformer, and is read before the next block adds to it
+        step_ms = (time.perf_counter() - begun) * 1000 - recache_ms
+        self._send(GenStepped(world=command.world, generation=command.generation, block=block.index, step_ms=step_ms))
+        self._unfinished = [future for future in self._unfinished if not future.done()]
+        self._unfinished.append(self._finisher.submit(self._finish_one, stepped))
+
+    def _finish(self) -> None:
+        """Wait until all frames are sent."""
+        for future in self._unfinished:
+            future.result()
+        self._unfinished.clear()
+
+    def _finish_one(self, stepped: Stepped) -> None:
+        """Send a block's frames, on the finisher's thread."""
+        if stepped.held.failed:
+            return  # the server has been told, and takes the world back
+        try:
+            self._send_frames(stepped)
+        except Exception as error:  # as in `carry_out`
+            stepped.held.failed = f"block {stepped.block.index} has no frames: {one_line(error)}"
+            self._report(stepped.command, error)
+
+    def _report(self, command: Message, error: Exception) -> None:
+        """Answer a command that failed; called in the handling of its error."""
+        log.exception("%s failed", type(command).__name__)
+        fatal = is_fatal(error)
+        self._poisoned = self._poisoned or fatal
+        self._send(
+            GenError(
+                world=getattr(command, "world", ""),
+                generation=getattr(command, "generation", 0),
+                code="no_room" if is_out_of_memory(error) else "generator",
+                message=one_line(error),
+                fatal=fatal,
+            )
+        )
+
+    def _send_frames(self, stepped: Stepped) -> None:
+        """Send a block with its frames; waits until they are decoded."""
+        command, block = stepped.command, stepped.block
         frames = pixels_of(block.frames)
-        labels, confidence = held.model.read(frames) if held.readings else ({}, {})
+        labels, confidence = stepped.held.model.read(frames) if stepped.held.readings else ({}, {})
         timings = {key: float(value) for key, value in block.timings_ms.items()}
         # the server reckons with the whole of what a new prompt costs
-        timings["recache"] = max(timings.get("recache", 0.0), recache_ms)
-        timings["total"] = (time.perf_counter() - begun) * 1000
+        timings["recache"] = max(timings.get("recache", 0.0), stepped.recache_ms)
+        timings["total"] = (time.perf_counter() - stepped.begun) * 1000
         count, height, width, _ = frames.shape
         self._send(
             GenBlock(

@@ -5,7 +5,7 @@ import secrets
 from pathlib import Path
 
 from longtake.protocol.errors import Refused, error_message
-from longtake.protocol.generator_messages import GenBlock, GenDone, GenError, GenReady, GenSaved
+from longtake.protocol.generator_messages import GenBlock, GenDone, GenError, GenReady, GenSaved, GenStepped
 from longtake.protocol.messages import Message, Notice, Open, Role, WorldEntry
 from longtake.runtime.clock import Clock
 from longtake.runtime.effects import Requester
@@ -165,6 +165,8 @@ class Hosting:
         world = hosted.world
         if isinstance(message, GenBlock) and part is not None:
             world.block_made(message, part, now)
+        elif isinstance(message, GenStepped):
+            world.stepped(message)
         elif isinstance(message, GenSaved) and part is not None:
             world.saved(message, bytes(part))
         elif isinstance(message, GenDone):

@@ -38,6 +38,8 @@ class Lead:
         self._first_guess = model.block_frames
         self.most_frames = max(self._config.most_blocks * model.block_frames, self._config.least_frames)
         self.block_s = Rolling(128)
+        self.turn_s = Rolling(128)
+        """the generator's time for a block: less than `block_s` where it decodes beside the next one"""
         self.recache_s = Rolling(32)
 
     def observe(self, *, block_s: float, recache_s: float = 0.0) -> None:

@@ -19,6 +19,7 @@ from longtake.protocol.generator_messages import (
     GenSaved,
     GenSnapshot,
     GenStep,
+    GenStepped,
 )
 from longtake.protocol.messages import Error, Mode, ModelInfo, Script
 from longtake.runtime.chronicle import Chronicle
@@ -75,7 +76,8 @@ class Making:
         self.chronicle = Chronicle(world=config.name, effects=effects, header=self._header())
         self._effects = effects
         self._opener: Requester | None = None
-        self._asked_at = 0.0
+        self._asked_at: dict[int, float] = {}
+        """by block, until it is there"""
         self._failures = 0
 
     @property
@@ -85,8 +87,8 @@ class Making:
 
     @property
     def free(self) -> bool:
-        """Whether the generator could be given something to do for this world."""
-        return self.phase == "ready" and self.steps.running is None
+        """Whether the generator could be given something to do for this world: one block may still be decoded."""
+        return self.phase == "ready" and self.steps.running is None and len(self.steps.promised) < 2
 
     def open(self, opener: Requester | None = None) -> None:
         """Ask the generator to open the world; `opened` says when that is done."""
@@ -114,13 +116,19 @@ class Making:
 
     def ask_step(self, now: float) -> GenStep:
         """Return the command for the next block; its prompt is fixed by this."""
-        self._asked_at = now
         block, prompt = self.steps.issue()
+        self._asked_at[block] = now
         return GenStep(world=self.config.name, generation=self.generation, block=block, prompt=prompt)
 
     def expects(self, message: GenBlock) -> bool:
         """Whether a block is the one that was asked for, and not left over from an older generation."""
-        return message.generation == self.generation and message.block == self.steps.running
+        return message.generation == self.generation and message.block == self.steps.expected
+
+    def stepped(self, message: GenStepped) -> None:
+        """A step is done, and its frames follow. One that was not asked for is ignored."""
+        if message.generation == self.generation and message.block == self.steps.running:
+            self.steps.stepped()
+            self.lead.turn_s.add(message.step_ms / 1000)
 
     def wrong_shape(self, message: GenBlock) -> str:
         """Return what is wrong with a block's shape, or nothing."""
@@ -133,7 +141,10 @@ class Making:
     def block_made(self, message: GenBlock, now: float) -> MadeBlock | None:
         """Take an expected block in; None if it was made before and is only repeated after a restore."""
         recache_s = message.timings_ms.get("recache", 0.0) / 1000
-        self.lead.observe(block_s=max(0.0, now - self._asked_at - recache_s), recache_s=recache_s)
+        block_s = max(0.0, now - self._asked_at.pop(message.block, now) - recache_s)
+        self.lead.observe(block_s=block_s, recache_s=recache_s)
+        if message.block not in self.steps.promised:
+            self.lead.turn_s.add(block_s)
         made = self.steps.done(message.block)
         if made is not None:
             self._failures = 0
@@ -149,7 +160,7 @@ class Making:
         """A command failed in a generator that lives on: go back to the restore point, or give up."""
         if message.generation != self.generation or self.phase == "closed":
             return ""
-        if self.phase == "ready" and self.steps.running is None:
+        if self.phase == "ready" and self.steps.expected is None:
             log.warning("world %s could not be saved: %s", self.config.name, message.message)
             return ""
         self._failures += 1
@@ -164,7 +175,7 @@ class Making:
         """The generator is gone."""
         if self.phase == "closed":
             return ""
-        if self.steps.running is not None:
+        if self.steps.expected is not None:
             self._failures += 1
             if self._failures >= MAX_FAILURES:
                 return "close"

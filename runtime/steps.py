@@ -53,6 +53,8 @@ class Steps:
         self.made = 0
         self.running: int | None = None
         """the block whose step the generator is making"""
+        self.promised: list[int] = []
+        """blocks after their step, whose frames are still being decoded"""
         self.recovery = Recovery(every_s=snapshot_every_s)
         self._every_s = snapshot_every_s
         self._queue = CueQueue()
@@ -92,10 +94,30 @@ class Steps:
         self.running = block
         return block, prompt
 
+    @property
+    def expected(self) -> int | None:
+        """The block whose frames come next, None if there is none."""
+        return self.promised[0] if self.promised else self.running
+
+    @property
+    def promised_frames(self) -> int:
+        """Frames that are still being decoded and will be shown."""
+        return sum(self.grid.length(block) for block in self.promised if block >= self.made)
+
+    def stepped(self) -> None:
+        """Take in that the running step is done, and that its frames follow."""
+        if self.running is not None:
+            self.promised.append(self.running)
+            self.next_block = self.running + 1
+            self.running = None
+
     def done(self, block: int) -> MadeBlock | None:
-        """Take in that the running step is done; None if its block had been made before."""
-        self.running = None
-        self.next_block = block + 1
+        """Take in the frames of the expected block; None if it had been made before."""
+        if self.promised:
+            self.promised.remove(block)
+        else:
+            self.running = None
+            self.next_block = block + 1
         if block < self.made:
             return None
         self.made = block + 1
@@ -111,12 +133,13 @@ class Steps:
         )
 
     def interrupted(self) -> None:
-        """The running step will not come back."""
+        """What was asked for will not come back."""
         self.running = None
+        self.promised.clear()
 
     def go_back(self) -> RestorePoint:
         """Begin again at the restore point, which is returned."""
-        self.running = None
+        self.interrupted()
         self.next_block = self.recovery.point.block
         return self.recovery.point
 
@@ -127,7 +150,7 @@ class Steps:
         self._cues_at.clear()
         self.recovery = Recovery(every_s=self._every_s)
         self.next_block = self.committed = self.made = self._last_cue = 0
-        self.running = None
+        self.interrupted()
 
     def _commit(self, block: int) -> str | None:
         """Fix the prompt of a block that is asked for the first time."""

@@ -4,7 +4,7 @@ import logging
 import os
 import shutil
 import tempfile
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
 import zmq
 
@@ -18,6 +18,7 @@ from longtake.protocol.generator_messages import (
     GenSaved,
     GenSnapshot,
     GenStep,
+    GenStepped,
     GenStop,
 )
 from longtake.protocol.messages import Message, ModelInfo
@@ -34,6 +35,16 @@ LAST_WORDS_MS = 50
 IPC_PREFIX = "longtake-"
 LONGEST_DELAY_S = 30.0
 """between two attempts to start a generator"""
+
+
+Turn: TypeAlias = tuple[str, int, int]
+"""world, generation and block; of a snapshot, -1 for the block"""
+
+
+def turn_of(message: GenStep | GenStepped | GenBlock | GenSnapshot | GenSaved) -> Turn:
+    """Return the turn that a message begins or ends."""
+    block = -1 if isinstance(message, GenSnapshot | GenSaved) else message.block
+    return message.world, message.generation, block
 
 
 class GeneratorFailed(LongtakeError):
@@ -74,8 +85,9 @@ class Supervisor:
         self._started = self._pinged = self._heard = 0.0
         self._again_at = 0.0
         self._delay_s = 0.0
-        self._busy: tuple[str, int] | None = None
-        self._busy_since = 0.0
+        self._busy: Turn | None = None
+        self._owed: dict[Turn, float] = {}
+        """what was asked for and has not come yet, and since when: frames may come when the turn is over"""
         self._why = ""
 
     @property
@@ -99,8 +111,8 @@ class Supervisor:
         if self.state != "ready" or self.socket is None:
             return
         if isinstance(message, GenStep | GenSnapshot):
-            self._busy = (message.world, message.generation)
-            self._busy_since = self._clock.now()
+            self._busy = turn_of(message)
+            self._owed[self._busy] = self._clock.now()
         parts = [encode(message)] if part is None else [encode(message), part]
         try:
             self.socket.send_multipart(parts, zmq.NOBLOCK, copy=False)
@@ -169,11 +181,18 @@ class Supervisor:
             self.models, self.threads, self.pid = message.models, message.threads, message.pid
             self.state = "ready"
             return True
-        if isinstance(message, GenBlock | GenSaved | GenError) and self._busy == (message.world, message.generation):
-            self._busy = None
-        if isinstance(message, GenError) and message.fatal:
-            self._lose(message.message)
-            return False
+        if isinstance(message, GenStepped | GenBlock | GenSaved):
+            turn = turn_of(message)
+            self._busy = None if self._busy == turn else self._busy
+            if not isinstance(message, GenStepped):
+                self._owed.pop(turn, None)
+        elif isinstance(message, GenError):
+            failed = message.world, message.generation
+            self._busy = None if self._busy and self._busy[:2] == failed else self._busy
+            self._owed = {turn: since for turn, since in self._owed.items() if turn[:2] != failed}
+            if message.fatal:
+                self._lose(message.message)
+                return False
         return True
 
     def _look(self, now: float) -> None:
@@ -185,7 +204,7 @@ class Supervisor:
             self._lose(f"its models were not loaded within {self._config.load_limit_s:g} s")
         elif self.state == "ready" and now - self._heard > self._config.silent_s:
             self._lose(f"it has been silent for {now - self._heard:.0f} s")
-        elif self._busy and now - self._busy_since > self._config.step_within_s:
+        elif self._owed and now - min(self._owed.values()) > self._config.step_within_s:
             self._lose(f"a step took longer than {self._config.step_within_s:g} s")
         elif now - self._pinged >= PING_EVERY_S and self.socket is not None:
             self._pinged = now
@@ -209,6 +228,7 @@ class Supervisor:
         self.state = "lost"
         self._why = why
         self._busy = None
+        self._owed.clear()
         self._host.end(0.0)
         self._close()
 

@@ -15,7 +15,16 @@ from collections.abc import Callable
 from typing import Literal
 
 from longtake.protocol.errors import Refused
-from longtake.protocol.generator_messages import GenBlock, GenDone, GenEncode, GenError, GenSaved, GenSnapshot, GenStep
+from longtake.protocol.generator_messages import (
+    GenBlock,
+    GenDone,
+    GenEncode,
+    GenError,
+    GenSaved,
+    GenSnapshot,
+    GenStep,
+    GenStepped,
+)
 from longtake.protocol.messages import Ack, Done, Error, Joined, Role, Status
 from longtake.runtime.effects import Answer, Command, DropWaiting, Effect, Publish, Requester
 from longtake.runtime.encoding import pictures_of_block
@@ -84,6 +93,10 @@ class World:
     def next_command(self, now: float) -> GenStep | GenSnapshot:
         """Return what the generator shall do; call it only when `wants_turn`."""
         return self.making.ask_snapshot(now) if self._wants_snapshot(now) else self.making.ask_step(now)
+
+    def stepped(self, message: GenStepped) -> None:
+        """A block's step is done, its frames are still being decoded."""
+        self.making.stepped(message)
 
     def block_made(self, message: GenBlock, pixels: memoryview, now: float) -> None:
         """Take a block in. One of an older generation, or that was not asked for, is dropped."""
@@ -216,8 +229,8 @@ class World:
 
     def load(self) -> float:
         """Return the part of the generator's time that the world takes in live mode; 0 before it is measured."""
-        block_s = self.making.lead.block_s.median() or 0.0
-        return block_s * self.config.model.fps / self.config.model.block_frames
+        turn_s = self.making.lead.turn_s.median() or 0.0
+        return turn_s * self.config.model.fps / self.config.model.block_frames
 
     def notice(
         self, kind: Literal["closed", "reset", "generator_lost", "generator_back", "recording"], text: str
@@ -262,7 +275,7 @@ class World:
             shown=playback.shown,
             held=playback.held,
             skipped=playback.skipped,
-            block_ms=1000 * (lead.block_s.median() or 0.0),
+            block_ms=1000 * (lead.turn_s.median() or 0.0),
             recache_ms=1000 * (lead.recache_s.median() or 0.0),
             tick_jitter_ms=playback.late_ms.percentile(99) or 0.0,
             event_to_photon_ms=self.photon_ms.median(),
@@ -288,12 +301,13 @@ class World:
         """Whether the next block should be begun now: that is what bounds the lead."""
         if self.making.steps.catching_up or self._cut_block is not None:
             return True
+        lead = self.playback.lead + self.making.steps.promised_frames
         if self.config.mode == "lockstep":
             # only what was asked for, or where a cue takes effect would depend on the machine's speed
-            return self.playback.lead < self.playback.asked
+            return lead < self.playback.asked
         if self.config.mode == "offline":
-            return self.playback.running and self.playback.lead <= self.config.model.block_frames
-        return self.playback.lead <= self.making.lead.target_frames(self.sharing)
+            return self.playback.running and lead <= self.config.model.block_frames
+        return lead <= self.making.lead.target_frames(self.sharing)
 
     def _wants_snapshot(self, now: float) -> bool:
         """Between blocks, and only when no frame is urgent."""

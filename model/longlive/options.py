@@ -24,7 +24,7 @@ _CHOICES = {
     "cache": ("plain", "fp8"),
 }
 
-OF_EVERY_MODEL = ("attention", "linear", "cache", "graphs")
+OF_EVERY_MODEL = ("attention", "linear", "cache", "graphs", "overlap")
 """options that are not LongLive's alone"""
 
 
@@ -67,7 +67,7 @@ class LongLiveOptions:
     graphs: bool = False
     """replay each world's forwards as CUDA graphs, see `longtake.model.graphs`"""
     overlap: bool | None = None
-    """decode beside the next block's denoising; None: on a GPU"""
+    """decode beside the next block's denoising; None: on a GPU, and on a CPU with a core to spare"""
 
     def __post_init__(self) -> None:
         for name, allowed in _CHOICES.items():

@@ -11,6 +11,7 @@ from importlib.util import find_spec
 from typing import Any, Literal
 
 from longtake.clients.pygame_packages import PYGAME_PACKAGES, pygame_conflict
+from longtake.model.cores import usable_cores
 from longtake.protocol.endpoints import DEFAULT_PORT
 from longtake.runtime import registry
 from longtake.runtime.cli.arguments import add_json_argument
@@ -99,13 +100,6 @@ def machine() -> list[Finding]:
     ]
 
 
-def usable_cores() -> int:
-    """Processor cores this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
 def packages() -> list[Finding]:
     """Installed packages, and those that break each other."""
     found = []
@@ -162,6 +156,7 @@ def compute() -> list[Finding]:
     device = precision.choose_device("auto")
     dtype = precision.choose_precision("auto", device)
     threads = registry.MODELS["diorama"].threads
+    overlaps = device.type == "cuda" or threads < usable_cores()
     found = [
         *(Finding(area="compute", name=name, state="ok", value=value) for name, value in processor(torch)),
         Finding(area="compute", name="device", state="ok", value=str(device)),
@@ -179,6 +174,7 @@ def compute() -> list[Finding]:
     found += [option(f"cache {name}", name == "plain", None) for name in cache_fp8.cache_names()]
     return [
         *found,
+        option("overlap", overlaps, None if overlaps else f"all {usable_cores()} cores denoise"),
         option("compile", False, compiled.missing_compiler(device)),
         option("graphs", False, graphs.missing_graphs(device)),
     ]

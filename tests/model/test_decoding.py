@@ -5,6 +5,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from longtake.model import decoding
 from longtake.model.decoding import choose_overlap
 from longtake.model.generator import Generator
 from longtake.model.snapshot import Snapshot
@@ -104,11 +105,20 @@ def test_what_is_being_decoded_outlives_its_world(small: Any) -> None:
     assert block.frames.shape[1] == 5
 
 
-def test_by_default_only_a_gpu_overlaps(small: Any) -> None:
+@pytest.mark.parametrize("idle_cores", [0, 1])
+def test_by_default_a_core_that_would_be_idle_decodes(
+    monkeypatch: pytest.MonkeyPatch, small: Any, idle_cores: int
+) -> None:
+    monkeypatch.setattr(decoding, "usable_cores", lambda: torch.get_num_threads() + idle_cores)
     decoder = SlowDecoder()
     generator = generator_with(small, None, decoder)
-    generator.step(generator.open(seed=1, embedding=small.embedding(generator.config, 0)))
-    assert decoder.threads == {threading.current_thread().name}
+    block = generator.step(generator.open(seed=1, embedding=small.embedding(generator.config, 0)))
+    assert block.overlaps == bool(idle_cores)
+    assert block.frames is not None
+    assert decoder.threads == {"decoder" if idle_cores else threading.current_thread().name}
+
+
+def test_a_gpu_overlaps_unless_it_is_told_not_to() -> None:
     assert choose_overlap(torch.device("cuda"), None)
     assert not choose_overlap(torch.device("cuda"), False)
 

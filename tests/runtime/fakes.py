@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from longtake.protocol.generator_messages import GenBlock, GenDone, GenError, GenSaved
+from longtake.protocol.generator_messages import GenBlock, GenDone, GenError, GenSaved, GenStepped
 from longtake.protocol.messages import Message, ModelInfo
 from longtake.runtime.effects import Answer, Command, Publish, Record, Requester, Tell
 from longtake.runtime.generator_worker import Worker
@@ -39,6 +39,8 @@ class FakeConfig:
     readings: bool = True
     fail_at: int = -1
     """this block fails once"""
+    decode_s: float = 0.0
+    """if more than nothing, frames are made beside what comes next"""
     fail_to_load: str = ""
 
 
@@ -54,8 +56,22 @@ class FakeWorld:
 class FakeBlock:
     index: int
     first_frame: int
-    frames: Any
+    pixels: Any
     timings_ms: dict[str, float]
+    decode_s: float = 0.0
+
+    @property
+    def overlaps(self) -> bool:
+        return self.decode_s > 0
+
+    @property
+    def step_ms(self) -> dict[str, float]:
+        return self.timings_ms
+
+    @property
+    def frames(self) -> Any:
+        time.sleep(self.decode_s)
+        return self.pixels
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,7 +134,7 @@ class FakeModel:
             raise ValueError("a hiccup")
         time.sleep(self.config.step_s)
         made = self.block_of(world)
-        world.past = hashlib.blake2b(made.frames.tobytes(), digest_size=8).hexdigest()
+        world.past = hashlib.blake2b(made.pixels.tobytes(), digest_size=8).hexdigest()
         world.block += 1
         return made
 
@@ -130,7 +146,13 @@ class FakeModel:
         seed = int.from_bytes(hashlib.blake2b(key, digest_size=8).digest(), "little")
         shape = (1, count, config.height, config.width, 3)
         frames = np.random.default_rng(seed).integers(0, 256, shape, dtype=np.uint8)
-        return FakeBlock(index=world.block, first_frame=first, frames=frames, timings_ms={"denoise": 1.0})
+        return FakeBlock(
+            index=world.block,
+            first_frame=first,
+            pixels=frames,
+            timings_ms={"denoise": 1.0},
+            decode_s=config.decode_s,
+        )
 
     def read(self, frames: Any) -> tuple[dict[str, str], dict[str, float]]:
         return {"place": f"p{int(frames[0, 0, 0, 0]) % 4}"}, {"place": 0.5}
@@ -184,7 +206,8 @@ class FakeGenerator:
 class Stage:
     """A world, a fake generator and a fake clock; what the world leaves behind is sorted into lists."""
 
-    def __init__(self, *, model: FakeModel | None = None, **config: Any) -> None:
+    def __init__(self, *, model: FakeModel | None = None, decodes_beside: bool = False, **config: Any) -> None:
+        """`decodes_beside`: a step is announced at once, and its frames are `decoding` until `decoded`."""
         self.clock = FakeClock()
         self.generator = FakeGenerator(model or FakeModel())
         config.setdefault("prompt", "a red balloon")
@@ -194,6 +217,8 @@ class Stage:
         self.answered: list[Message] = []
         self.records: list[TakeRecord] = []
         self.alive = True
+        self.decodes_beside = decodes_beside
+        self.decoding: list[tuple[Message, Any]] = []
 
     def open(self) -> "Stage":
         """Open the world in the generator."""
@@ -214,8 +239,21 @@ class Stage:
         self.generator.sent.append((message, part))
         self.generator.worker.carry_out(message, part or b"")
         for answer, data in self.take_answers():
+            if isinstance(answer, GenBlock) and self.decodes_beside:
+                self.decoding.append((answer, data))
+                fields = {name: getattr(answer, name) for name in ("world", "generation", "block")}
+                self.deliver(GenStepped(**fields, step_ms=100.0), None)
+                continue
+            # as the worker does: nothing overtakes frames
+            self.decoded(len(self.decoding))
             self.deliver(answer, data)
         self.carry_out()
+
+    def decoded(self, blocks: int = 1) -> None:
+        """Hand the frames of the oldest blocks that are being decoded over."""
+        for answer, data in self.decoding[:blocks]:
+            self.deliver(answer, data)
+        del self.decoding[:blocks]
 
     def take_answers(self) -> list[tuple[Message, Any]]:
         answers, self.generator.answers = self.generator.answers, []
@@ -225,6 +263,8 @@ class Stage:
         """Hand one of the generator's messages to the world."""
         if isinstance(message, GenBlock):
             self.world.block_made(message, data, self.clock.now())
+        elif isinstance(message, GenStepped):
+            self.world.stepped(message)
         elif isinstance(message, GenSaved):
             self.world.saved(message, bytes(data))
         elif isinstance(message, GenDone):

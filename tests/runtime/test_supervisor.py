@@ -4,7 +4,15 @@ import pytest
 import zmq
 from fakes import FakeClock, FakeModel
 
-from longtake.protocol.generator_messages import FromGenerator, GenError, GenPing, GenReady, GenStep
+from longtake.protocol.generator_messages import (
+    FromGenerator,
+    GenBlock,
+    GenError,
+    GenPing,
+    GenReady,
+    GenStep,
+    GenStepped,
+)
 from longtake.protocol.wire import decode, encode
 from longtake.runtime.generator_hosts import GeneratorConfig
 from longtake.runtime.registry import ModelUnknown
@@ -155,6 +163,43 @@ def test_silence_and_endless_steps_are_losses(make) -> None:
         case.clock.time += 2.5
         assert case.lost()
         assert not case.supervisor.busy
+
+
+def test_a_step_that_is_announced_ends_the_turn_and_its_frames_are_still_waited_for(make) -> None:
+    case = make(silent_s=1e9, step_within_s=20.0)
+    case.ready()
+    case.supervisor.send(GenStep(world="w", generation=0, block=3))
+    case.host.say(GenStepped(world="w", generation=0, block=2, step_ms=1.0))
+    assert case.supervisor.receive() is not None
+    assert case.supervisor.busy, "that was another block's"
+    case.host.say(GenStepped(world="w", generation=0, block=3, step_ms=1.0))
+    assert case.supervisor.receive() is not None
+    assert not case.supervisor.busy
+    case.clock.time += 15
+    case.supervisor.send(GenStep(world="w", generation=0, block=4))
+    case.host.say(block_of(3))
+    assert case.supervisor.receive() is not None
+    assert case.supervisor.busy, "the next one is being made"
+    case.clock.time += 15
+    assert not case.lost(), "it came in time"
+    case.host.say(GenStepped(world="w", generation=0, block=4, step_ms=1.0))
+    assert case.supervisor.receive() is not None
+    case.clock.time += 6
+    assert case.lost(), "its frames never came"
+
+
+def block_of(block: int) -> GenBlock:
+    return GenBlock(
+        world="w",
+        generation=0,
+        block=block,
+        first_tick=4 * block,
+        frames=4,
+        height=2,
+        width=2,
+        digest="",
+        timings_ms={},
+    )
 
 
 def test_a_fatal_error_is_a_loss_and_an_ordinary_one_only_ends_the_turn(make) -> None:
