@@ -10,13 +10,15 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor, distributed, nn
 
+from longtake.model.precision import cpu_multiplies
+
 _COEFFICIENTS = (3.4445, -4.7750, 2.0315)  # quintic iteration, from the page cited above
 
 
 def orthogonalise(matrix: Tensor, steps: int = 5) -> Tensor:
     """[rows, columns] float -> the same shape with singular values near 1."""
     a, b, c = _COEFFICIENTS
-    x = matrix.bfloat16()
+    x = matrix.to(torch.bfloat16 if cpu_multiplies(torch.bfloat16) else torch.float32)
     tall = x.shape[0] > x.shape[1]
     x = x.T if tall else x
     x = x / (x.norm() + 1e-7)
