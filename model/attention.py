@@ -19,9 +19,9 @@ from longtake.model.precision import HALF_TYPES, cpu_multiplies
 Attention = Callable[[Tensor, Tensor, Tensor], Tensor]
 
 LARGEST_SCORES = 2**23
-"""How many scores of a head are made at once: of more, queries are taken in parts, and heads as many as there are
-threads. So what the first product writes is still near the processor when the second reads it, and a large model's
-scores do not fill the memory."""
+"""How many scores are made at once. Where there are more, so many of each head: queries are taken in parts, and heads
+as many as there are threads. So what the first product writes is still near the processor when the second reads it, and
+a large model's scores do not fill the memory."""
 
 SAFE_SUMS = 1e-20, 1e20
 """Between these, sums of powers have lost nothing to the ends of the number range (that of bf16 and fp32)."""
@@ -34,11 +34,7 @@ def sdpa(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
 
 def bmm(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     """Two explicit matrix products: the fastest on a CPU at diorama's sizes, where calls cost more than arithmetic."""
-    if _too_many(q, k):
-        return _in_parts(bmm, q, k, v)
-    batch, heads, _, width = q.shape
-    scores = torch.bmm((q * width**-0.5).flatten(0, 1), k.flatten(0, 1).transpose(1, 2))
-    return torch.bmm(scores.softmax(dim=-1), v.flatten(0, 1)).view(batch, heads, *q.shape[2:])
+    return _in_parts(_bmm, q, k, v)
 
 
 def powers(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
@@ -47,8 +43,26 @@ def powers(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     The largest score of a row is not searched for and taken off first, and the division comes after the second product,
     where there is less to divide. Where that leaves the number range, which the sums show, it is done the long way.
     """
-    if _too_many(q, k):
-        return _in_parts(powers, q, k, v)
+    return _in_parts(_powers, q, k, v)
+
+
+def wide(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    """`bmm` in fp32, a few heads at a time: for a CPU on which products in half precision are slower than that."""
+    return _in_parts(_wide, q, k, v)
+
+
+def wide_powers(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    """`powers` in fp32, as `wide`."""
+    return _in_parts(_wide_powers, q, k, v)
+
+
+def _bmm(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    batch, heads, _, width = q.shape
+    scores = torch.bmm((q * width**-0.5).flatten(0, 1), k.flatten(0, 1).transpose(1, 2))
+    return torch.bmm(scores.softmax(dim=-1), v.flatten(0, 1)).view(batch, heads, *q.shape[2:])
+
+
+def _powers(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     batch, heads, _, width = q.shape
     q, k, v = q.flatten(0, 1), k.flatten(0, 1), v.flatten(0, 1)
     weights = torch.bmm(q, k.transpose(1, 2)).exp2_()
@@ -61,33 +75,18 @@ def powers(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     return out.view(batch, heads, -1, width)
 
 
-def wide(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-    """`bmm` in fp32, a head at a time: for a CPU on which products in half precision are slower than that."""
-    return _widened(bmm, q, k, v)
+def _wide(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    return _bmm(q.float(), k.float(), v.float()).to(q.dtype)
 
 
-def wide_powers(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-    """`powers` in fp32, as `wide`."""
-    return _widened(powers, q, k, v)
-
-
-def _widened(attention: Attention, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-    if _too_many(q, k):
-        # Here and not within, so that no more than a head is widened at a time.
-        return _in_parts(lambda *one: _widened(attention, *one), q, k, v)
-    return attention(q.float(), k.float(), v.float()).to(q.dtype)
-
-
-def _too_many(q: Tensor, k: Tensor) -> bool:
-    """Whether the scores are to be made in parts: there are too many, and they can be divided."""
-    batch, heads, queries, _ = q.shape
-    threads = torch.get_num_threads()
-    divisible = queries > 1 or batch * heads > threads
-    return divisible and batch * heads * queries * k.shape[2] > LARGEST_SCORES * threads
+def _wide_powers(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    return _powers(q.float(), k.float(), v.float()).to(q.dtype)
 
 
 def _in_parts(attention: Attention, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-    """Attend with as many heads at a time as there are threads, and as many queries as `LARGEST_SCORES` allows."""
+    """Attend at once, or with as many heads at a time as there are threads, and as `LARGEST_SCORES` has queries."""
+    if q[..., 0].numel() * k.shape[2] <= LARGEST_SCORES:
+        return attention(q, k, v)
     out = torch.empty(q.shape, dtype=q.dtype, device=q.device)
     together, rows = torch.get_num_threads(), max(1, LARGEST_SCORES // k.shape[2])
     for into, queries, keys, values in zip(*(x.flatten(0, 1).split(together) for x in (out, q, k, v)), strict=True):

@@ -17,8 +17,9 @@ import torch
 
 from longtake.model.config import GeneratorConfig
 from longtake.model.errors import BackendError
+from longtake.model.layers import Layer, LayerParts
 from longtake.model.recache import plan_recache
-from longtake.model.transformer import Layer, LayerParts, Transformer
+from longtake.model.transformer import Transformer
 
 Backend = str | Callable[..., Callable[..., object]]
 """As `torch.compile` takes it."""

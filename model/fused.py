@@ -16,7 +16,7 @@ from torch import Tensor
 
 from longtake.model.attention import prescaled
 from longtake.model.cache import CacheBlock
-from longtake.model.transformer import CrossKeys, Layer, Modulation
+from longtake.model.layers import CrossKeys, Layer, Modulation
 
 
 def flat(modulation: Modulation) -> Modulation:

@@ -14,8 +14,6 @@ import logging
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 import torch
@@ -23,13 +21,15 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from longtake.model.attention import choose_attention
+from longtake.model.block import Block
 from longtake.model.cache import CacheBlock
 from longtake.model.cache_fp8 import cache_bytes, cache_class
 from longtake.model.compiled import compile_layers, compiled_lengths
 from longtake.model.config import GeneratorConfig
-from longtake.model.decoding import Decoding, Pictures, choose_overlap
+from longtake.model.decoding import Decoding, choose_overlap
 from longtake.model.errors import BackendError, ConfigError, ShapeError, SnapshotError, WorldError
 from longtake.model.graphs import WorldGraphs, cuda_capture, missing_graphs
+from longtake.model.layers import CrossKeys
 from longtake.model.noise import NoiseSource, SeededNoise
 from longtake.model.passes import Passes
 from longtake.model.quantise import choose_linear
@@ -38,7 +38,7 @@ from longtake.model.rope import Rope
 from longtake.model.schedule import Schedule, add_noise, clean
 from longtake.model.snapshot import Exact, Snapshot
 from longtake.model.timing import Stopwatch
-from longtake.model.transformer import CrossKeys, Transformer
+from longtake.model.transformer import Transformer
 from longtake.model.world import Decoder, Prompt, TextEncoder, World
 
 log = logging.getLogger(__name__)
@@ -48,58 +48,6 @@ KEPT_ENCODINGS = 64
 
 Trace = Callable[[str, Tensor, Tensor, Tensor], None]
 """Told of every sampler step: its name ("s0", ...), xt, flow and x0, each [B, F, C, h, w]."""
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Block:
-    """A block that has been made.
-
-    Attributes:
-        index: in the take.
-        first_frame: tick of its first picture.
-        latents: [B, F, C, h, w].
-        pictures: its frames, perhaps still being decoded; None without a decoder.
-        stopwatch: the world's.
-        decode_stopwatch: the decoder's, for this block.
-        overlaps: whether its frames are made beside what comes next, so that `wait` ends before they are there.
-        made: the device's event after the block's last forward; None on a CPU, which is there by then.
-    """
-
-    index: int
-    first_frame: int
-    latents: Tensor
-    pictures: Pictures | None
-    stopwatch: Stopwatch
-    decode_stopwatch: Stopwatch
-    overlaps: bool
-    made: torch.cuda.Event | None
-
-    def wait(self) -> None:
-        """Wait until the transformer is done with the block; its frames may take longer."""
-        if self.made is not None:
-            self.made.synchronize()
-
-    @cached_property
-    def frames(self) -> Tensor | None:
-        """[B, n, H, W, 3] uint8 RGB on the CPU; None without a decoder. Waits until they are decoded."""
-        return None if self.pictures is None else self.pictures.wait()
-
-    @cached_property
-    def step_ms(self) -> dict[str, float]:
-        """By region (`longtake.model.timing.REGIONS`), cues since the last block included, its decoding not yet.
-
-        Waits for the transformer. Ask for it before the next block is begun, which would count as this one's.
-        """
-        self.wait()
-        return self.stopwatch.read()
-
-    @cached_property
-    def timings_ms(self) -> dict[str, float]:
-        """As `step_ms`, with the decoding; waits for the frames. Where decoding overlaps, the regions do too."""
-        spent = dict(self.step_ms)
-        if self.frames is not None:
-            spent["decode"] += self.decode_stopwatch.read()["decode"]
-        return spent
 
 
 class Generator:

@@ -18,8 +18,8 @@ from torch import Tensor
 
 from longtake.model.cache import CacheBlock, RingCache
 from longtake.model.config import GeneratorConfig
+from longtake.model.layers import CrossKeys
 from longtake.model.passes import Passes
-from longtake.model.transformer import CrossKeys
 
 log = logging.getLogger(__name__)
 

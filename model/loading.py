@@ -19,12 +19,13 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from longtake.model.allocator import keep_freed_memory
+from longtake.model.block import Block
 from longtake.model.config import preset
 from longtake.model.diorama.autoencoder import AutoencoderConfig, Decoder
 from longtake.model.diorama.probe import Probe, ProbeConfig
 from longtake.model.diorama.text_encoder import TextEncoder, TextEncoderConfig
 from longtake.model.errors import CheckpointError, ConfigError
-from longtake.model.generator import Block, Generator
+from longtake.model.generator import Generator
 from longtake.model.longlive.options import OF_EVERY_MODEL, LongLiveOptions
 from longtake.model.precision import choose_device, choose_precision, precision_name, product_precision
 from longtake.model.snapshot import Snapshot

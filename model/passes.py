@@ -12,7 +12,8 @@ from torch import Tensor
 
 from longtake.model.cache import CacheBlock
 from longtake.model.fused import FusedLayer, flat
-from longtake.model.transformer import CrossKeys, Modulation, Transformer
+from longtake.model.layers import CrossKeys, Modulation
+from longtake.model.transformer import Transformer
 
 CLEAN_TIMESTEP = 0.0
 

@@ -19,8 +19,8 @@ import torch
 from torch import Tensor
 
 from longtake.model.config import GeneratorConfig
+from longtake.model.layers import CrossKeys
 from longtake.model.passes import Passes
-from longtake.model.transformer import CrossKeys
 from longtake.model.world import Prompt, World
 
 CrossOf = Callable[[Prompt], Sequence[CrossKeys]]

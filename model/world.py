@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 from torch import Tensor
 
 from longtake.model.cache import RingCache
+from longtake.model.layers import CrossKeys
 from longtake.model.noise import NoiseSource
 from longtake.model.timing import Stopwatch
-from longtake.model.transformer import CrossKeys
 
 if TYPE_CHECKING:
     from longtake.model.decoding import Pictures

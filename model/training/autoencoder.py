@@ -26,7 +26,6 @@ from longtake.model.precision import cpu_multiplies
 from longtake.model.training.clips import Clips
 from longtake.model.training.loop import LoopConfig, launch
 
-
 LAST = "decoder.body.14."
 """the decoder's last convolution"""
 
@@ -170,7 +169,9 @@ def averaged(frames: Tensor, scale: int) -> Tensor:
     """Frames [B, T, 3, H, W] -> their averages over squares of `scale` pixels, [B, T, 3, H / scale, W / scale]."""
     if scale == 1:
         return frames
-    return functional.avg_pool2d(frames.flatten(0, 1), scale).unflatten(0, frames.shape[:2])
+    small = functional.avg_pool2d(frames.flatten(0, 1), scale)
+    apart: Tensor = small.unflatten(0, frames.shape[:2])
+    return apart
 
 
 def enlarged(state: dict[str, Tensor], upscale: int) -> dict[str, Tensor]:

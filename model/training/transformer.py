@@ -26,12 +26,13 @@ from longtake.model.config import GeneratorConfig, preset
 from longtake.model.diorama.captions import caption
 from longtake.model.diorama.scene import Scene
 from longtake.model.diorama.text_encoder import TextEncoder, TextEncoderConfig
+from longtake.model.layers import Attend
 from longtake.model.schedule import Schedule
 from longtake.model.training.half import HalfCopy
 from longtake.model.training.latents import LatentClip, LatentClips
 from longtake.model.training.loop import LoopConfig, launch
 from longtake.model.training.window import WindowAttention
-from longtake.model.transformer import Attend, Transformer
+from longtake.model.transformer import Transformer
 
 
 @dataclass(frozen=True, kw_only=True)
