@@ -56,7 +56,7 @@ class AutoencoderTaskConfig:
     """largest standard deviation of the noise added to a latent, so that small errors of the generator stay small"""
     decoder_only: bool = False
     start: str = ""
-    """weights to start from"""
+    """weights to start from: a file of this training's, or a folder with what shipped"""
 
 
 class AutoencoderTask:
@@ -66,7 +66,7 @@ class AutoencoderTask:
         self.config = config
         self.module: nn.Module = Autoencoder(AutoencoderConfig(upscale=config.upscale))
         if config.start:
-            self.module.load_state_dict(enlarged(load_file(config.start), config.upscale))
+            self.module.load_state_dict(enlarged(weights_of(Path(config.start)), config.upscale))
         self.module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         if config.decoder_only:
             self.module.encoder.requires_grad_(False)
@@ -174,6 +174,14 @@ def averaged(frames: Tensor, scale: int) -> Tensor:
     return apart
 
 
+def weights_of(path: Path) -> dict[str, Tensor]:
+    """Return an autoencoder's weights from its file, or from a folder with one file for each half."""
+    if path.is_file():
+        return load_file(path)
+    halves = ("encoder", "decoder")
+    return {f"{half}.{name}": x for half in halves for name, x in load_file(path / f"{half}.safetensors").items()}
+
+
 def enlarged(state: dict[str, Tensor], upscale: int) -> dict[str, Tensor]:
     """Return an autoencoder's weights for a decoder of another `upscale`: at first its pixels are repeated.
 
@@ -182,6 +190,8 @@ def enlarged(state: dict[str, Tensor], upscale: int) -> dict[str, Tensor]:
     """
     state = dict(state)
     wanted = AutoencoderConfig().frames_per_latent * 3 * (2 * upscale) ** 2
+    if len(state[f"{LAST}bias"]) > wanted:
+        raise ValueError("these weights are of a decoder of larger pictures; give --upscale 2")
     for name in (f"{LAST}weight", f"{LAST}bias"):
         times = math.isqrt(wanted // len(state[name]))
         side = 2 * upscale // times

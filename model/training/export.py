@@ -2,7 +2,8 @@
 
     python -m longtake.model.training.export --runs runs --out model/diorama/weights
 
-Takes what is there of runs/{autoencoder,text,transformer,probe}; a part whose run is missing keeps its old file. The
+Takes what is there of runs/{autoencoder,decoder,text,transformer,probe}; a part whose run is missing keeps its old
+file. `decoder` is a run of the autoencoder's training with `--decoder-only`, and replaces the autoencoder's own. The
 encoder ships too: not for playing, but so that training can go on from these weights.
 """
 
@@ -54,6 +55,10 @@ def export(runs: Path, out: Path) -> list[str]:
         write(half(part(state, "decoder.")), out / "decoder.safetensors")
         write(half(part(state, "encoder.")), out / "encoder.safetensors")
         done += ["decoder", "encoder"]
+    decoder = runs / "decoder" / "ema.safetensors"
+    if decoder.exists():
+        write(half(part(load_file(decoder), "decoder.")), out / "decoder.safetensors")
+        done.append("larger decoder")
     for name, source in (
         ("text_encoder", runs / "text" / "text_encoder.safetensors"),
         ("transformer", runs / "transformer" / "ema.safetensors"),
@@ -62,7 +67,7 @@ def export(runs: Path, out: Path) -> list[str]:
         if source.exists():
             write(half(load_file(source)), out / f"{name}.safetensors")
             done.append(name)
-    for name in ("autoencoder", "text", "transformer", "probe"):
+    for name in ("autoencoder", "decoder", "text", "transformer", "probe"):
         keep_record(runs / name, out, name)
     return done
 

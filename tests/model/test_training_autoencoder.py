@@ -3,9 +3,11 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from longtake.model.diorama.autoencoder import Autoencoder, AutoencoderConfig
-from longtake.model.training.autoencoder import AutoencoderTask, AutoencoderTaskConfig, averaged, enlarged
+from longtake.model.loading import bundled_folder
+from longtake.model.training.autoencoder import AutoencoderTask, AutoencoderTaskConfig, averaged, enlarged, weights_of
 from longtake.model.training.clips import ClipsConfig, write_clips
 
 
@@ -38,6 +40,19 @@ def test_weights_of_the_right_size_stay_as_they_are() -> None:
         state = Autoencoder(AutoencoderConfig(upscale=upscale)).state_dict()
         same = enlarged(state, upscale)
         assert all(torch.equal(same[name], value) for name, value in state.items())
+
+
+def test_training_goes_on_from_what_shipped(tmp_path: Path) -> None:
+    whole = weights_of(bundled_folder())
+    Autoencoder(AutoencoderConfig()).load_state_dict(enlarged(whole, 1))
+    save_file(whole, tmp_path / "ema.safetensors")
+    again = weights_of(tmp_path / "ema.safetensors")
+    assert all(torch.equal(again[name], value) for name, value in whole.items())
+
+
+def test_a_larger_decoder_starts_no_smaller_one() -> None:
+    with pytest.raises(ValueError, match="give --upscale 2"):
+        enlarged(Autoencoder(AutoencoderConfig(upscale=2)).state_dict(), 1)
 
 
 @pytest.mark.parametrize("progress", [0.0, 0.9])

@@ -44,8 +44,9 @@ def wait_for(condition: Callable[[], Any], what: str, seconds: float = 60.0) -> 
     raise AssertionError(f"not within {seconds} s: {what}")
 
 
-def test_a_killed_generator_is_replaced_and_the_take_goes_on(start: Start) -> None:
-    local = start(process=True, snapshot_every_s=0.5, fake={"step_s": 0.005})
+@pytest.mark.parametrize("decode_s", [0.0, 0.02])
+def test_a_killed_generator_is_replaced_and_the_take_goes_on(start: Start, decode_s: float) -> None:
+    local = start(process=True, snapshot_every_s=0.5, fake={"step_s": 0.005, "decode_s": decode_s})
     supervisor = local.server.supervisor
     with RawClient(local) as client:
         world = client.open(seed=6).world
