@@ -6,6 +6,7 @@ The two operators here are what torch's own compiler emits for frozen weights. T
 only where they are found, and only here.
 """
 
+import math
 import platform
 from collections.abc import Callable
 from typing import Protocol
@@ -54,10 +55,29 @@ def pack(weight: Tensor, bias: Tensor, rows: int, *, gelu: bool = False) -> Map:
     packed = torch.ops.mkldnn._reorder_linear_weight(weight.detach(), rows)
     bias = bias.detach().clone()
     product = torch.ops.mkldnn._linear_pointwise
-    activation, form = ("gelu", "tanh") if gelu else ("none", "")
+    within = gelu and gelu_belongs_within(weight.dtype)
+    activation, form = ("gelu", "tanh") if within else ("none", "")
 
     def apply(x: Tensor) -> Tensor:
         out: Tensor = product(x, packed, bias, activation, [], form)
-        return out
+        return gelu_tanh(out) if gelu and not within else out
 
     return apply
+
+
+def gelu_belongs_within(dtype: torch.dtype) -> bool:
+    """Whether the product had better apply GELU itself: not in fp32 without AVX-512.
+
+    There oneDNN takes 9 ns a number for it (measured on Zen 3), five times as long as `gelu_tanh`.
+    """
+    return dtype != torch.float32 or bool(torch.cpu.get_capabilities().get("avx512_f"))
+
+
+def gelu_tanh(x: Tensor) -> Tensor:
+    """Return the tanh form of GELU, (1 + tanh u) x / 2, as x / (1 + exp -2u): a third of the time that torch's takes.
+
+    x: float32, of any shape; u = sqrt(2 / pi) (x + 0.044715 x^3).
+    """
+    twice = 2 * math.sqrt(2 / math.pi)
+    factor = torch.addcmul(torch.tensor(twice), x, x, value=0.044715 * twice)
+    return factor.mul_(x).sigmoid_().mul_(x)

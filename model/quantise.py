@@ -25,7 +25,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from longtake.model.errors import BackendError
-from longtake.model.packed import MakeMap, Map, can_pack, pack
+from longtake.model.packed import MakeMap, Map, can_pack, gelu_tanh, pack
 from longtake.model.precision import HALF_TYPES, cpu_multiplies
 
 E4M3 = torch.float8_e4m3fn
@@ -134,7 +134,7 @@ def wide_map(weight: Tensor, bias: Tensor, *, gelu: bool = False) -> Map:
 
     def product(x: Tensor) -> Tensor:
         out = F.linear(x.float(), weight.float(), full_bias)
-        return (F.gelu(out, approximate="tanh") if gelu else out).to(x.dtype)
+        return (gelu_tanh(out) if gelu else out).to(x.dtype)
 
     return product
 
