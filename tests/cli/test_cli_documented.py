@@ -46,3 +46,10 @@ def test_every_option_of_longlive_is_in_its_table() -> None:
     flags = {option: "--" + argument.replace("_", "-") for argument, option in WEIGHTS_ARGUMENTS.items()}
     for option in LongLiveOptions.__dataclass_fields__:
         assert flags.get(option, f"{option}=") in rows, option
+
+
+def test_linear_takes_what_there_is() -> None:
+    from longtake.model.quantise import linear_names
+
+    for name in ("auto", *linear_names()):
+        assert build_parser("serve").parse_args(["serve", "--linear", name]).linear == name

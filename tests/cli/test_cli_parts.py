@@ -107,7 +107,8 @@ class Model:
         self.clock.now += 0.010
         self.steps += 1
         frames = argparse.Namespace(shape=(1, 4, 2, 2, 3))
-        return argparse.Namespace(frames=frames, timings_ms={"denoise": 8.0, "recache": 25.0})
+        step_ms = {"denoise": 8.0, "recache": 25.0, "decode": 0.0}
+        return argparse.Namespace(frames=frames, step_ms=step_ms, timings_ms={**step_ms, "decode": 1.5})
 
     def close(self, world: str) -> None:
         self.closed = True
@@ -128,7 +129,7 @@ def test_bench_by_a_clock_that_is_known() -> None:
     assert result.block_ms.max == pytest.approx(10)
     assert result.cue_ms.p50 == pytest.approx(30)
     assert result.recache_ms == 25
-    assert result.regions_ms == {"denoise": 8.0, "recache": 25.0}
+    assert result.regions_ms == {"denoise": 8.0, "recache": 25.0, "decode": 1.5}
 
 
 def test_a_benchmark_of_nothing_is_refused() -> None:
@@ -140,7 +141,7 @@ def test_the_self_check_passes_here_and_notices_wrong_weights(monkeypatch: pytes
     from longtake.model.evaluation import self_check
 
     results = list(run_self_check("cpu"))
-    assert len(results) == 14  # for both kinds of positions: 4 plain, fp8 and int8 maps, fp8 keys and values
+    assert len(results) == 16  # for both kinds of positions: 5 plain, fp8 and int8 maps, fp8 keys and values
     assert all(result.passed for result in results), [result.summary() for result in results]
 
     monkeypatch.setattr(self_check, "run_case", lambda case, config, weights, **how: spoiled(case, config, weights))
