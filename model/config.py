@@ -130,7 +130,7 @@ _CHOICES: dict[str, tuple[str, ...]] = {
 
 
 _PRESETS: dict[str, GeneratorConfig] = {
-    # 96 x 160 pictures; the model in this repository (longtake.model.diorama).
+    # 192 x 320 pictures; the model in this repository (longtake.model.diorama).
     "diorama": GeneratorConfig(
         transformer=TransformerConfig(
             dim=256, ffn_dim=1024, heads=4, layers=8, text_tokens=6, text_dim=192, latent_height=12, latent_width=20

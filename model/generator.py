@@ -2,7 +2,7 @@
 
     generator = Generator(transformer, decoder, text_encoder, preset("diorama"), "cpu", torch.bfloat16)
     world = generator.open(seed=7, prompt="a fox in the snow")
-    block = generator.step(world)              # block.frames: [1, 4, 96, 160, 3] uint8
+    block = generator.step(world)              # block.frames: [1, 4, 192, 320, 3] uint8
     generator.cue(world, "night falls")        # from the next block on
     saved = generator.snapshot(world)
     generator.close(world)

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from longtake.model.allocator import keep_freed_memory
 from longtake.model.block import Block
 from longtake.model.config import preset
-from longtake.model.diorama.autoencoder import AutoencoderConfig, Decoder
+from longtake.model.diorama.autoencoder import SHIPPED, Decoder
 from longtake.model.diorama.probe import Probe, ProbeConfig
 from longtake.model.diorama.text_encoder import TextEncoder, TextEncoderConfig
 from longtake.model.errors import CheckpointError, ConfigError
@@ -174,7 +174,7 @@ def load_diorama(
     dtype = choose_precision(precision, chosen)
     config = preset("diorama")
     transformer = Transformer(config.transformer)
-    decoder, text, probe = Decoder(AutoencoderConfig()), TextEncoder(TextEncoderConfig()), Probe(ProbeConfig())
+    decoder, text, probe = Decoder(SHIPPED), TextEncoder(TextEncoderConfig()), Probe(ProbeConfig())
     for part, module in zip(DIORAMA_PARTS, (transformer, decoder, text, probe), strict=True):
         fill(module, folder / f"{part}.safetensors")
         module.eval().requires_grad_(False)
@@ -193,7 +193,7 @@ def load_diorama(
         graphs=graphs,
         overlap=overlap,
     )
-    sizes = AutoencoderConfig()
+    sizes = SHIPPED
     info = Description(
         name="diorama",
         height=8 * config.transformer.latent_height * sizes.upscale,

@@ -36,7 +36,7 @@ MODELS: dict[str, ModelEntry] = {
     entry.name: entry
     for entry in (
         # its operations are so small that a second thread only costs: measured faster on one
-        ModelEntry(name="diorama", summary="bundled storybook world, 96 x 160 at 16 fps, runs on a laptop", threads=1),
+        ModelEntry(name="diorama", summary="bundled storybook world, 192 x 320 at 16 fps, runs on a laptop", threads=1),
         ModelEntry(
             name="longlive-1.3b",
             summary="public LongLive checkpoint on Wan2.1-T2V-1.3B, 480 x 832 at 16 fps, for an H100",

@@ -34,6 +34,10 @@ class AutoencoderConfig:
             raise ValueError(f"upscale is 1 or 2, not {self.upscale}")
 
 
+SHIPPED = AutoencoderConfig(upscale=2)
+"""the one whose weights are in the package: pictures of 192 x 320 from latents of 96 x 160"""
+
+
 class ResidualConv(nn.Module):
     """x + conv(relu(conv(relu(x)))), the second convolution starting at zero."""
 

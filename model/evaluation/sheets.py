@@ -103,13 +103,13 @@ def film_story(model: LoadedModel, seed: int) -> tuple[NDArray[np.uint8], list[s
 
 
 def moving_picture(path: Path, frames: NDArray[np.uint8], captions: Sequence[str], fps: int) -> None:
-    """Write frames [T, H, W, 3] as a WebP that loops, twice the size, each caption below its frame."""
-    height, width = (2 * n for n in frames.shape[1:3])
+    """Write frames [T, H, W, 3] as a WebP that loops, each caption below its frame."""
+    height, width = frames.shape[1:3]
     font = ImageFont.load_default(12)
     pages = []
     for frame, caption in list(zip(frames, captions, strict=True))[::STORY_STEP]:
         page = Image.new("RGB", (width, height + 22), (24, 26, 32))
-        page.paste(Image.fromarray(frame).resize((width, height), Image.Resampling.BICUBIC))
+        page.paste(Image.fromarray(frame))
         ImageDraw.Draw(page).text((6, height + 4), caption.split("over ")[-1], fill=(225, 225, 215), font=font)
         pages.append(page)
     step_ms = round(1000 * STORY_STEP / fps)
@@ -151,7 +151,7 @@ def main() -> None:
     seeds = [args.seed + i for i in range(len(PROMPTS))]
     takes = film(model, PROMPTS, seeds, PROMPT_SECONDS[-1] + 0.25)
     captions = [f"{prompt}   (seconds {', '.join(f'{s:g}' for s in PROMPT_SECONDS)})" for prompt in PROMPTS]
-    sheet(takes, captions, [round(s * fps) for s in PROMPT_SECONDS]).save(args.out / "sheet-prompts.png")
+    sheet(takes, captions, [round(s * fps) for s in PROMPT_SECONDS]).save(args.out / "sheet-prompts.jpg", quality=88)
     first, then = [a for a, _ in SWITCHES], [b for _, b in SWITCHES]
     rows, captions = [], []
     both = [
@@ -163,7 +163,7 @@ def main() -> None:
             rows.append(made[i])
             captions.append(f"{label}: {a}  ->  {b}  (at {SWITCH_AT_S:g} s)")
     ticks = [round(s * fps) for s in SWITCH_SECONDS]
-    sheet(np.stack(rows), captions, ticks).save(args.out / "sheet-switches.png")
+    sheet(np.stack(rows), captions, ticks).save(args.out / "sheet-switches.jpg", quality=88)
     moving_picture(args.out / "longtake.webp", *film_story(model, args.seed), fps)
 
 

@@ -5,7 +5,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from longtake.model.diorama.autoencoder import Autoencoder, AutoencoderConfig
+from longtake.model.diorama.autoencoder import SHIPPED, Autoencoder, AutoencoderConfig
 from longtake.model.loading import bundled_folder
 from longtake.model.training.autoencoder import AutoencoderTask, AutoencoderTaskConfig, averaged, enlarged, weights_of
 from longtake.model.training.clips import ClipsConfig, write_clips
@@ -44,7 +44,7 @@ def test_weights_of_the_right_size_stay_as_they_are() -> None:
 
 def test_training_goes_on_from_what_shipped(tmp_path: Path) -> None:
     whole = weights_of(bundled_folder())
-    Autoencoder(AutoencoderConfig()).load_state_dict(enlarged(whole, 1))
+    Autoencoder(SHIPPED).load_state_dict(enlarged(whole, SHIPPED.upscale))
     save_file(whole, tmp_path / "ema.safetensors")
     again = weights_of(tmp_path / "ema.safetensors")
     assert all(torch.equal(again[name], value) for name, value in whole.items())
