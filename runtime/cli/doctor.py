@@ -156,7 +156,6 @@ def compute() -> list[Finding]:
     device = precision.choose_device("auto")
     dtype = precision.choose_precision("auto", device)
     threads = registry.MODELS["diorama"].threads
-    overlaps = device.type == "cuda" or threads < usable_cores()
     found = [
         *(Finding(area="compute", name=name, state="ok", value=value) for name, value in processor(torch)),
         Finding(area="compute", name="device", state="ok", value=str(device)),
@@ -174,7 +173,7 @@ def compute() -> list[Finding]:
     found += [option(f"cache {name}", name == "plain", None) for name in cache_fp8.cache_names()]
     return [
         *found,
-        option("overlap", overlaps, None if overlaps else f"all {usable_cores()} cores denoise"),
+        option("overlap", device.type == "cuda" or threads < usable_cores(), None),
         option("compile", False, compiled.missing_compiler(device)),
         option("graphs", False, graphs.missing_graphs(device)),
     ]
