@@ -155,8 +155,8 @@ def missing(name: str, device: torch.device, dtype: torch.dtype) -> str | None:
 
 def automatic(device: torch.device, dtype: torch.dtype) -> str:
     """Return the name of the fastest back end that works here."""
-    if device.type != "cuda":
-        return "sdpa" if device.type != "cpu" else "bmm" if cpu_multiplies(dtype) else "wide"
+    if device.type == "cpu":
+        return "bmm" if cpu_multiplies(dtype) else "wide"
     return next((name for name in _FLASH_MODULES if missing(name, device, dtype) is None), "sdpa")
 
 

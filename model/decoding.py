@@ -8,8 +8,8 @@
 
 On a CUDA device the decoder has a stream of its own, ordered by events, so the host waits for nothing but the frames.
 On a CPU it has a thread of its own, where the transformer leaves a core idle. Without overlap `start` decodes there and
-then. The frames are the same bytes in every case. Everything that touches a decoder's memory goes
-through here, in the order of the calls.
+then. The frames are the same bytes in every case. Everything that touches a decoder's memory goes through here, in the
+order of the calls.
 """
 
 import copy
@@ -146,11 +146,17 @@ class Decoding:
             yield
 
 
-def choose_overlap(device: torch.device, overlap: bool | None) -> bool:
-    """Return whether to decode beside the transformer: as asked for, by default on a GPU and on an idle core."""
+def choose_overlap(device: torch.device, overlap: bool | None, threads: int | None = None) -> bool:
+    """Return whether to decode beside the transformer: as asked for, by default on a GPU and on an idle core.
+
+    Args:
+        device: of the model.
+        overlap: what was asked for.
+        threads: of the transformer on a CPU; None asks torch.
+    """
     if overlap is not None:
         return overlap
-    return device.type == "cuda" or torch.get_num_threads() < usable_cores()
+    return device.type == "cuda" or (threads or torch.get_num_threads()) < usable_cores()
 
 
 def _to_pixels(pictures: Tensor) -> Tensor:

@@ -28,6 +28,10 @@ class MakeMap(Protocol):
 _OPERATORS = ("linear_pointwise", "reorder_linear_weight", "is_mkldnn_bf16_supported")
 
 
+_TWICE = 2 * math.sqrt(2 / math.pi)
+_TWICE_TENSOR = torch.tensor(_TWICE)
+"""of GELU's tanh form, see `gelu_tanh`"""
+
 _X86 = ("x86_64", "AMD64")
 
 
@@ -78,6 +82,5 @@ def gelu_tanh(x: Tensor) -> Tensor:
 
     x: float32, of any shape; u = sqrt(2 / pi) (x + 0.044715 x^3).
     """
-    twice = 2 * math.sqrt(2 / math.pi)
-    factor = torch.addcmul(torch.tensor(twice), x, x, value=0.044715 * twice)
+    factor = torch.addcmul(_TWICE_TENSOR, x, x, value=0.044715 * _TWICE)
     return factor.mul_(x).sigmoid_().mul_(x)

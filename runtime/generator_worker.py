@@ -12,7 +12,7 @@ import queue
 import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -114,7 +114,6 @@ class Worker:
         self._encoder = Encoder()
         self._worlds: dict[str, HeldWorld] = {}
         self._finisher = ThreadPoolExecutor(1, "generator-frames")
-        self._unfinished: list[Future[None]] = []
         self._poisoned = False
 
     def ready(self, *, pid: int, threads: int) -> None:
@@ -141,7 +140,6 @@ class Worker:
     def close(self) -> None:
         """Forget all worlds and end the threads."""
         self._encoder.close()
-        self._finish()
         self._finisher.shutdown()
         for name in list(self._worlds):
             self._forget(name)
@@ -212,14 +210,11 @@ class Worker:
         _ = block.step_ms  # waits for the transformer, and is read before the next block adds to it
         step_ms = (time.perf_counter() - begun) * 1000 - recache_ms
         self._send(GenStepped(world=command.world, generation=command.generation, block=block.index, step_ms=step_ms))
-        self._unfinished = [future for future in self._unfinished if not future.done()]
-        self._unfinished.append(self._finisher.submit(self._finish_one, stepped))
+        self._finisher.submit(self._finish_one, stepped)
 
     def _finish(self) -> None:
-        """Wait until all frames are sent."""
-        for future in self._unfinished:
-            future.result()
-        self._unfinished.clear()
+        """Wait until all frames are sent: the thread takes one thing after the other."""
+        self._finisher.submit(lambda: None).result()
 
     def _finish_one(self, stepped: Stepped) -> None:
         """Send a block's frames, on the finisher's thread."""

@@ -151,7 +151,7 @@ def compute() -> list[Finding]:
         ]
     import torch
 
-    from longtake.model import attention, cache_fp8, compiled, graphs, precision, quantise
+    from longtake.model import attention, cache_fp8, compiled, decoding, graphs, precision, quantise
 
     device = precision.choose_device("auto")
     dtype = precision.choose_precision("auto", device)
@@ -173,7 +173,7 @@ def compute() -> list[Finding]:
     found += [option(f"cache {name}", name == "plain", None) for name in cache_fp8.cache_names()]
     return [
         *found,
-        option("overlap", device.type == "cuda" or threads < usable_cores(), None),
+        option("overlap", decoding.choose_overlap(device, None, threads), None),
         option("compile", False, compiled.missing_compiler(device)),
         option("graphs", False, graphs.missing_graphs(device)),
     ]
