@@ -86,7 +86,7 @@ class GeneratorConfig:
     positions: Positions = "absolute"
     """absolute: RoPE by the index in the take. relative: the sink at a constant distance from the window."""
     recache: RecacheMode = "longlive"
-    """What a prompt change does to the window's keys and values (`longtake.model.recache`)."""
+    """What a prompt change does to the window's keys and values (`longtake.model.generation.recache`)."""
     sink_on_recache: SinkOnRecache = "keep"
     """Whether a recache past the window's length leaves the sink as it is or takes a new one."""
     timesteps: tuple[float, ...] = (1000.0, 750.0, 500.0, 250.0)

@@ -18,19 +18,19 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from longtake.model.allocator import keep_freed_memory
-from longtake.model.block import Block
 from longtake.model.config import preset
 from longtake.model.diorama.autoencoder import SHIPPED, Decoder
 from longtake.model.diorama.probe import Probe, ProbeConfig
 from longtake.model.diorama.text_encoder import TextEncoder, TextEncoderConfig
 from longtake.model.errors import CheckpointError, ConfigError
-from longtake.model.generator import Generator
+from longtake.model.generation.block import Block
+from longtake.model.generation.generator import Generator
+from longtake.model.generation.snapshot import Snapshot
+from longtake.model.generation.world import World
 from longtake.model.longlive.options import OF_EVERY_MODEL, LongLiveOptions
-from longtake.model.precision import choose_device, choose_precision, precision_name, product_precision
-from longtake.model.snapshot import Snapshot
-from longtake.model.transformer import Transformer
-from longtake.model.world import World
+from longtake.model.network.transformer import Transformer
+from longtake.model.ops.allocator import keep_freed_memory
+from longtake.model.ops.precision import choose_device, choose_precision, precision_name, product_precision
 
 log = logging.getLogger(__name__)
 
@@ -168,7 +168,7 @@ def load_diorama(
 ) -> LoadedModel:
     """Load diorama from a folder with one safetensors file a part.
 
-    Arguments and errors as `load`; the others as `longtake.model.generator.Generator`.
+    Arguments and errors as `load`; the others as `longtake.model.generation.generator.Generator`.
     """
     chosen = choose_device(device)
     dtype = choose_precision(precision, chosen)

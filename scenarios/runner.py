@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from longtake.clients.session import Picture, Session, World
+from longtake.clients.session.session import Picture, Session, World
 from longtake.protocol.errors import Refused
 from longtake.protocol.messages import Ack, Mode, ModelInfo, Reading
 from longtake.scenarios.loading import ScenarioError, load

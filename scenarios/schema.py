@@ -23,7 +23,7 @@ DIORAMA_LABELS: dict[str, tuple[str, ...]] = {
 """what diorama's probe can tell apart; an expected label outside of it could never be met"""
 
 PLAYER_KEYS = frozenset({"space", "return", "enter", "escape", "tab", "/", ".", *(f"f{n}" for n in range(1, 13))})
-"""keys an event cannot have: the player uses them itself (the same as in `clients/player_help.py`)"""
+"""keys an event cannot have: the player uses them itself (the same as in `clients/player/help.py`)"""
 
 NAMED_KEYS = ("up", "down", "left", "right", "home", "end", "page up", "page down", "insert", "delete", "backspace")
 """keys of more than one letter that an event can have, as SDL calls them"""

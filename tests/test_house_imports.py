@@ -19,7 +19,7 @@ MAY_IMPORT = {
 }
 COMMAND_LINE = ROOT / "runtime" / "cli"
 HEAVY = ("torch", "torchvision", "pygame", "av", "einops", "safetensors", "longtake.model")
-CHEAP_OF_MODEL = ("longtake.model.errors", "longtake.model.cores")
+CHEAP_OF_MODEL = ("longtake.model.errors", "longtake.model.ops.cores")
 WITHOUT_TORCH = """
 import importlib, sys
 
@@ -128,7 +128,7 @@ def test_imports_without_torch(folder: str) -> None:
 
 def test_the_block_works() -> None:
     done = subprocess.run(
-        [sys.executable, "-c", WITHOUT_TORCH, "longtake.model.generator"],
+        [sys.executable, "-c", WITHOUT_TORCH, "longtake.model.generation.generator"],
         capture_output=True,
         text=True,
         cwd=ROOT.parent,

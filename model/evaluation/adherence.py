@@ -16,8 +16,8 @@ import torch
 
 from longtake.model.diorama.labels import LABELS, SCORED
 from longtake.model.errors import ConfigError
+from longtake.model.generation.world import World
 from longtake.model.loading import LoadedModel
-from longtake.model.world import World
 
 VOTE_FRAMES = 8
 EARLY_S, LATE_S = 5.0, 15.0

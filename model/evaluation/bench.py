@@ -19,8 +19,8 @@ from longtake.model.errors import ConfigError
 from longtake.model.evaluation.bench_kinds import shares
 from longtake.model.evaluation.bench_rates import RateMeter, Recaches, gflop, own_products, time_recaches
 from longtake.model.evaluation.plan import FRAMES_PER_LATENT
-from longtake.model.generator import Generator
-from longtake.model.world import World
+from longtake.model.generation.generator import Generator
+from longtake.model.generation.world import World
 
 PROMPTS = (
     "a red hot air balloon drifts over a green meadow by day, under a clear sky",

@@ -19,9 +19,9 @@ from typing import Any
 
 from torch.profiler import ProfilerActivity, profile, record_function
 
-from longtake.model.attention import Attention
-from longtake.model.generator import Generator
-from longtake.model.world import World
+from longtake.model.generation.generator import Generator
+from longtake.model.generation.world import World
+from longtake.model.ops.attention import Attention
 
 KINDS = ("attention", "text", "linear", "norms", "copies", "decoder", "rest")
 _MARK = "longtake: "

@@ -8,14 +8,14 @@ from typing import Any, get_args, get_origin
 import torch
 from torch import Tensor
 
-from longtake.model.allocator import keep_freed_memory
 from longtake.model.config import GeneratorConfig, TransformerConfig
 from longtake.model.errors import ConfigError
 from longtake.model.evaluation.plan import FRAMES_PER_LATENT, PIXELS_PER_LATENT
-from longtake.model.generator import Generator
+from longtake.model.generation.generator import Generator
 from longtake.model.loading import Description, LoadedModel
-from longtake.model.precision import choose_device, choose_precision, precision_name
-from longtake.model.transformer import Transformer
+from longtake.model.network.transformer import Transformer
+from longtake.model.ops.allocator import keep_freed_memory
+from longtake.model.ops.precision import choose_device, choose_precision, precision_name
 
 
 def changed(config: GeneratorConfig, texts: Mapping[str, str]) -> GeneratorConfig:
@@ -76,7 +76,7 @@ def bare_model(
         name: for its description.
         config: any.
         device, precision: as `longtake.model.loading.load`.
-        linear: what computes the layers' maps (`longtake.model.quantise`).
+        linear: what computes the layers' maps (`longtake.model.ops.linear`).
 
     Raises:
         BackendError: the device, the precision or the maps cannot be had here.

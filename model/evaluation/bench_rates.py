@@ -18,12 +18,12 @@ import torch
 
 from longtake.model.config import GeneratorConfig, SinkOnRecache
 from longtake.model.evaluation.plan import costs_of
-from longtake.model.generator import Generator
-from longtake.model.packed import can_pack, pack
-from longtake.model.precision import cpu_has_bf16, precision_name
-from longtake.model.quantise import plain_map
-from longtake.model.recache import plan_recache, recache
-from longtake.model.world import World
+from longtake.model.generation.generator import Generator
+from longtake.model.generation.recache import plan_recache, recache
+from longtake.model.generation.world import World
+from longtake.model.ops.linear import plain_map
+from longtake.model.ops.onednn import can_pack, pack
+from longtake.model.ops.precision import cpu_has_bf16, precision_name
 
 SIDE = 1024
 """of the measured product: large enough for the peak, short enough to be done again and again"""

@@ -30,9 +30,9 @@ from torch import Tensor
 
 from longtake.model.config import GeneratorConfig, TransformerConfig
 from longtake.model.errors import CaseError
-from longtake.model.generator import Generator
-from longtake.model.noise import RecordedNoise
-from longtake.model.transformer import Transformer
+from longtake.model.generation.generator import Generator
+from longtake.model.generation.noise import RecordedNoise
+from longtake.model.network.transformer import Transformer
 
 TOLERANCES = {torch.float32: 1e-5, torch.bfloat16: 2e-2}
 """Relative L2 error a block may have, by type."""

@@ -5,18 +5,19 @@ from dataclasses import dataclass
 
 import torch
 
-from longtake.model import attention, quantise
-from longtake.model.cache_fp8 import cache_names
-from longtake.model.compiled import missing_compiler
+from longtake.model.cache.fp8 import cache_names
 from longtake.model.errors import BackendError
-from longtake.model.graphs import missing_graphs
+from longtake.model.execution.compiled import missing_compiler
+from longtake.model.execution.cuda_graphs import missing_graphs
+from longtake.model.ops import attention
+from longtake.model.ops import linear as quantise
 
 PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16}
 
 
 @dataclass(frozen=True, kw_only=True)
 class FastPath:
-    """One of them, by the names that `longtake.model.generator.Generator` takes."""
+    """One of them, by the names that `longtake.model.generation.generator.Generator` takes."""
 
     precision: str
     attention: str = "auto"

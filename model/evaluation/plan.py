@@ -276,7 +276,7 @@ def attention_cost(tokens: float, keys: float, dim: int) -> Cost:
 
 def transformer_parameters(sizes: TransformerConfig) -> tuple[int, int]:
     """Return the parameters of the layers' maps that FP8 concerns, and all others."""
-    from longtake.model.transformer import Transformer
+    from longtake.model.network.transformer import Transformer
 
     with torch.device("meta"):
         module = Transformer(sizes)

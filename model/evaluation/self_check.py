@@ -14,9 +14,9 @@ from longtake.model.config import GeneratorConfig, preset
 from longtake.model.errors import ConfigError
 from longtake.model.evaluation.conformance import Case, CaseResult, run_case
 from longtake.model.evaluation.fast_paths import fast_paths
-from longtake.model.generator import Generator
-from longtake.model.noise import RecordedNoise
-from longtake.model.transformer import Transformer
+from longtake.model.generation.generator import Generator
+from longtake.model.generation.noise import RecordedNoise
+from longtake.model.network.transformer import Transformer
 
 BLOCKS = 6
 """two more than the window holds"""

@@ -13,10 +13,10 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from longtake.model.generator import Generator
+from longtake.model.generation.generator import Generator
+from longtake.model.generation.snapshot import Snapshot
+from longtake.model.generation.world import Prompt, Written
 from longtake.model.loading import Description, LoadedModel
-from longtake.model.snapshot import Snapshot
-from longtake.model.world import Prompt, Written
 
 Progress = Callable[[int, int], None]
 STEPS = 3

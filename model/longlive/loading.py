@@ -15,7 +15,8 @@ from torch import nn
 
 from longtake.model.config import GeneratorConfig, TransformerConfig, preset
 from longtake.model.errors import CheckpointError, ConfigError
-from longtake.model.generator import Generator
+from longtake.model.generation.generator import Generator
+from longtake.model.generation.world import Decoder, TextEncoder
 from longtake.model.loading import Description, LoadedModel
 from longtake.model.longlive.files import open_tensors
 from longtake.model.longlive.layouts import (
@@ -44,9 +45,8 @@ from longtake.model.longlive.umt5 import (
 )
 from longtake.model.longlive.wan_vae import WanDecoder, open_vae, vae_sizes
 from longtake.model.longlive.weights import Lora, Progress, Write, from_file, materialise, random_values
-from longtake.model.precision import choose_device, choose_precision, precision_name, product_precision
-from longtake.model.transformer import Transformer
-from longtake.model.world import Decoder, TextEncoder
+from longtake.model.network.transformer import Transformer
+from longtake.model.ops.precision import choose_device, choose_precision, precision_name, product_precision
 
 log = logging.getLogger(__name__)
 

@@ -57,15 +57,15 @@ class LongLiveOptions:
     """relative: the reference's infinite variant"""
     sink_on_recache: SinkOnRecache = "keep"
     attention: str = "auto"
-    """see `longtake.model.attention`"""
+    """see `longtake.model.ops.attention`"""
     linear: str = "auto"
-    """what computes the layers' linear maps: plain, packed, fp8, te-fp8 or int8, see `longtake.model.quantise`"""
+    """what computes the layers' linear maps: plain, packed, fp8, te-fp8 or int8, see `longtake.model.ops.linear`"""
     cache: CacheChoice = "plain"
-    """what keys and values are kept as, see `longtake.model.cache_fp8`"""
+    """what keys and values are kept as, see `longtake.model.cache.fp8`"""
     compile: bool = False
     """run the layers through torch's compiler, at the cost of a start that takes minutes"""
     graphs: bool = False
-    """replay each world's forwards as CUDA graphs, see `longtake.model.graphs`"""
+    """replay each world's forwards as CUDA graphs, see `longtake.model.execution.cuda_graphs`"""
     overlap: bool | None = None
     """decode beside the next block's denoising; None: on a GPU, and on a CPU with a core to spare"""
 

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor, distributed, nn
 
-from longtake.model.precision import cpu_multiplies
+from longtake.model.ops.precision import cpu_multiplies
 
 _COEFFICIENTS = (3.4445, -4.7750, 2.0315)  # quintic iteration, from the page cited above
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from longtake.runtime import registry
 from longtake.runtime.cli.usage import UsageError
-from longtake.runtime.prompt_state import MAX_PROMPT_CHARACTERS, tidy
+from longtake.runtime.world.prompt_state import MAX_PROMPT_CHARACTERS, tidy
 
 DEFAULT_MODEL = "diorama"
 MAX_SEED = 2**63 - 1

@@ -11,10 +11,10 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 
-from longtake.clients.session import Session, World
+from longtake.clients.session.session import Session, World
 from longtake.protocol.errors import LongtakeError
 from longtake.protocol.messages import Ack, Status
-from longtake.runtime.statistics import Rolling
+from longtake.runtime.world.statistics import Rolling
 from longtake.scenarios.schema import Scenario
 
 FIRST_FRAME_S = 120.0

@@ -77,7 +77,7 @@ def device_of(options: argparse.Namespace) -> "Device":
         return DEVICES[options.device]
     import torch
 
-    from longtake.model.precision import choose_precision, precision_name
+    from longtake.model.ops.precision import choose_precision, precision_name
 
     if options.threads:
         torch.set_num_threads(options.threads)

@@ -64,7 +64,7 @@ def run(options: argparse.Namespace) -> int:
     from longtake.model.evaluation.probe_check import run_probe_check
     from longtake.model.evaluation.self_check import model_weights, run_self_check
     from longtake.model.longlive.options import LongLiveOptions
-    from longtake.model.precision import choose_device, choose_precision
+    from longtake.model.ops.precision import choose_device, choose_precision
 
     device = choose_device(options.device)
     if options.own and options.model == BUNDLED:

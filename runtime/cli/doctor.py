@@ -10,8 +10,8 @@ from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from typing import Any, Literal
 
-from longtake.clients.pygame_packages import PYGAME_PACKAGES, pygame_conflict
-from longtake.model.cores import usable_cores
+from longtake.clients.player.pygame_packages import PYGAME_PACKAGES, pygame_conflict
+from longtake.model.ops.cores import usable_cores
 from longtake.protocol.endpoints import DEFAULT_PORT
 from longtake.runtime import registry
 from longtake.runtime.cli.arguments import add_json_argument
@@ -151,7 +151,12 @@ def compute() -> list[Finding]:
         ]
     import torch
 
-    from longtake.model import attention, cache_fp8, compiled, decoding, graphs, precision, quantise
+    from longtake.model.cache import fp8 as cache_fp8
+    from longtake.model.execution import compiled
+    from longtake.model.execution import cuda_graphs as graphs
+    from longtake.model.generation import decoding
+    from longtake.model.ops import attention, precision
+    from longtake.model.ops import linear as quantise
 
     device = precision.choose_device("auto")
     dtype = precision.choose_precision("auto", device)
@@ -187,7 +192,7 @@ def option(name: str, chosen: bool, problem: str | None) -> Finding:
 
 def processor(torch: Any) -> list[tuple[str, str]]:
     """What the processor and the GPU are good for."""
-    from longtake.model.precision import cpu_has_bf16
+    from longtake.model.ops.precision import cpu_has_bf16
 
     capabilities = sorted(
         name for name, has in torch.cpu.get_capabilities().items() if has is True and name.startswith(NOTABLE)

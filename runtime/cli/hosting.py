@@ -15,7 +15,7 @@ from longtake.runtime.cli.output import check_writable
 from longtake.runtime.cli.usage import UsageError, unknown
 
 if TYPE_CHECKING:
-    from longtake.runtime.generator_hosts import GeneratorConfig
+    from longtake.runtime.generator.hosts import GeneratorConfig
     from longtake.scenarios.schema import Scenario
 
 
@@ -27,7 +27,7 @@ def generator_config(options: argparse.Namespace, *, model: str | None = None) -
     name = model or options.model
     texts = weights_options(options, name)
     check_hosting(name, options.factory)
-    from longtake.runtime.generator_hosts import GeneratorConfig
+    from longtake.runtime.generator.hosts import GeneratorConfig
 
     return GeneratorConfig(
         models=(name,),
@@ -91,7 +91,7 @@ def hosted(options: argparse.Namespace, *, model: str, takes: Path | None = None
         yield options.endpoint
         return
     config = generator_config(options, model=model)
-    from longtake.runtime.local import local_server
+    from longtake.runtime.server.local import local_server
 
     with local_server(
         model,

@@ -25,7 +25,7 @@ def run(options: argparse.Namespace) -> int:
             f"{why_not}, so no window can be opened: join from a desktop session, or film a world of your own with "
             f"`longtake render --scenario NAME --endpoint {options.endpoint}`"
         )
-    from longtake.clients.player import play
+    from longtake.clients.player.player import play
 
     play(
         options.endpoint,

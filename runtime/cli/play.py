@@ -37,7 +37,7 @@ def run(options: argparse.Namespace) -> int:
         return film(options, scenario, model, why_not)
     print(f"{scenario.title or scenario.name}: loading {model} ...", file=sys.stderr)
     with hosted(options, model=model) as endpoint:
-        from longtake.clients.player import play
+        from longtake.clients.player.player import play
 
         play(
             endpoint,

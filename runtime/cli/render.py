@@ -25,11 +25,11 @@ from longtake.runtime.cli.hosting import hosted, load_scenario, take_name
 from longtake.runtime.cli.output import check_writable, print_json, progress
 from longtake.runtime.cli.trial import is_trial, run_trial
 from longtake.runtime.cli.usage import OK, UsageError
-from longtake.runtime.prompt_state import MAX_PROMPT_CHARACTERS
+from longtake.runtime.world.prompt_state import MAX_PROMPT_CHARACTERS
 
 if TYPE_CHECKING:
-    from longtake.clients.headless import Filmed
-    from longtake.clients.session import World
+    from longtake.clients.film.headless import Filmed
+    from longtake.clients.session.session import World
     from longtake.scenarios.schema import Scenario, TimedCue
 
 PROMPT_SECONDS = 10.0
@@ -151,7 +151,7 @@ def cue_of(time: str, text: str) -> tuple[float, str]:
 
 def shoot(film: Film, endpoint: str, *, quiet: bool = False) -> "Filmed":
     """Film behind a progress bar. Raises LongtakeError, and leaves no half-written file behind."""
-    from longtake.clients.headless import render
+    from longtake.clients.film.headless import render
 
     with progress(film.video.name, "frame", 0, quiet=quiet) as show:
         return render(

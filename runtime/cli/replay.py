@@ -15,8 +15,8 @@ from longtake.runtime.cli.output import print_json, progress
 from longtake.runtime.cli.usage import FAILED, OK, UsageError
 
 if TYPE_CHECKING:
-    from longtake.runtime.replay import ReplayedBlock
-    from longtake.runtime.take import TakeHeader
+    from longtake.runtime.takes.file import TakeHeader
+    from longtake.runtime.takes.replay import ReplayedBlock
 
 SOURCES = ("folder", "random_weights")
 """options that say where the weights come from: one of them takes the place of both"""
@@ -34,9 +34,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Replay, and say where the first difference lies."""
-    from longtake.runtime.generator_hosts import GeneratorConfig
-    from longtake.runtime.replay import Replay
-    from longtake.runtime.take import read_take
+    from longtake.runtime.generator.hosts import GeneratorConfig
+    from longtake.runtime.takes.file import read_take
+    from longtake.runtime.takes.replay import Replay
 
     if not options.take.is_file():
         raise UsageError(f"{options.take}: no such take file; takes are recorded with --record, or in the player")

@@ -29,7 +29,7 @@ def run(options: argparse.Namespace) -> int:
     if parse_bind(options.bind).scheme == "inproc":
         raise UsageError(f"{options.bind} reaches this process only: give tcp://127.0.0.1:PORT or ipc://PATH")
     generator = generator_config(options)
-    from longtake.runtime.server import Server, ServerConfig
+    from longtake.runtime.server.loop import Server, ServerConfig
 
     server = Server(ServerConfig(endpoint=options.bind, generator=generator, takes=options.takes))
     server.bind()

@@ -76,8 +76,8 @@ def run_trial(options: argparse.Namespace) -> int:
 
 def write(made: "Trial", fps: int, video: Path, sheet: Path | None) -> None:
     """Write the block as an MP4, and as a contact sheet. Raises LongtakeError."""
-    from longtake.clients.contact_sheet import Sample, contact_sheet, save
-    from longtake.clients.video import VideoWriter
+    from longtake.clients.film.contact_sheet import Sample, contact_sheet, save
+    from longtake.clients.film.video import VideoWriter
 
     title = "random weights behind a window of noise"
     frames = made.frames.numpy()

@@ -14,7 +14,7 @@ from longtake.model.diorama.autoencoder import SHIPPED, Decoder
 from longtake.model.diorama.probe import Probe, ProbeConfig
 from longtake.model.diorama.text_encoder import TextEncoder, TextEncoderConfig
 from longtake.model.loading import LoadedModel, load_diorama
-from longtake.model.transformer import Transformer
+from longtake.model.network.transformer import Transformer
 
 
 def load(name: str, *, device: str, precision: str, threads: int) -> LoadedModel:

@@ -67,7 +67,7 @@ def test_the_same_seed_renders_the_same_frames(call: Call, fake: list[str]) -> N
 
 
 def test_replay_says_where_a_take_differs(call: Call, fake: list[str], tmp_path: Path) -> None:
-    from longtake.runtime.take import TakeBlock, TakeWriter, read_take
+    from longtake.runtime.takes.file import TakeBlock, TakeWriter, read_take
 
     assert call("run", scenario(tmp_path / "short.yaml"), "--mode", "lockstep", "--record", "x.take", *fake).code == 0
     take = read_take(tmp_path / "x.take")
@@ -206,8 +206,8 @@ def test_play_and_join_open_the_player(
     call: Call, fake: list[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """What reaches the player: an endpoint that answers, and what was asked for on the command line."""
-    from longtake.clients import player
-    from longtake.clients.session import Session
+    from longtake.clients.player import player
+    from longtake.clients.session.session import Session
     from longtake.runtime.cli import join, play
 
     played: list[dict[str, Any]] = []

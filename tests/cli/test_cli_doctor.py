@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from longtake.clients import pygame_packages
+from longtake.clients.player import pygame_packages
 from longtake.runtime import registry
 from longtake.runtime.cli import display, doctor, models
 

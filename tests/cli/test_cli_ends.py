@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from longtake.runtime.supervisor import IPC_PREFIX
+from longtake.runtime.generator.supervisor import IPC_PREFIX
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="signals of another kind")
 FAKES = Path(__file__).parents[1] / "runtime"

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from longtake.runtime.take import read_take
+from longtake.runtime.takes.file import read_take
 
 Call = Callable[..., Any]
 # starts processes that import torch, diffusers and transformers

@@ -9,7 +9,7 @@ from longtake.protocol.messages import ModelInfo
 from longtake.runtime.cli import replay
 from longtake.runtime.cli.main import build_parser
 from longtake.runtime.cli.usage import UsageError
-from longtake.runtime.take import FORMAT, TakeHeader, decode_record, encode_record
+from longtake.runtime.takes.file import FORMAT, TakeHeader, decode_record, encode_record
 
 
 def header(model: str = "longlive-1.3b", **options: str) -> TakeHeader:

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from longtake.model.config import GeneratorConfig, preset
-from longtake.model.generator import Generator
-from longtake.model.transformer import Transformer
+from longtake.model.generation.generator import Generator
+from longtake.model.network.transformer import Transformer
 
 
 def small_config(**changes: Any) -> GeneratorConfig:

@@ -12,7 +12,7 @@ from longtake.model.diorama.probe import Probe, ProbeConfig
 from longtake.model.diorama.text_encoder import TextEncoder, TextEncoderConfig
 from longtake.model.errors import BackendError, CheckpointError, ConfigError
 from longtake.model.loading import DIORAMA_PARTS, LoadedModel, load, load_diorama
-from longtake.model.transformer import Transformer
+from longtake.model.network.transformer import Transformer
 
 
 @pytest.fixture(scope="module")

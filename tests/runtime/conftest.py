@@ -22,9 +22,9 @@ def start(tmp_path: Path) -> Iterator[Callable[..., Any]]:
     """Start servers in threads; `process=True` gives them a generator process, `fake` sets `FakeConfig`."""
     import json
 
-    from longtake.runtime.generator_hosts import GeneratorConfig
-    from longtake.runtime.local import server_thread
-    from longtake.runtime.server import ServerConfig
+    from longtake.runtime.generator.hosts import GeneratorConfig
+    from longtake.runtime.server.local import server_thread
+    from longtake.runtime.server.loop import ServerConfig
 
     with ExitStack() as stack:
 

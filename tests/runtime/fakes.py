@@ -16,11 +16,11 @@ import numpy as np
 
 from longtake.protocol.generator_messages import GenBlock, GenDone, GenError, GenSaved, GenStepped
 from longtake.protocol.messages import Message, ModelInfo
-from longtake.runtime.effects import Answer, Command, Publish, Record, Requester, Tell
-from longtake.runtime.generator_worker import Worker
-from longtake.runtime.making import WorldConfig
-from longtake.runtime.take import TakeBlock, TakeRecord
-from longtake.runtime.world import World
+from longtake.runtime.generator.worker import Worker
+from longtake.runtime.takes.file import TakeBlock, TakeRecord
+from longtake.runtime.world.effects import Answer, Command, Publish, Record, Requester, Tell
+from longtake.runtime.world.making import WorldConfig
+from longtake.runtime.world.world import World
 
 HEIGHT, WIDTH, FPS = 12, 20, 16
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from longtake.runtime.prompt_state import PromptState
+from longtake.runtime.world.prompt_state import PromptState
 from longtake.scenarios.loading import ScenarioError, ScenarioNotFound, library, load
 from longtake.scenarios.schema import DIORAMA_LABELS, NAMED_KEYS, moment_ticks, seconds_of
 

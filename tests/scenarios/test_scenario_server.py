@@ -7,13 +7,13 @@ from pathlib import Path
 import pygame
 import pytest
 
-from longtake.clients.headless import render
-from longtake.clients.player import OpenWorld, Player
-from longtake.clients.session import Session
+from longtake.clients.film.headless import render
+from longtake.clients.player.player import OpenWorld, Player
+from longtake.clients.session.session import Session
 from longtake.protocol import messages as m
-from longtake.runtime.generator_hosts import GeneratorConfig
-from longtake.runtime.local import LocalServer, local_server, server_thread
-from longtake.runtime.server import ServerConfig
+from longtake.runtime.generator.hosts import GeneratorConfig
+from longtake.runtime.server.local import LocalServer, local_server, server_thread
+from longtake.runtime.server.loop import ServerConfig
 from longtake.scenarios.runner import run_scenario, schedule
 from longtake.scenarios.schema import EventSpec, Expectations, Moment, Scenario, SlotSpec
 

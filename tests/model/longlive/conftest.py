@@ -14,7 +14,7 @@ from longtake.model.longlive import loading, umt5, wan_vae
 from longtake.model.longlive.layouts import Layout, export_name
 from longtake.model.longlive.names import VAE_DECODER, lora_targets
 from longtake.model.longlive.taehv import TinyDecoder, TinyDecoderConfig
-from longtake.model.transformer import Transformer
+from longtake.model.network.transformer import Transformer
 
 SIZES = TransformerConfig(
     dim=48,

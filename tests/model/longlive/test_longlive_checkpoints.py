@@ -12,7 +12,7 @@ from longtake.model.longlive.files import open_tensors
 from longtake.model.longlive.layouts import Layout, find_transformer, open_transformer
 from longtake.model.longlive.names import lora_targets
 from longtake.model.longlive.weights import Lora, from_file, materialise, merge
-from longtake.model.transformer import Transformer
+from longtake.model.network.transformer import Transformer
 
 LAYOUTS: tuple[Layout, ...] = ("longlive", "self-forcing", "wan", "diffusers")
 CPU = torch.device("cpu")

@@ -15,7 +15,7 @@ from longtake.model.longlive.loading import TINY, VARIANTS, Loader, fingerprint,
 from longtake.model.longlive.options import LongLiveOptions
 from longtake.model.longlive.taehv import TinyDecoder
 from longtake.model.longlive.wan_vae import WanDecoder
-from longtake.model.transformer import Transformer
+from longtake.model.network.transformer import Transformer
 
 
 def drive(model: LoadedModel) -> list[torch.Tensor]:

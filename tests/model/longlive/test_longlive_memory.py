@@ -17,7 +17,7 @@ from longtake.model.config import TransformerConfig
 from longtake.model.longlive.layouts import find_transformer, open_transformer
 from longtake.model.longlive.names import lora_targets
 from longtake.model.longlive.weights import Lora, from_file, materialise
-from longtake.model.transformer import Transformer
+from longtake.model.network.transformer import Transformer
 
 torch.set_num_threads(1)
 folder, action = Path(sys.argv[1]), sys.argv[2]

@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 import torch
 
-from longtake.model.generator import Generator
+from longtake.model.generation.generator import Generator
 from longtake.model.longlive.names import DIFFUSERS_TRANSFORMER, UMT5, VAE_DECODER, lora_part, unwrapped
-from longtake.model.transformer import Transformer
+from longtake.model.network.transformer import Transformer
 
 pytest.importorskip("diffusers")
 pytest.importorskip("transformers")

@@ -1,0 +1,1 @@
+"""Agents: a Gymnasium environment and an example."""

@@ -1,0 +1,1 @@
+"""Takes without a window: films and contact sheets."""

@@ -1,0 +1,166 @@
+"""What each key and click does in the player."""
+
+from typing import TYPE_CHECKING
+
+import pygame
+
+if TYPE_CHECKING:
+    from longtake.clients.player.player import Player
+
+REPEAT_MS = (400, 40)
+"""while typing only: a held event key must not fire again and again"""
+
+
+class Keyboard:
+    """Turns pygame's events into calls of the player."""
+
+    def __init__(self, player: "Player") -> None:
+        self._player = player
+        self._opening = False
+        """the slash that opened the prompt line may still arrive as text"""
+
+    def handle(self, event: pygame.event.Event) -> None:
+        """Handle one event of the window."""
+        if event.type == pygame.TEXTINPUT and self._player.prompt.focused:
+            if not (self._opening and event.text == "/"):
+                self._player.prompt.insert(event.text)
+            self._opening = False
+        elif event.type == pygame.KEYDOWN:
+            self._opening = False
+            if not self._any_time(event):
+                self._typing(event) if self._player.prompt.focused else self._playing(event)
+        elif event.type == pygame.MOUSEBUTTONDOWN and event.button == 1:
+            self._click(event.pos)
+
+    def _any_time(self, event: pygame.event.Event) -> bool:
+        """Keys that work while typing too; returns whether it was one."""
+        player, options = self._player, self._player.view.options
+        shift = bool(event.mod & pygame.KMOD_SHIFT)
+        if event.key == pygame.K_F1:
+            options.help = not options.help
+        elif event.key == pygame.K_F2:
+            options.chrome = not options.chrome
+        elif event.key == pygame.K_F3:
+            options.hud = not options.hud
+        elif event.key == pygame.K_F5:
+            player.restart(other_seed=shift)
+        elif event.key == pygame.K_F9:
+            player.record()
+        elif event.key == pygame.K_F11:
+            player.toggle_fullscreen()
+        elif event.key == pygame.K_F12:
+            player.screenshot(window=shift)
+        elif event.key == pygame.K_q and event.mod & (pygame.KMOD_CTRL | pygame.KMOD_META):
+            player.quit()
+        else:
+            return False
+        return True
+
+    def _playing(self, event: pygame.event.Event) -> None:
+        player = self._player
+        if event.key == pygame.K_ESCAPE:
+            player.view.options.help = False
+        elif event.unicode == "/" or event.key in (pygame.K_RETURN, pygame.K_KP_ENTER, pygame.K_KP_DIVIDE):
+            self.focus()
+            self._opening = event.unicode == "/"
+        elif event.key == pygame.K_SPACE:
+            player.pause()
+        elif event.unicode == ".":
+            player.control("step")
+        else:
+            name = self._event_of(event)
+            if name is not None:
+                player.fire(name)
+
+    def _typing(self, event: pygame.event.Event) -> None:
+        prompt = self._player.prompt
+        word = bool(event.mod & (pygame.KMOD_CTRL | pygame.KMOD_ALT))
+        if event.key == pygame.K_ESCAPE:
+            self.leave()
+        elif event.key in (pygame.K_RETURN, pygame.K_KP_ENTER):
+            text = prompt.submit()
+            self.leave()
+            if text:
+                self._player.say(text)
+        elif event.key == pygame.K_BACKSPACE:
+            prompt.backspace(word=word)
+        elif event.key == pygame.K_DELETE:
+            prompt.delete()
+        elif event.key in (pygame.K_LEFT, pygame.K_RIGHT):
+            prompt.move(-1 if event.key == pygame.K_LEFT else 1, word=word)
+        elif event.key == pygame.K_HOME:
+            prompt.move_to(0)
+        elif event.key == pygame.K_END:
+            prompt.move_to(-1)
+        elif event.key == pygame.K_UP:
+            prompt.older()
+        elif event.key == pygame.K_DOWN:
+            prompt.newer()
+        elif event.mod & (pygame.KMOD_CTRL | pygame.KMOD_META):
+            self._editing(event.key)
+
+    def _editing(self, key: int) -> None:
+        """Ctrl with a letter, as in a shell: v pastes, u clears, a and e go to the ends, w deletes a word."""
+        prompt = self._player.prompt
+        if key == pygame.K_v:
+            self._paste()
+        elif key == pygame.K_u:
+            prompt.clear()
+        elif key == pygame.K_a:
+            prompt.move_to(0)
+        elif key == pygame.K_e:
+            prompt.move_to(-1)
+        elif key == pygame.K_w:
+            prompt.backspace(word=True)
+
+    def focus(self) -> None:
+        """Begin to type."""
+        if not self._player.state.director:
+            self._player.toast("watching only: join with the role of director to steer")
+            return
+        self._player.prompt.focus()
+        pygame.key.set_repeat(*REPEAT_MS)
+        pygame.key.start_text_input()
+
+    def leave(self) -> None:
+        """Stop typing."""
+        self._player.prompt.leave()
+        pygame.key.set_repeat()
+        pygame.key.stop_text_input()
+
+    def _click(self, position: tuple[int, int]) -> None:
+        player = self._player
+        if player.view.prompt_rect.collidepoint(position):
+            if not player.prompt.focused:
+                self.focus()
+            return
+        for cap in player.view.keycaps:
+            if cap.rect.collidepoint(position):
+                player.fire(cap.event)
+
+    def _event_of(self, event: pygame.event.Event) -> str | None:
+        """The script's event with this key."""
+        if event.mod & (pygame.KMOD_CTRL | pygame.KMOD_ALT | pygame.KMOD_META):
+            return None
+        pressed = {pygame.key.name(event.key).lower(), event.unicode.lower()} - {""}
+        for name, definition in self._player.state.script.events.items():
+            if definition.key and definition.key.lower() in pressed:
+                return name
+        return None
+
+    def _paste(self) -> None:
+        try:
+            text = clipboard()
+        except pygame.error as error:
+            self._player.toast(f"the clipboard cannot be read: {error}", bad=True)
+            return
+        self._player.prompt.insert(text)
+
+
+def clipboard() -> str:
+    """The clipboard's text. Raises pygame.error where there is none."""
+    if hasattr(pygame.scrap, "get_text"):  # pygame-ce
+        return str(pygame.scrap.get_text())
+    pygame.scrap.init()
+    data = pygame.scrap.get("text/plain;charset=utf-8") or pygame.scrap.get(pygame.SCRAP_TEXT) or b""
+    return data.decode("utf-8", "replace").rstrip("\0")

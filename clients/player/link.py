@@ -1,0 +1,121 @@
+"""Keeps the player supplied with a world: connects, opens or joins, and does so again when the server was restarted.
+
+Runs on a thread of its own, because opening a world may take as long as loading a model. The session itself
+reconnects and rejoins; what is left for here is the world that no longer exists at a restarted server.
+"""
+
+import logging
+import threading
+from collections.abc import Callable
+from typing import Protocol
+
+from longtake.clients.player.state import Connection
+from longtake.clients.session.session import Session, State, World
+from longtake.protocol.errors import LongtakeError, VersionMismatch
+
+logger = logging.getLogger(__name__)
+
+RETRY_S = 1.5
+"""between two attempts"""
+PATIENCE_S = 86_400.0
+"""how long the session looks for a lost server: until the player is closed"""
+
+
+class Entry(Protocol):
+    """How a world is entered: `OpenWorld` or `JoinWorld` of the player, or a test's own."""
+
+    def __call__(self, session: Session) -> World:
+        """Open or join. Raises LongtakeError."""
+
+
+class Link:
+    """Holds the session and the world. `wake` is called, on any thread, when there is something new to see."""
+
+    def __init__(self, session: Session, enter: Entry, wake: Callable[[], None], *, retry_s: float = RETRY_S) -> None:
+        self._session = session
+        self._enter = enter
+        self._wake = wake
+        self._retry_s = retry_s
+        self._again = threading.Event()
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="player-link", daemon=True)
+        self.world: World | None = None
+        """the world to show; the last one while a new one is being entered"""
+        self.fatal: LongtakeError | None = None
+        """why there will be no world"""
+        self._state: Connection = "connecting"
+        self._detail = "opening the world; the first time a model is loaded this takes a while"
+
+    def start(self) -> None:
+        """Begin to enter the world."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End the thread; the session is left to its owner."""
+        self._stop.set()
+        self._again.set()
+        self._thread.join(timeout=2.0)
+
+    def reopen(self) -> None:
+        """Enter a world again after this one has ended."""
+        if self._state in ("closed", "failed"):
+            self._set("connecting", "")
+            self._again.set()
+
+    def connection(self) -> tuple[Connection, str]:
+        """Where things stand, and one line about it."""
+        if self._state == "live" and self._session.state is State.RECONNECTING:
+            return "reconnecting", f"{self._session.config.endpoint} does not answer; trying again"
+        return self._state, self._detail
+
+    def _run(self) -> None:
+        while not self._stop.is_set():
+            self._again.clear()
+            world = self._try_enter()
+            if world is None:
+                self._again.wait(None if self._state == "failed" else self._retry_s)
+                continue
+            self.world = world
+            self._set("live", "")
+            self._watch(world)
+
+    def _try_enter(self) -> World | None:
+        try:
+            return self._enter(self._session)
+        except LongtakeError as error:
+            logger.info("the world cannot be entered yet: %s", error)
+            hopeless = isinstance(error, VersionMismatch) or self._session.state is State.CLOSED
+            waiting = error.retryable or self._session.state is not State.CONNECTED
+            if hopeless or not waiting:
+                self.fatal = error if self.world is None else None
+                self._set("failed", str(error))
+            else:
+                self._set("reconnecting" if self.world else "connecting", str(error))
+            return None
+
+    def _watch(self, world: World) -> None:
+        """Pass on what arrives until the world ends, and decide what comes then."""
+        ended = threading.Event()
+
+        def changed() -> None:
+            if world.ended is not None:
+                ended.set()
+            self._wake()
+
+        unlisten = world.listen(changed)
+        changed()
+        while not ended.wait(self._retry_s) and not self._stop.is_set():
+            self._wake()  # a lost connection says nothing by itself
+        unlisten()
+        if self._stop.is_set():
+            return
+        closed = any(notice.kind == "closed" for notice in world.notices)
+        if closed or self._session.state is State.CLOSED:
+            self._set("closed", f"{world.ended}; F5 opens it again" if closed else str(world.ended))
+            self._again.wait()
+        else:
+            self._set("reconnecting", str(world.ended))
+
+    def _set(self, state: Connection, detail: str) -> None:
+        self._state, self._detail = state, detail
+        self._wake()

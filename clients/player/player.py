@@ -1,0 +1,381 @@
+"""The pygame player: watch a world and direct it.
+
+Shows the picture, the events of the script as keys, the prompt line, the take's timeline, and on F3 the numbers.
+The keys are in `player_help.KEYS`; `play` is the way in. Nothing is drawn unless a frame came or something
+changed, because the model may be working on the same machine.
+"""
+
+import logging
+import queue
+import random
+import time
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import Future
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pygame
+
+from longtake.clients.player.input import Keyboard
+from longtake.clients.player.link import PATIENCE_S, Entry, Link
+from longtake.clients.player.prompt import PromptLine
+from longtake.clients.player.pygame_packages import pygame_conflict
+from longtake.clients.player.state import PendingCue, PlayerState
+from longtake.clients.player.view import View
+from longtake.clients.session.session import Session, World
+from longtake.protocol.errors import LongtakeError
+from longtake.protocol.messages import Ack, Action, Done, Encoding, Notice, Role, Script
+
+logger = logging.getLogger(__name__)
+
+WINDOW = (1280, 800)
+"""first size in pixels"""
+SMALLEST = (480, 360)
+MOTION_S = 1 / 30
+"""between two drawings while something moves by itself"""
+BLINK_S = 0.1
+"""between two drawings while a cursor blinks or a message waits"""
+IDLE_S = 0.5
+FPS_SPAN_S = 2.0
+FULLSCREEN_WIDTH = 2560
+"""a wider screen is drawn at half its size, and enlarged by the display"""
+MAX_SEED = 2**31
+
+
+@dataclass(frozen=True, kw_only=True)
+class OpenWorld:
+    """Enters a new world of its own, as its director."""
+
+    model: str = "diorama"
+    script: Script | None = None
+    prompt: str | None = None
+    seed: int = 0
+    encoding: Encoding = "raw"
+
+    def __call__(self, session: Session) -> World:
+        """Open the world; also after a server's restart, from its beginning."""
+        return session.open(
+            self.model,
+            prompt=self.prompt,
+            seed=self.seed,
+            script=self.script,
+            delivery="latest",
+            encoding=self.encoding,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class JoinWorld:
+    """Enters a running world."""
+
+    world: str = ""
+    role: Role = "viewer"
+    encoding: Encoding = "raw"
+
+    def __call__(self, session: Session) -> World:
+        """Join the world; an empty name is the only one, or the newest."""
+        return session.join(self.world, role=self.role, delivery="latest", encoding=self.encoding)
+
+
+def play(
+    endpoint: str,
+    *,
+    script: Script | None = None,
+    model: str = "diorama",
+    prompt: str | None = None,
+    seed: int = 0,
+    join: str | None = None,
+    role: Role = "director",
+    encoding: Encoding = "raw",
+    hud: bool = False,
+    fullscreen: bool = False,
+    screenshots: Path | None = None,
+    context: Any = None,
+) -> None:
+    """Open a window and play until it is closed. Raises LongtakeError when there is no server or no world.
+
+    With `join` (a world's name, or "" for the newest) a running world is joined in `role`; without it a new one is
+    opened. `screenshots` is the folder F12 saves to (the current one); `context` is for `inproc://` endpoints.
+    """
+    conflict = pygame_conflict()
+    if conflict:
+        logger.warning("%s", conflict)
+    enter: Entry = OpenWorld(model=model, script=script, prompt=prompt, seed=seed, encoding=encoding)
+    if join is not None:
+        enter = JoinWorld(world=join, role=role, encoding=encoding)
+    with Session.connect(endpoint, reconnect_s=PATIENCE_S, client="longtake-player", context=context) as session:
+        player = Player(session, enter, screenshots=screenshots or Path.cwd())
+        player.view.options.hud = hud
+        if fullscreen:
+            player.toggle_fullscreen()
+        player.run()
+
+
+class Player:
+    """The window's loop. Handles input, asks the world, and draws when something has changed."""
+
+    def __init__(
+        self,
+        session: Session,
+        enter: Entry,
+        *,
+        size: tuple[int, int] = WINDOW,
+        screenshots: Path,
+        clock: Callable[[], float] = time.perf_counter,
+    ) -> None:
+        pygame.display.init()
+        pygame.font.init()
+        pygame.display.set_caption("Longtake")
+        self.state = PlayerState()
+        self.prompt = PromptLine()
+        self.view = View(pygame.display.set_mode(size, pygame.RESIZABLE))
+        self.keyboard = Keyboard(self)
+        self.link = Link(session, enter, self._wake)
+        self.running = True
+        self._clock = clock
+        self._screenshots = screenshots
+        self._size = size
+        self._fullscreen = False
+        self._wake_type = pygame.event.custom_type()
+        self._woken = False
+        self._later: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
+        self._world: World | None = None
+        self._shown_at: deque[float] = deque()
+        self._last_number = -1
+        self._last_notice: Notice | None = None
+        pygame.key.stop_text_input()
+
+    def run(self) -> None:
+        """Play until the window is closed. Raises LongtakeError when the first world cannot be had."""
+        self.link.start()
+        try:
+            while self.running:
+                self.turn(self._patience())
+                if self.link.fatal is not None:
+                    raise self.link.fatal
+        finally:
+            self.link.stop()
+            pygame.display.quit()
+
+    def turn(self, patience_s: float) -> None:
+        """Wait for something to happen, at most so long; then handle all of it and draw once."""
+        first = pygame.event.wait(max(1, round(patience_s * 1e3)))
+        for event in [first, *pygame.event.get()]:
+            if event.type == self._wake_type:
+                self._woken = False
+            elif event.type == pygame.QUIT:
+                self.running = False
+            elif event.type in (pygame.VIDEORESIZE, pygame.WINDOWSIZECHANGED):
+                surface = pygame.display.get_surface()
+                assert surface is not None  # the window is open while the loop turns
+                self.view.resize(surface)
+            else:
+                self.keyboard.handle(event)
+        while not self._later.empty():
+            self._later.get()()
+        if self.running:
+            self._look()
+            self._draw()
+
+    @property
+    def fps(self) -> float:
+        """Frames a second that have reached the screen."""
+        return len(self._shown_at) / FPS_SPAN_S
+
+    # --- what the keyboard asks for ------------------------------------------------------------------------
+
+    def fire(self, event: str) -> None:
+        """Fire an event of the script."""
+        if self._may_steer() and self._world is not None:
+            world = self._world
+            cue = self.state.press("event", event, self._clock())
+            self._send(cue, lambda: world.event(event, wait=False))
+
+    def say(self, text: str) -> None:
+        """Send a typed prompt."""
+        if self._may_steer() and self._world is not None:
+            world = self._world
+            cue = self.state.press("prompt", text, self._clock())
+            self._send(cue, lambda: world.prompt(text, wait=False))
+
+    def control(self, action: Action, **fields: Any) -> None:
+        """Ask the world for an action and say so if it is refused."""
+        if not self._may_steer() or self._world is None:
+            return
+        try:
+            future = self._world.control(action, **fields)
+        except LongtakeError as error:
+            self.toast(str(error), bad=True)
+            return
+        future.add_done_callback(lambda done: self._do_later(lambda: self._answered(action, done)))
+
+    def pause(self) -> None:
+        """Pause, or go on."""
+        self.control("resume" if self.state.paused else "pause")
+
+    def restart(self, *, other_seed: bool = False) -> None:
+        """Begin the take again, or open the world again when it has ended."""
+        if self.state.connection in ("closed", "failed"):
+            self.link.reopen()
+            return
+        paused = self.state.paused
+        self.control("reset", seed=random.Random().randrange(MAX_SEED) if other_seed else None)
+        if paused:  # the server keeps the pause, and the old picture would stay
+            self.control("resume")
+
+    def record(self) -> None:
+        """Begin or end the recording of a take file."""
+        if self.state.recording:
+            self.control("record_stop")
+        else:
+            stamp = time.strftime("%Y%m%d-%H%M%S")
+            self.control("record_start", path=f"{self.state.script.name}-{stamp}.take")
+
+    def screenshot(self, *, window: bool = False) -> None:
+        """Save the picture as the world made it, or the whole window."""
+        surface = pygame.display.get_surface() if window else self.view.picture()
+        if surface is None:
+            return
+        stem = f"longtake-{self.state.script.name}-{self.state.tick:06}"
+        path = self._screenshots / f"{stem}.png"
+        number = 1
+        while path.exists():
+            path, number = self._screenshots / f"{stem}-{number}.png", number + 1
+        try:
+            pygame.image.save(surface, str(path))
+        except (OSError, pygame.error) as error:
+            self.toast(f"{path.name} cannot be saved: {error}", bad=True)
+        else:
+            self.toast(f"Saved {path}")
+
+    def toggle_fullscreen(self) -> None:
+        """Fill the screen, or go back to the window."""
+        self._fullscreen = not self._fullscreen
+        if not self._fullscreen:
+            self.view.resize(pygame.display.set_mode(self._size, pygame.RESIZABLE))
+            return
+        self._size = pygame.display.get_window_size()
+        width, height = pygame.display.get_desktop_sizes()[0]
+        parts = -(-width // FULLSCREEN_WIDTH)
+        flags = pygame.FULLSCREEN | (pygame.SCALED if parts > 1 else 0)
+        self.view.resize(pygame.display.set_mode((width // parts, height // parts), flags))
+
+    def toast(self, text: str, *, bad: bool = False) -> None:
+        """Show a line for a while."""
+        self.state.toast(text, self._clock(), "bad" if bad else "info")
+
+    def quit(self) -> None:
+        """End after this turn."""
+        self.running = False
+
+    # --- inside --------------------------------------------------------------------------------------------
+
+    def _may_steer(self) -> bool:
+        if self.state.connection != "live":
+            self.toast("not connected: nothing can be sent now", bad=True)
+        elif not self.state.director:
+            self.toast("watching only: join with the role of director to steer")
+        return self.state.connection == "live" and self.state.director
+
+    def _send(self, cue: PendingCue, ask: Callable[[], "Future[Ack]"]) -> None:
+        try:
+            future = ask()
+        except LongtakeError as error:
+            self.state.refused(cue, str(error), self._clock())
+            return
+        future.add_done_callback(lambda done: self._do_later(lambda: self._acknowledged(cue, done)))
+
+    def _acknowledged(self, cue: PendingCue, future: "Future[Ack]") -> None:
+        error = future.exception()
+        if error is None:
+            cue.ack = future.result()
+        else:
+            self.state.refused(cue, str(error), self._clock())
+
+    def _answered(self, action: Action, future: "Future[Done]") -> None:
+        error = future.exception()
+        if error is not None:
+            self.toast(str(error), bad=True)
+        elif action == "record_stop":
+            self.toast(f"Recorded {future.result().detail}".strip())
+
+    def _do_later(self, work: Callable[[], None]) -> None:
+        """Have `work` done by the loop: futures are answered on the connection's thread."""
+        self._later.put(work)
+        self._wake()
+
+    def _wake(self) -> None:
+        if self._woken:
+            return
+        self._woken = True
+        try:
+            pygame.event.post(pygame.event.Event(self._wake_type))
+        except pygame.error:
+            logger.debug("woken after the window was closed")
+
+    def _look(self) -> None:
+        """Take over what the world has said since the last look."""
+        now = self._clock()
+        world = self.link.world
+        if world is not None and world is not self._world:
+            self._world, self._last_number, self._last_notice = world, -1, None
+            self.state.joined(world.info, another=True)
+            pygame.display.set_caption(f"{self.state.script.title or world.info.prompt[:60]} - Longtake")
+        self.state.connection, self.state.detail = self.link.connection()
+        if world is None:
+            return
+        if world.info is not self.state.info:
+            self.state.joined(world.info)
+        self.state.status = world.status
+        self.state.timeline = list(world.timeline)
+        for notice in self._new_notices(world):
+            self.state.notice(notice, now)
+
+    def _draw(self) -> None:
+        picture = self._world.latest() if self._world is not None else None
+        fresh = picture is not None and picture.header.number != self._last_number
+        if fresh and picture is not None:
+            self.view.show(picture.pixels)
+        header = picture.header if picture is not None and fresh else None
+        if header is not None:
+            self.state.frame = header
+        self.view.draw(self.state, self.prompt, self._clock(), self.fps)
+        pygame.display.flip()
+        now = self._clock()
+        if header is not None:
+            self._last_number = header.number
+            self._displayed(now, held=header.held)
+        while self._shown_at and self._shown_at[0] < now - FPS_SPAN_S:
+            self._shown_at.popleft()
+
+    def _displayed(self, now: float, *, held: bool) -> None:
+        """A frame has just reached the screen: measure and report the cues it is the first of."""
+        if not held:
+            self._shown_at.append(now)
+        assert self.state.frame is not None
+        for cue, latency_ms in self.state.shown(self.state.frame, now):
+            try:
+                assert self._world is not None
+                self._world.displayed(cue, latency_ms)
+            except LongtakeError as error:
+                logger.debug("the latency of cue %d was not reported: %s", cue, error)
+
+    def _new_notices(self, world: World) -> list[Notice]:
+        notices = list(world.notices)
+        new = notices
+        for index, notice in enumerate(notices):
+            if notice is self._last_notice:
+                new = notices[index + 1 :]
+        if notices:
+            self._last_notice = notices[-1]
+        return new
+
+    def _patience(self) -> float:
+        now = self._clock()
+        if any(self.state.glow(event, now) > 0 for event in self.state.flashes):
+            return MOTION_S
+        if self.prompt.focused or self.state.pending or self.state.connection != "live" or self.state.live_toasts(now):
+            return BLINK_S
+        return IDLE_S

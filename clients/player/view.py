@@ -1,0 +1,379 @@
+"""The player's window: where everything lies and how it is drawn. It reads the state and changes nothing.
+
++--------------------------------------------------+
+| LIVE  title                                  HUD |
+|                    picture                       |
+|--------------------------------------------------|
+| timeline                                         |
+| event keys                                       |
+| prompt line                                      |
++--------------------------------------------------+
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pygame
+
+from longtake.clients.player import help as player_help
+from longtake.clients.player import hud, theme, timeline
+from longtake.clients.player.prompt import PromptLine
+from longtake.clients.player.state import PlayerState
+from longtake.protocol.messages import EventDef
+
+MARGIN = 14
+"""pixels between the chrome and the window's edge"""
+KEY_HEIGHT = 26
+ARROWS = {
+    "up": ((-5, 3), (5, 3), (0, -4)),
+    "down": ((-5, -3), (5, -3), (0, 4)),
+    "left": ((3, -5), (3, 5), (-4, 0)),
+    "right": ((-3, -5), (-3, 5), (4, 0)),
+}
+"""keys whose caps carry a drawn triangle, pixels from the cap's middle: not every font has arrows"""
+KEY_GAP = 16
+GROUP_GAP = 24
+"""between events that set different slots, besides the gap between keys"""
+PROMPT_HEIGHT = 36
+MIN_PICTURE = 0.45
+"""share of the window's height that the picture keeps; chrome that would take more is cut"""
+SHARPEN_FROM = 3.0
+"""scales from which the picture is doubled without smoothing first: softer than pixels, crisper than a blur"""
+GLOW_FRAMES = 4
+"""the light around the picture is renewed at every so many frames"""
+GLOW = 62
+"""its brightness, of 255"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Keycap:
+    """One event on the screen."""
+
+    event: str
+    definition: EventDef
+    rect: pygame.Rect
+    """pixels, in the window"""
+
+
+@dataclass(kw_only=True)
+class ViewOptions:
+    """What the player has switched on and off."""
+
+    hud: bool = False
+    help: bool = False
+    chrome: bool = True
+
+
+class View:
+    """Draws a state onto a surface. Keeps the scaled picture, so that a key press does not scale it again."""
+
+    def __init__(self, surface: pygame.Surface) -> None:
+        self.options = ViewOptions()
+        self.text = theme.Text()
+        self.keycaps: list[Keycap] = []
+        self.prompt_rect = pygame.Rect(0, 0, 0, 0)
+        self._surface = surface
+        self._source: pygame.Surface | None = None
+        self._scaled: pygame.Surface | None = None
+        self._light: pygame.Surface | None = None
+        self._frames = 0
+        self._scroll = 0
+
+    def resize(self, surface: pygame.Surface) -> None:
+        """Draw onto another surface from now on."""
+        self._surface = surface
+        self._scaled = self._light = None
+
+    def show(self, pixels: npt.NDArray[np.uint8]) -> None:
+        """Take a new picture, `[H, W, 3] uint8 RGB`."""
+        height, width, _ = pixels.shape
+        raw = np.ascontiguousarray(pixels).tobytes()
+        self._source = pygame.image.frombuffer(raw, (width, height), "RGB")
+        self._scaled = None
+        if self._frames % GLOW_FRAMES == 0:
+            self._light = None
+        self._frames += 1
+
+    def picture(self) -> pygame.Surface | None:
+        """The newest picture in its own size, for a screenshot."""
+        return self._source
+
+    def draw(self, state: PlayerState, prompt: PromptLine, now: float, fps: float) -> None:
+        """Draw everything."""
+        surface = self._surface
+        surface.fill(theme.BACKGROUND)
+        area = surface.get_rect()
+        self.keycaps = []
+        if self.options.chrome or prompt.focused:
+            area = self._draw_chrome(state, prompt, now)
+        self._draw_picture(area, state)
+        if self.options.chrome:
+            self._draw_corner(state, now)
+        if self.options.hud:
+            hud.draw(surface, surface.get_width() - MARGIN, MARGIN, state, self.text, fps)
+        self._draw_toasts(area, state, now)
+        if state.connection != "live" or state.frame is None:
+            self._draw_waiting(area, state, now)
+        if self.options.help:
+            player_help.draw(surface, state, self.text)
+
+    # --- picture -------------------------------------------------------------------------------------------
+
+    def _draw_picture(self, area: pygame.Rect, state: PlayerState) -> None:
+        if self._source is None:
+            return
+        target = fit(self._source.get_size(), area)
+        if self._light is None or self._light.get_size() != area.size:
+            self._light = _light(self._source, area.size)
+        self._surface.blit(self._light, area)
+        if self._scaled is None or self._scaled.get_size() != target.size:
+            self._scaled = _scale(self._source, target.size)
+        self._surface.blit(self._scaled, target)
+        dimmed = state.connection != "live" or (state.frame is not None and state.frame.stale)
+        if dimmed:
+            shade = pygame.Surface(target.size)
+            shade.set_alpha(120)
+            self._surface.blit(shade, target)
+
+    def _draw_corner(self, state: PlayerState, now: float) -> None:
+        """Badges and the title, upper left."""
+        x = MARGIN
+        for label, colour, dot in badges(state):
+            x = self._draw_badge(x, label, colour, dot, now) + 6
+        title = state.script.title if state.info else ""
+        if title:
+            shown = self.text.render(title, theme.NORMAL, theme.BRIGHT)
+            shadow = self.text.render(title, theme.NORMAL, theme.BACKGROUND)
+            y = MARGIN + 11 - shown.get_height() // 2
+            self._surface.blit(shadow, (x + 7, y + 1))
+            self._surface.blit(shown, (x + 6, y))
+
+    def _draw_badge(self, x: int, label: str, colour: theme.Colour, dot: bool, now: float) -> int:
+        shown = self.text.render(label, theme.SMALL - 1, colour, bold=True)
+        rect = pygame.Rect(x, MARGIN, shown.get_width() + (30 if dot else 18), 22)
+        theme.panel(self._surface, rect, radius=11)
+        left = rect.left + 9
+        if dot:
+            bright = 0.65 + 0.35 * abs((now % 2.0) - 1.0)
+            pygame.draw.circle(self._surface, theme.mix(theme.PANEL, colour, bright), (left + 4, rect.centery), 4)
+            left += 13
+        self._surface.blit(shown, (left, rect.centery - shown.get_height() // 2))
+        return rect.right
+
+    def _draw_toasts(self, area: pygame.Rect, state: PlayerState, now: float) -> None:
+        colours = {"info": theme.TEXT, "good": theme.GOOD, "bad": theme.BAD}
+        y = area.bottom - MARGIN
+        for toast in reversed(state.live_toasts(now)):
+            text = self.text.fit(toast.text, area.width - 6 * MARGIN, theme.NORMAL)
+            label = self.text.render(text, theme.NORMAL, colours[toast.kind])
+            rect = label.get_rect().inflate(28, 14)
+            rect.midbottom = (area.centerx, y)
+            theme.panel(self._surface, rect, opacity=225, radius=rect.height // 2)
+            self._surface.blit(label, label.get_rect(center=rect.center))
+            y = rect.top - 6
+
+    def _draw_waiting(self, area: pygame.Rect, state: PlayerState, now: float) -> None:
+        """What the player is waiting for, over the picture."""
+        texts = {
+            "connecting": "Connecting",
+            "reconnecting": "Reconnecting",
+            "live": "Waiting for the first frame",
+            "failed": "No connection",
+            "closed": "The world has ended",
+        }
+        moving = state.connection in ("connecting", "reconnecting", "live")
+        dots = "." * (int(now * 2) % 4) if moving else ""
+        title = self.text.render(texts[state.connection], theme.LARGE, theme.BRIGHT)
+        detail = self.text.render(
+            self.text.fit(state.detail, area.width - 8 * MARGIN, theme.NORMAL), theme.NORMAL, theme.MUTED
+        )
+        width = max(title.get_width() + 24, detail.get_width() if state.detail else 0) + 56
+        rect = pygame.Rect(0, 0, width, 92 if state.detail else 64)
+        rect.center = area.center
+        theme.panel(self._surface, rect, opacity=235, radius=12)
+        top = rect.top + 20
+        left = rect.centerx - title.get_width() // 2
+        self._surface.blit(title, (left, top))
+        self._surface.blit(self.text.render(dots or " ", theme.LARGE, theme.MUTED), (left + title.get_width() + 2, top))
+        if state.detail:
+            self._surface.blit(detail, (rect.centerx - detail.get_width() // 2, rect.bottom - 36))
+
+    # --- chrome --------------------------------------------------------------------------------------------
+
+    def _draw_chrome(self, state: PlayerState, prompt: PromptLine, now: float) -> pygame.Rect:
+        """Draw what lies under the picture from the bottom up; returns what is left for the picture."""
+        window = self._surface.get_rect()
+        bottom = window.bottom - MARGIN
+        self.prompt_rect = pygame.Rect(MARGIN, bottom - PROMPT_HEIGHT, window.width - 2 * MARGIN, PROMPT_HEIGHT)
+        top = self.prompt_rect.top
+        if self.options.chrome:
+            room = window.height * (1 - MIN_PICTURE) - PROMPT_HEIGHT - timeline.HEIGHT - 3 * MARGIN
+            rows = max(1, int(room // (KEY_HEIGHT + 6)))
+            self.keycaps, height = layout_keys(state, self.text, window.width - 2 * MARGIN, rows)
+            shift = top - height - (10 if height else 0)
+            self.keycaps = [
+                Keycap(event=cap.event, definition=cap.definition, rect=cap.rect.move(MARGIN, shift))
+                for cap in self.keycaps
+            ]
+            strip = pygame.Rect(MARGIN, shift - timeline.HEIGHT - 2, window.width - 2 * MARGIN, timeline.HEIGHT)
+            top = strip.top
+            timeline.draw(self._surface, strip, state, self.text, now)
+            self._draw_keys(state, now)
+        self._draw_prompt(state, prompt, now)
+        return pygame.Rect(0, 0, window.width, max(1, top - 6))
+
+    def _draw_keys(self, state: PlayerState, now: float) -> None:
+        in_force = state.in_force()
+        for cap in self.keycaps:
+            glow = 1.0 if state.waiting_for(cap.event) else state.glow(cap.event, now)
+            on = cap.event in in_force
+            edge = theme.mix(theme.FAINT if on else theme.LINE, theme.ACCENT, glow)
+            label_colour = theme.mix(theme.BRIGHT if on else theme.MUTED, theme.ACCENT, glow)
+            if not state.director:
+                edge, label_colour = theme.LINE, theme.TEXT if on else theme.FAINT
+            x = cap.rect.left
+            if cap.definition.key:
+                x = self._draw_cap(cap, glow, edge, label_colour)
+            label = self.text.render(cap.definition.label or cap.event, theme.NORMAL, label_colour)
+            self._surface.blit(label, (x, cap.rect.centery - label.get_height() // 2))
+            if on:
+                pygame.draw.line(
+                    self._surface,
+                    theme.ACCENT,
+                    (x, cap.rect.bottom - 1),
+                    (x + label.get_width() - 1, cap.rect.bottom - 1),
+                    2,
+                )
+
+    def _draw_cap(self, cap: Keycap, glow: float, edge: theme.Colour, colour: theme.Colour) -> int:
+        """The key itself; returns where its label begins."""
+        name = self.text.render(key_name(cap.definition.key), theme.SMALL, colour, bold=True)
+        wide = _cap_width(self.text, cap.definition)
+        key = pygame.Rect(cap.rect.left, cap.rect.top + 1, wide - 7, cap.rect.height - 4)
+        pygame.draw.rect(self._surface, theme.BACKGROUND, key.move(0, 2), border_radius=5)
+        pygame.draw.rect(self._surface, theme.mix(theme.RAISED, theme.ACCENT, glow * 0.28), key, border_radius=5)
+        pygame.draw.rect(self._surface, edge, key, width=1, border_radius=5)
+        self._surface.blit(name, name.get_rect(center=key.center))
+        if cap.definition.key in ARROWS:
+            points = [(key.centerx + x, key.centery + y) for x, y in ARROWS[cap.definition.key]]
+            pygame.draw.polygon(self._surface, colour, points)
+        return cap.rect.left + wide
+
+    def _draw_prompt(self, state: PlayerState, prompt: PromptLine, now: float) -> None:
+        rect = self.prompt_rect
+        pygame.draw.rect(self._surface, theme.PANEL, rect, border_radius=8)
+        edge = theme.ACCENT if prompt.focused else theme.LINE
+        pygame.draw.rect(self._surface, edge, rect, width=1, border_radius=8)
+        inner = rect.inflate(-28, 0)
+        if prompt.focused:
+            self._draw_typing(inner, prompt, now)
+            return
+        hint = "type a prompt: /" if state.director else "watching" if state.info else ""
+        if prompt.text and state.director:
+            hint = "unsent text: /"
+        note = self.text.render(hint + "    help: F1", theme.SMALL, theme.FAINT)
+        self._surface.blit(note, (inner.right - note.get_width(), rect.centery - note.get_height() // 2))
+        shown = self.text.fit(state.prompt, inner.width - note.get_width() - 24, theme.NORMAL)
+        label = self.text.render(shown, theme.NORMAL, theme.TEXT)
+        self._surface.blit(label, (inner.left, rect.centery - label.get_height() // 2))
+
+    def _draw_typing(self, inner: pygame.Rect, prompt: PromptLine, now: float) -> None:
+        """The edited text, scrolled so that the cursor is in sight."""
+        before = self.text.width(prompt.text[: prompt.cursor], theme.LARGE)
+        whole = self.text.width(prompt.text, theme.LARGE)
+        self._scroll = min(self._scroll, before, max(0, whole - inner.width + 2))
+        self._scroll = max(self._scroll, before - inner.width + 2)
+        self._surface.set_clip(inner)
+        shown = prompt.text or "what happens next?"
+        label = self.text.render(shown, theme.LARGE, theme.BRIGHT if prompt.text else theme.FAINT)
+        self._surface.blit(label, (inner.left - self._scroll, inner.centery - label.get_height() // 2))
+        self._surface.set_clip(None)
+        if now % 1.0 < 0.6:
+            x = inner.left + before - self._scroll
+            pygame.draw.line(self._surface, theme.ACCENT, (x, inner.centery - 9), (x, inner.centery + 9), 2)
+
+
+def badges(state: PlayerState) -> list[tuple[str, theme.Colour, bool]]:
+    """(text, colour, with a dot) for each badge in the corner."""
+    shown: list[tuple[str, theme.Colour, bool]] = []
+    if state.connection == "reconnecting":
+        shown.append(("RECONNECTING", theme.BAD, True))
+    elif state.info is None:
+        return []
+    elif (state.status and state.status.generator != "ready") or (state.frame and state.frame.stale):
+        shown.append(("GENERATOR RESTARTING", theme.BAD, True))
+    elif state.paused:
+        shown.append(("PAUSED", theme.ACCENT, False))
+    else:
+        shown.append(("LIVE", theme.GOOD, True))
+    if state.recording:
+        shown.append((f"REC {state.recording}", theme.BAD, True))
+    if state.info is not None and not state.director:
+        shown.append(("SPECTATOR", theme.COOL, False))
+    return shown
+
+
+def fit(size: tuple[int, int], area: pygame.Rect) -> pygame.Rect:
+    """The largest rectangle of that shape in `area`, centred; a whole scale is taken when it costs little."""
+    width, height = size
+    scale = min(area.width / width, area.height / height)
+    if scale > 1 and int(scale) / scale > 0.95:
+        scale = int(scale)
+    rect = pygame.Rect(0, 0, max(1, round(width * scale)), max(1, round(height * scale)))
+    rect.center = area.center
+    return rect
+
+
+def key_name(key: str) -> str:
+    """What is written on a keycap; arrows are drawn instead, see ARROWS."""
+    return " " if key in ARROWS else key.upper() if len(key) == 1 else key
+
+
+def layout_keys(state: PlayerState, text: theme.Text, width: int, max_rows: int) -> tuple[list[Keycap], int]:
+    """Keycaps in rows from (0, 0), and the rows' height. Events that set the same slots stand together.
+
+    Events beyond the last row are left out; F1 lists them all.
+    """
+    groups: dict[frozenset[str], list[tuple[str, EventDef, int]]] = {}
+    for name, definition in state.script.events.items():
+        label = text.width(definition.label or name, theme.NORMAL)
+        groups.setdefault(frozenset(definition.set), []).append(
+            (name, definition, _cap_width(text, definition) + label)
+        )
+    caps: list[Keycap] = []
+    x, row = 0, 0
+    for group in groups.values():
+        whole = sum(wide + KEY_GAP for _, _, wide in group) - KEY_GAP
+        if x and x + whole > width >= whole and row + 1 < max_rows:
+            x, row = 0, row + 1
+        for name, definition, wide in group:
+            if x and x + wide > width:
+                x, row = 0, row + 1
+            if row < max_rows:
+                rect = pygame.Rect(x, row * (KEY_HEIGHT + 6), wide, KEY_HEIGHT)
+                caps.append(Keycap(event=name, definition=definition, rect=rect))
+            x += wide + KEY_GAP
+        x += GROUP_GAP
+    return caps, max((cap.rect.bottom for cap in caps), default=0)
+
+
+def _cap_width(text: theme.Text, definition: EventDef) -> int:
+    """Width of a keycap and the space after it; 0 for an event without a key."""
+    if not definition.key:
+        return 0
+    return max(22, text.width(key_name(definition.key), theme.SMALL, bold=True) + 12) + 7
+
+
+def _scale(source: pygame.Surface, size: tuple[int, int]) -> pygame.Surface:
+    if size[0] >= SHARPEN_FROM * source.get_width():
+        source = pygame.transform.scale(source, (source.get_width() * 2, source.get_height() * 2))
+    return pygame.transform.smoothscale(source, size)
+
+
+def _light(source: pygame.Surface, size: tuple[int, int]) -> pygame.Surface:
+    """The picture's colours as dim light, for the room around it."""
+    spots = pygame.transform.smoothscale(source, (8, 6))
+    light = pygame.transform.smoothscale(spots, size)
+    light.fill((GLOW, GLOW, GLOW), special_flags=pygame.BLEND_RGB_MULT)
+    return light

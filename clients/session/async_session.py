@@ -1,0 +1,264 @@
+"""The session API for asyncio: the same connection and thread beneath, awaited instead of blocked on.
+
+    async with await AsyncSession.connect("tcp://127.0.0.1:5570") as session:
+        world = await session.open(seed=7, prompt="a red balloon over a meadow at dawn")
+        await world.prompt("a red balloon over the sea at night")
+        async for picture in world.frames():
+            show(picture.pixels)
+
+No call blocks the event loop. Use a session on the loop that made it.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from concurrent.futures import Future
+from types import TracebackType
+from typing import Any, TypeVar, Unpack
+
+import zmq
+
+from longtake.clients.session.connection import State
+from longtake.clients.session.feed import FRAMES_TIMEOUT_S
+from longtake.clients.session.picture import Picture
+from longtake.clients.session.requests import no_answer
+from longtake.clients.session.session import OPEN_TIMEOUT_S, OpenOptions, Session, WatchOptions
+from longtake.clients.session.world import World, has_last, pictures_of
+from longtake.protocol.endpoints import DEFAULT_ENDPOINT
+from longtake.protocol.errors import LongtakeError, SessionClosed, WorldClosed
+from longtake.protocol.messages import (
+    Ack,
+    Action,
+    Applied,
+    Done,
+    Joined,
+    ModelInfo,
+    Role,
+    Status,
+    WorldEntry,
+    WorldList,
+    Worlds,
+)
+
+T = TypeVar("T")
+
+
+async def _answer(future: "Future[T]", timeout_s: float, what: str) -> T:
+    try:
+        return await asyncio.wait_for(asyncio.wrap_future(future), timeout_s)
+    except TimeoutError:
+        if future.done() and not future.cancelled():
+            raise
+        raise no_answer(what, timeout_s) from None
+
+
+class AsyncWorld:
+    """A joined world; the attributes not repeated here are those of `sync`, the `World` beneath."""
+
+    def __init__(self, sync: World, request_timeout_s: float) -> None:
+        self.sync = sync
+        self._timeout_s = request_timeout_s
+        self._loop = asyncio.get_running_loop()
+        self._arrived = asyncio.Event()
+        self._unlisten = sync.listen(lambda: self._loop.call_soon_threadsafe(self._arrived.set))
+
+    @property
+    def name(self) -> str:
+        """The world's name at the server."""
+        return self.sync.name
+
+    @property
+    def info(self) -> Joined:
+        """The answer to `open` or `join`."""
+        return self.sync.info
+
+    @property
+    def status(self) -> Status | None:
+        """The newest status."""
+        return self.sync.status
+
+    @property
+    def timeline(self) -> list[Applied]:
+        """Cues in force so far, in this generation."""
+        return self.sync.timeline
+
+    async def prompt(self, text: str, *, at_tick: int | None = None, cut_in: bool = False) -> Ack:
+        """Replace the prompt; the answer says from which block and tick."""
+        return await self._ask(self.sync.prompt(text, at_tick=at_tick, cut_in=cut_in, wait=False), "prompt")
+
+    async def event(self, name: str, *, at_tick: int | None = None, cut_in: bool = False) -> Ack:
+        """Fire an event of the world's script; the answer says from which block and tick."""
+        return await self._ask(self.sync.event(name, at_tick=at_tick, cut_in=cut_in, wait=False), f"event {name}")
+
+    async def control(
+        self, action: Action, *, ticks: int | None = None, seed: int | None = None, path: str | None = None
+    ) -> Done:
+        """Carry out an action: pause, resume, step, reset, close, record_start or record_stop."""
+        done = await self._ask(self.sync.control(action, ticks=ticks, seed=seed, path=path), action)
+        self.sync.acted(action, done)
+        return done
+
+    async def leave(self) -> Done:
+        """Leave; the world goes on without this client."""
+        done = await self._ask(self.sync.ask_leave(), "leave")
+        self.sync.acted("leave", done)
+        self.stop_listening()
+        return done
+
+    async def advance(self, ticks: int, timeout_s: float = FRAMES_TIMEOUT_S) -> list[Picture]:
+        """Lockstep: make the world go on by `ticks` and return their pictures; see `World.advance`."""
+        future = self.sync.control("advance", ticks=ticks)
+        pictures: list[Picture] = []
+        while self.sync.has_pictures and not has_last(future, pictures):
+            picture = await self._next(timeout_s, unless=None if future.done() else future)
+            if picture is not None:
+                pictures.append(picture)
+        done = await _answer(future, timeout_s, "advance")
+        return pictures_of(done, ticks, pictures)
+
+    async def frames(self, timeout_s: float = FRAMES_TIMEOUT_S) -> AsyncIterator[Picture]:
+        """Yield pictures as they come, until the world or the session is closed; see `World.frames`."""
+        while True:
+            try:
+                picture = await self.next_picture(timeout_s)
+            except (WorldClosed, SessionClosed):
+                return
+            yield picture
+
+    async def next_picture(self, timeout_s: float = FRAMES_TIMEOUT_S) -> Picture:
+        """Wait for the next picture."""
+        picture = await self._next(timeout_s)
+        assert picture is not None
+        return picture
+
+    def latest(self) -> Picture | None:
+        """Return the newest picture or None, without waiting."""
+        return self.sync.latest()
+
+    async def wait(self, condition: Callable[[World], bool], what: str, timeout_s: float = FRAMES_TIMEOUT_S) -> None:
+        """Wait until `condition(world)` holds, looked at whenever something arrives; `what` names it in the error."""
+        await self._wait(lambda: condition(self.sync), what, timeout_s, lambda: self.sync.ended)
+
+    def stop_listening(self) -> None:
+        """Take no more notice of what arrives; `leave` and the session's `close` do it."""
+        self._unlisten()
+
+    async def _ask(self, future: "Future[T]", what: str) -> T:
+        return await _answer(future, self._timeout_s, what)
+
+    async def _next(self, timeout_s: float, unless: "Future[Any] | None" = None) -> Picture | None:
+        self.sync.need_pictures()
+        picture: Picture | None = None
+
+        def is_over() -> bool:
+            nonlocal picture
+            picture = self.sync.take_picture()
+            return picture is not None or (unless is not None and unless.done())
+
+        await self._wait(is_over, f"a picture of {self.name}", timeout_s, lambda: self.sync.no_more_pictures)
+        return picture
+
+    async def _wait(
+        self,
+        condition: Callable[[], bool],
+        what: str,
+        timeout_s: float,
+        hopeless: Callable[[], LongtakeError | None],
+    ) -> None:
+        try:
+            async with asyncio.timeout(timeout_s):
+                while True:
+                    self._arrived.clear()  # before looking, so that nothing is missed in between
+                    if condition():
+                        return
+                    if (reason := hopeless()) is not None:
+                        raise reason
+                    await self._arrived.wait()
+        except TimeoutError:
+            raise self.sync.too_late(what, timeout_s) from None
+
+
+class AsyncSession:
+    """A connection to one server. Make it with `await AsyncSession.connect(...)`; close it."""
+
+    def __init__(self, sync: Session) -> None:
+        self.sync = sync
+        """the blocking session beneath"""
+        self._worlds: list[AsyncWorld] = []
+
+    @classmethod
+    async def connect(
+        cls,
+        endpoint: str = DEFAULT_ENDPOINT,
+        *,
+        timeout_s: float = 5.0,
+        request_timeout_s: float = 10.0,
+        reconnect_s: float = 60.0,
+        client: str = "longtake-python",
+        context: "zmq.Context[zmq.Socket[bytes]] | None" = None,
+    ) -> "AsyncSession":
+        """Connect to a server; see `Session.connect`."""
+        session = await asyncio.to_thread(
+            Session.connect,
+            endpoint,
+            timeout_s=timeout_s,
+            request_timeout_s=request_timeout_s,
+            reconnect_s=reconnect_s,
+            client=client,
+            context=context,
+        )
+        return cls(session)
+
+    async def __aenter__(self) -> "AsyncSession":
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    @property
+    def models(self) -> list[ModelInfo]:
+        """The models the server offers."""
+        return self.sync.models
+
+    @property
+    def state(self) -> State:
+        """Where the connection stands."""
+        return self.sync.state
+
+    async def worlds(self) -> list[WorldEntry]:
+        """The worlds running at the server."""
+        return (await _answer(self.sync.ask(Worlds, WorldList), self.sync.request_timeout_s, "worlds")).worlds
+
+    async def open(
+        self, model: str = "diorama", *, timeout_s: float = OPEN_TIMEOUT_S, **options: Unpack[OpenOptions]
+    ) -> AsyncWorld:
+        """Open a world and direct it; see `Session.open`."""
+        opening = self.sync.begin_open(model, **options)
+        world = await self._enter(opening.entered, timeout_s, "open")
+        if opening.resume:
+            await world.control("resume")
+        return world
+
+    async def join(self, world: str = "", *, role: Role = "viewer", **watch: Unpack[WatchOptions]) -> AsyncWorld:
+        """Join a running world; see `Session.join`."""
+        return await self._enter(self.sync.begin_join(world, role=role, **watch), self.sync.request_timeout_s, "join")
+
+    async def close(self) -> None:
+        """Say goodbye and free everything. Harmless when repeated."""
+        for world in self._worlds:
+            world.stop_listening()
+        await asyncio.to_thread(self.sync.close)
+        for world in self._worlds:
+            world._arrived.set()
+
+    async def _enter(self, entered: "Future[World]", timeout_s: float, what: str) -> AsyncWorld:
+        sync = await _answer(entered, timeout_s, what)
+        world = AsyncWorld(sync, self.sync.request_timeout_s)
+        self._worlds.append(world)
+        if sync.subscribed is not None:
+            try:
+                await _answer(sync.subscribed, self.sync.request_timeout_s, "subscribe")
+            except TimeoutError:
+                raise self.sync.no_frames() from None
+        return world

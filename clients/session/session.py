@@ -1,0 +1,394 @@
+"""The Python session API: connect to a Longtake server, open or join worlds, steer and watch them.
+
+    with Session.connect("tcp://127.0.0.1:5570") as session:
+        world = session.open(model="diorama", seed=7, prompt="a red balloon over a meadow at dawn")
+        world.prompt("a red balloon over the sea at night")
+        for picture in world.frames():
+            show(picture.pixels)  # [H, W, 3] uint8 RGB
+
+Blocking calls have a timeout and raise one of `longtake.protocol.errors` with one line that says what to do.
+A session is thread-safe, notices a dead server by its heartbeat, connects again by itself and joins its
+worlds again. For asyncio see `clients/session/async_session.py`.
+"""
+
+import logging
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, TypedDict, TypeVar, Unpack
+
+import zmq
+
+from longtake.clients.session.connection import Connection, ConnectionConfig, State
+from longtake.clients.session.frame_buffer import EVERY_CAPACITY, FrameBuffer
+from longtake.clients.session.picture import Picture
+from longtake.clients.session.requests import Requests, no_answer, settle, wait_answer
+from longtake.clients.session.world import World
+from longtake.protocol import wire
+from longtake.protocol.endpoints import DEFAULT_ENDPOINT
+from longtake.protocol.errors import ConnectionLost, LongtakeError, Refused, RequestTimeout, WorldClosed
+from longtake.protocol.messages import (
+    Delivery,
+    Done,
+    Encoding,
+    Error,
+    Frame,
+    Hello,
+    Join,
+    Joined,
+    Leave,
+    Message,
+    Mode,
+    ModelInfo,
+    Open,
+    Role,
+    Script,
+    Subscribed,
+    Welcome,
+    WorldEntry,
+    WorldList,
+    Worlds,
+)
+
+__all__ = ["OpenOptions", "Picture", "Session", "State", "WatchOptions", "World"]
+
+logger = logging.getLogger(__name__)
+
+OPEN_TIMEOUT_S = 120.0
+"""for `open`: the generator may have to load its model first"""
+
+T = TypeVar("T")
+
+
+class WatchOptions(TypedDict, total=False):
+    """How the pictures of a world are wanted."""
+
+    delivery: Delivery | None
+    """"latest" (default; the newest wins), "every" (nothing is lost, the world waits) or None for no pictures"""
+    encoding: Encoding
+    """"raw" (default) or "jpeg" for thin lines"""
+    buffer_frames: int
+    """with "every": pictures that may wait here until the server holds back, 1 to 1024 (default 64)"""
+
+
+class OpenOptions(WatchOptions, total=False):
+    """What `Session.open` takes."""
+
+    prompt: str | None
+    """base text; None takes the script's template"""
+    seed: int
+    mode: Mode
+    """"live" (default), "lockstep" (`advance`) or "offline" (as fast as the pictures are taken)"""
+    script: Script | None
+    """template, slots and events"""
+    readings: bool
+    """have the model's probe read every block (capability "reading")"""
+    paused: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Opening:
+    """An `open` under way."""
+
+    entered: "Future[World]"
+    resume: bool
+    """whether the world was held until its frames are subscribed to, and is to be resumed then"""
+
+
+class Session:
+    """A connection to one server and the worlds joined over it. Make it with `Session.connect`; close it."""
+
+    def __init__(self, config: ConnectionConfig, *, request_timeout_s: float, context: Any = None) -> None:
+        self.config = config
+        self.request_timeout_s = request_timeout_s
+        """seconds a blocking call waits for its answer"""
+        self.reconnects = 0
+        """how often the connection was lost and made again"""
+        self._requests = Requests()
+        self._worlds: dict[str, World] = {}
+        self._lock = threading.Lock()
+        self._welcome: Welcome | None = None
+        self._welcomed = threading.Event()
+        self._connection = Connection(config, self, context)
+
+    @classmethod
+    def connect(
+        cls,
+        endpoint: str = DEFAULT_ENDPOINT,
+        *,
+        timeout_s: float = 5.0,
+        request_timeout_s: float = 10.0,
+        reconnect_s: float = 60.0,
+        client: str = "longtake-python",
+        context: "zmq.Context[zmq.Socket[bytes]] | None" = None,
+    ) -> "Session":
+        """Connect to a server and return the session.
+
+        `reconnect_s` is how long a lost server is looked for (0: not at all); `client` is the name in the
+        server's log; `context` is needed for `inproc://` endpoints only. Raises `ConnectionFailed`,
+        `VersionMismatch`, `EndpointError` or `Refused`.
+        """
+        config = ConnectionConfig(endpoint=endpoint, client=client, connect_s=timeout_s, reconnect_s=reconnect_s)
+        session = cls(config, request_timeout_s=request_timeout_s, context=context)
+        session._connection.start()
+        try:
+            session._connection.wait_connected()
+        except BaseException:
+            session.close()
+            raise
+        return session
+
+    def __enter__(self) -> "Session":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    @property
+    def welcome(self) -> Welcome:
+        """The server's latest welcome: its version, limits and models."""
+        assert self._welcome is not None
+        return self._welcome
+
+    @property
+    def models(self) -> list[ModelInfo]:
+        """The models the server offers; none while its first generator loads, see `refresh`."""
+        return self.welcome.models
+
+    @property
+    def state(self) -> State:
+        """Where the connection stands."""
+        return self._connection.state
+
+    @property
+    def rtt_ms(self) -> float:
+        """Round trip of the latest heartbeat."""
+        return self._connection.rtt_ms
+
+    def refresh(self) -> Welcome:
+        """Ask for a new welcome, e.g. to see whether `models` is still empty because the generator loads."""
+        self._welcomed.clear()
+        self.tell(Hello(client=self.config.client))
+        if not self._welcomed.wait(self.request_timeout_s):
+            raise no_answer("hello", self.request_timeout_s)
+        return self.welcome
+
+    def worlds(self) -> list[WorldEntry]:
+        """The worlds running at the server."""
+        return self._wait(self.ask(Worlds, WorldList), "worlds").worlds
+
+    def open(
+        self, model: str = "diorama", *, timeout_s: float = OPEN_TIMEOUT_S, **options: Unpack[OpenOptions]
+    ) -> World:
+        """Open a world and direct it; `OpenOptions` and `WatchOptions` list what can be given, as keywords.
+
+        A live world with `delivery="every"` is opened paused and resumed once its frames are subscribed to, so
+        that none is missed.
+        """
+        opening = self.begin_open(model, **options)
+        world = self._subscribed(wait_answer(opening.entered, timeout_s, "open"))
+        if opening.resume:
+            world.resume()
+        return world
+
+    def join(self, world: str = "", *, role: Role = "viewer", **watch: Unpack[WatchOptions]) -> World:
+        """Join a running world by its name; an empty name means the only one, or the newest."""
+        return self._subscribed(self._wait(self.begin_join(world, role=role, **watch), "join"))
+
+    def close(self) -> None:
+        """Say goodbye and free everything; worlds go on as the server's settings say. Harmless when repeated."""
+        self._connection.close()
+
+    # --- without waiting -----------------------------------------------------------------------------------
+
+    def begin_open(self, model: str = "diorama", **options: Unpack[OpenOptions]) -> Opening:
+        """Send `open`; the future holds the world, whose `subscribed` is then under way. `open` waits for both."""
+        paused, mode = options.get("paused", False), options.get("mode", "live")
+        hold = options.get("delivery") == "every" and mode == "live" and not paused
+        entered = self._enter(
+            Open,
+            options,
+            model=model,
+            prompt=options.get("prompt"),
+            seed=options.get("seed", 0),
+            mode=mode,
+            script=options.get("script") or Script(),
+            readings=options.get("readings", False),
+            paused=paused or hold,
+        )
+        return Opening(entered=entered, resume=hold)
+
+    def begin_join(self, world: str = "", *, role: Role = "viewer", **watch: Unpack[WatchOptions]) -> "Future[World]":
+        """Send `join`; the future holds the world, whose `subscribed` is then under way. `join` waits for both."""
+        return self._enter(Join, watch, world=world, role=role)
+
+    # --- what a world needs (`feed.Link`) ------------------------------------------------------------------
+
+    def ask(
+        self,
+        kind: type[Message],
+        answer: type[T],
+        then: "Callable[[Future[T]], object] | None" = None,
+        **fields: Any,
+    ) -> "Future[T]":
+        """Send the request `kind(**fields)` and return the future of its answer.
+
+        `then` is called with that future on the connection's thread, before any later message is handed out: it is
+        attached before the request leaves, since the answer may be there before this returns.
+        """
+        number, future = self._requests.begin(answer)
+        if then is not None:
+            future.add_done_callback(then)
+        try:
+            data = wire.encode_checked(kind(request=number, **fields))
+            send = self._connection.send_frames if answer is Subscribed else self._connection.send
+            send(data)
+        except BaseException:
+            self._requests.forget(number)
+            raise
+        return future
+
+    def tell(self, message: Message) -> None:
+        """Send a message without an answer on the control socket."""
+        self._connection.send(wire.encode_checked(message))
+
+    def tell_frames(self, message: Message) -> None:
+        """Send a message without an answer on the frame socket."""
+        self._connection.send_frames(wire.encode_checked(message))
+
+    def session_id(self) -> str:
+        """The session the server gave us."""
+        return self.welcome.session
+
+    def forget(self, world: str) -> None:
+        """A world has ended: hand it nothing more."""
+        with self._lock:
+            self._worlds.pop(world, None)
+
+    # --- what the connection hands over (`connection.Receiver`) --------------------------------------------
+
+    def on_welcome(self, welcome: Welcome, *, again: bool) -> None:
+        """Connected; after a loss every world is joined again."""
+        self._welcome = welcome
+        if not again:
+            return
+        self.reconnects += 1
+        for world in self._all():
+            if world.ended is None:
+                self._rejoin(world)
+
+    def on_message(self, message: Message) -> None:
+        """Settle the request it answers and hand it to the world it is about."""
+        if isinstance(message, Welcome):
+            self._welcome = message
+            self._welcomed.set()
+            return
+        if self._requests.settle(message):
+            self._notify()
+            return
+        world = self._worlds.get(getattr(message, "world", None) or "")
+        if isinstance(message, Error):
+            logger.warning("the server reports %s: %s", message.code, message.message)
+            if world is not None and message.code == "too_slow":
+                world.on_unsubscribed(Refused(message.code, message.message, retryable=message.retryable))
+        elif world is not None:
+            world.on_message(message)
+
+    def on_frame(self, header: Frame, payload: memoryview) -> None:
+        """Hand a frame to its world."""
+        world = self._worlds.get(header.world)
+        if world is not None:
+            world.on_frame(header, payload)
+
+    def on_lost(self, error: LongtakeError) -> None:
+        """Fail what waits for an answer; worlds are joined again with the next connection."""
+        self._requests.fail_all(error)
+        self._notify()
+
+    def on_closed(self, error: LongtakeError) -> None:
+        """Nothing works any more."""
+        self._requests.fail_all(error)
+        for world in self._all():
+            world.end(error)
+
+    # --- inside --------------------------------------------------------------------------------------------
+
+    def _wait(self, future: "Future[T]", what: str) -> T:
+        return wait_answer(future, self.request_timeout_s, what)
+
+    def _enter(self, kind: type[Message], watch: WatchOptions, **fields: Any) -> "Future[World]":
+        """Send `open` or `join`. The world is made on the connection's thread, so that no message is missed."""
+        delivery = watch.get("delivery", "latest")
+        buffer = FrameBuffer(delivery, watch.get("buffer_frames", EVERY_CAPACITY)) if delivery else None
+        encoding = watch.get("encoding", "raw")
+        entered: Future[World] = Future()
+
+        def answered(future: "Future[Joined]") -> None:
+            if not entered.set_running_or_notify_cancel():  # whoever asked has given up
+                if future.exception() is None:
+                    self.ask(Leave, Done, world=future.result().world)
+            elif (error := future.exception()) is not None:
+                settle(entered, error=error)
+            else:
+                try:
+                    settle(entered, result=self._add(World(self, future.result(), encoding=encoding, buffer=buffer)))
+                except LongtakeError as failure:
+                    settle(entered, error=failure)
+
+        self.ask(kind, Joined, answered, **fields)
+        return entered
+
+    def _add(self, world: World) -> World:
+        with self._lock:
+            if world.name in self._worlds:
+                raise Refused("wrong_mode", f"this session has joined {world.name} already; leave it there first")
+            self._worlds[world.name] = world
+        world.subscribe()
+        return world
+
+    def _subscribed(self, world: World) -> World:
+        """Wait until the frames of a new world are subscribed to."""
+        if world.subscribed is not None:
+            try:
+                self._wait(world.subscribed, "subscribe")
+            except RequestTimeout:
+                raise self.no_frames() from None
+        return world
+
+    def no_frames(self) -> ConnectionLost:
+        """The error for a frame socket that does not answer while the control socket does."""
+        return ConnectionLost(
+            f"the server answers but its frame socket {self.welcome.frames_endpoint} does not; through an SSH "
+            "tunnel forward that port too"
+        )
+
+    def _rejoin(self, world: World) -> None:
+        """Join and subscribe again, on the connection's thread, so without waiting."""
+
+        def joined(future: "Future[Joined]") -> None:
+            error = future.exception()
+            if isinstance(error, Refused):
+                world.end(WorldClosed(f"{world.name} could not be joined again: {error}"))
+            elif error is None:
+                world.on_rejoined(future.result())
+                if world.subscribed is not None:
+                    world.subscribed.add_done_callback(resubscribed)
+
+        def resubscribed(future: "Future[Subscribed]") -> None:
+            error = future.exception()
+            if isinstance(error, Refused):
+                world.end(WorldClosed(f"the frames of {world.name} could not be had again: {error}"))
+
+        world.rejoin().add_done_callback(joined)
+
+    def _all(self) -> list[World]:
+        with self._lock:
+            return list(self._worlds.values())
+
+    def _notify(self) -> None:
+        for world in self._all():
+            world.notify()

@@ -1,0 +1,1 @@
+"""The generator: from prompts and noise to blocks of frames."""

@@ -1,0 +1,165 @@
+"""Decoding beside the generation: pictures of one block are made while the next is denoised.
+
+    decoding = Decoding(decoder, device, overlap=True)
+    state = decoding.open(batch=1)
+    pictures = decoding.start(latents, state)      # returns at once
+    ...                                            # more work for the transformer
+    frames = pictures.wait()                       # [B, n, H, W, 3] uint8 on the CPU
+
+On a CUDA device the decoder has a stream of its own, ordered by events, so the host waits for nothing but the frames.
+On a CPU it has a thread of its own, where the transformer leaves a core idle. Without overlap `start` decodes there and
+then. The frames are the same bytes in every case. Everything that touches a decoder's memory goes through here, in the
+order of the calls.
+"""
+
+import copy
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+
+from longtake.model.generation.timing import Stopwatch
+from longtake.model.generation.world import Decoder
+from longtake.model.ops.cores import usable_cores
+
+
+class Pictures(Protocol):
+    """A block's frames, perhaps still being made."""
+
+    def wait(self) -> Tensor:
+        """Return them, [B, n, H, W, 3] uint8 on the CPU; raises what the decoder raised."""
+        ...
+
+    def count(self) -> int:
+        """Return how many there are to each member of the batch."""
+        ...
+
+
+class Ready:
+    """Frames that are on the host, or on their way there until an event of the device."""
+
+    def __init__(self, frames: Tensor, copied: torch.cuda.Event | None = None) -> None:
+        self._frames, self._copied = frames, copied
+
+    def wait(self) -> Tensor:
+        """See `Pictures`."""
+        if self._copied is not None:
+            self._copied.synchronize()
+        return self._frames
+
+    def count(self) -> int:
+        """See `Pictures`; waits for nothing."""
+        return self._frames.shape[1]
+
+
+class Promised:
+    """Frames that a thread is making."""
+
+    def __init__(self, future: "Future[Tensor]") -> None:
+        self._future = future
+
+    def wait(self) -> Tensor:
+        """See `Pictures`."""
+        return self._future.result()
+
+    def count(self) -> int:
+        """See `Pictures`; waits for them."""
+        return self.wait().shape[1]
+
+
+class Decoding:
+    """A decoder, and when it runs.
+
+    Args:
+        decoder: latents to pictures.
+        device: where it runs.
+        overlap: beside the work of the caller, or there and then.
+    """
+
+    def __init__(self, decoder: Decoder, device: torch.device, *, overlap: bool) -> None:
+        self._decoder = decoder
+        self._stream = torch.cuda.Stream(device) if overlap and device.type == "cuda" else None
+        self._cuda = device.type == "cuda"
+        self._thread: ThreadPoolExecutor | None = None
+        if overlap and self._stream is None:
+            # Threads are counted by thread, and their number shows in the last bits of a sum.
+            self._thread = ThreadPoolExecutor(
+                1, "decoder", initializer=torch.set_num_threads, initargs=(torch.get_num_threads(),)
+            )
+
+    @property
+    def overlaps(self) -> bool:
+        """Whether `start` returns before the frames are there."""
+        return self._stream is not None or self._thread is not None
+
+    def open(self, batch: int) -> Any:
+        """Return the memory of a decoder that has seen nothing."""
+        with self._in_order():
+            return self._decoder.open(batch)
+
+    def copy(self, state: Any) -> Any:
+        """Return a copy of a decoder's memory; call it only once all that was started has been counted."""
+        with self._in_order():
+            return copy.deepcopy(state)
+
+    def see(self, latents: Sequence[Tensor], state: Any) -> None:
+        """Decode latent frames [B, 1, C, h, w] for what they leave in the memory."""
+        with self._in_order():
+            for frame in latents:
+                self._decoder.decode(frame, state)
+
+    def start(self, latents: Tensor, state: Any, stopwatch: Stopwatch) -> Pictures:
+        """Begin to decode a block, [B, F, C, h, w], after all that was begun before."""
+        if self._thread is not None:
+            return Promised(self._thread.submit(self._decode, latents, state, stopwatch))
+        with self._in_order():
+            if self._stream is not None:
+                # Or its memory could be given away while this stream still reads it.
+                latents.record_stream(self._stream)
+            frames = self._decode(latents, state, stopwatch)
+            if not self._cuda:
+                return Ready(frames)
+            # Pinned memory copies a hundred times faster.
+            host = torch.empty(frames.shape, dtype=frames.dtype, pin_memory=True)
+            host.copy_(frames, non_blocking=True)
+            copied = torch.cuda.Event()
+            copied.record()
+            return Ready(host, copied)
+
+    def _decode(self, latents: Tensor, state: Any, stopwatch: Stopwatch) -> Tensor:
+        # Inference mode belongs to a thread, and this may be another one than the caller's.
+        with torch.inference_mode(), stopwatch.region("decode"):
+            pictures = [self._decoder.decode(frame, state) for frame in latents.split(1, dim=1)]
+            return _to_pixels(torch.cat(pictures, dim=1))
+
+    @contextmanager
+    def _in_order(self) -> Iterator[None]:
+        """Run what is inside on the decoder's stream, where there is one, after all that the caller's has so far."""
+        if self._stream is None:
+            yield
+            return
+        self._stream.wait_stream(torch.cuda.current_stream(self._stream.device))
+        with torch.cuda.stream(self._stream):
+            yield
+
+
+def choose_overlap(device: torch.device, overlap: bool | None, threads: int | None = None) -> bool:
+    """Return whether to decode beside the transformer: as asked for, by default on a GPU and on an idle core.
+
+    Args:
+        device: of the model.
+        overlap: what was asked for.
+        threads: of the transformer on a CPU; None asks torch.
+    """
+    if overlap is not None:
+        return overlap
+    return device.type == "cuda" or (threads or torch.get_num_threads()) < usable_cores()
+
+
+def _to_pixels(pictures: Tensor) -> Tensor:
+    """[B, n, 3, H, W] float, 0 to 1 -> [B, n, H, W, 3] uint8."""
+    pixels = pictures.float().mul(255).round_().clamp_(0, 255).to(torch.uint8)
+    return pixels.permute(0, 1, 3, 4, 2).contiguous()

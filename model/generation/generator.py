@@ -1,0 +1,394 @@
+"""The world model's verbs: open, cue, step, snapshot, restore, close.
+
+    generator = Generator(transformer, decoder, text_encoder, preset("diorama"), "cpu", torch.bfloat16)
+    world = generator.open(seed=7, prompt="a fox in the snow")
+    block = generator.step(world)              # block.frames: [1, 4, 192, 320, 3] uint8
+    generator.cue(world, "night falls")        # from the next block on
+    saved = generator.snapshot(world)
+    generator.close(world)
+
+Worlds share the weights and nothing else: each has its cache, its prompt and its random stream.
+"""
+
+import logging
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from longtake.model.cache.fp8 import cache_bytes, cache_class
+from longtake.model.cache.ring import CacheBlock
+from longtake.model.config import GeneratorConfig
+from longtake.model.errors import BackendError, ConfigError, ShapeError, SnapshotError, WorldError
+from longtake.model.execution.compiled import compile_layers, compiled_lengths
+from longtake.model.execution.cuda_graphs import WorldGraphs, cuda_capture, missing_graphs
+from longtake.model.generation.block import Block
+from longtake.model.generation.decoding import Decoding, choose_overlap
+from longtake.model.generation.denoiser import Passes
+from longtake.model.generation.noise import NoiseSource, SeededNoise
+from longtake.model.generation.recache import rebuild, recache, rewrite
+from longtake.model.generation.schedule import Schedule, add_noise, clean
+from longtake.model.generation.snapshot import Exact, Snapshot
+from longtake.model.generation.timing import Stopwatch
+from longtake.model.generation.world import Decoder, Prompt, TextEncoder, World
+from longtake.model.network.layers import CrossKeys
+from longtake.model.network.rope import Rope
+from longtake.model.network.transformer import Transformer
+from longtake.model.ops.attention import choose_attention
+from longtake.model.ops.linear import choose_linear
+
+log = logging.getLogger(__name__)
+
+KEPT_ENCODINGS = 64
+"""Prompts whose encoding is kept."""
+
+Trace = Callable[[str, Tensor, Tensor, Tensor], None]
+"""Told of every sampler step: its name ("s0", ...), xt, flow and x0, each [B, F, C, h, w]."""
+
+
+class Generator:
+    """A causal video generator.
+
+    Args:
+        transformer: with its final weights; the generator takes it over (moves it, freezes it, fuses its maps).
+        decoder: latents to pictures, or None to make latents only.
+        text_encoder: prompts to tokens, or None where only embeddings are given.
+        config: how to drive the transformer.
+        device: where everything runs.
+        dtype: of weights, activations and cache.
+        attention: back end, see `longtake.model.ops.attention`.
+        linear: what computes the layers' maps, see `longtake.model.ops.linear`.
+        cache: what keys and values are kept as, see `longtake.model.cache.fp8`.
+        compile: run the layers through torch's compiler; call `warm_up` then (`longtake.model.execution.compiled`).
+        fused: run the layers regrouped for a CPU; None does so there, unless they are compiled
+            (`longtake.model.execution.cpu`).
+        graphs: replay a world's forwards as CUDA graphs (`longtake.model.execution.cuda_graphs`); opening one takes
+            seconds longer.
+        overlap: decode beside the next block's denoising; None does so on a GPU and on an idle core
+            (`longtake.model.generation.decoding`).
+        clock: seconds, for the timings.
+
+    Raises:
+        ConfigError: the transformer was built with other sizes.
+        BackendError: the attention, the linear maps or the compiler asked for cannot be had here.
+    """
+
+    def __init__(
+        self,
+        transformer: Transformer,
+        decoder: Decoder | None,
+        text_encoder: TextEncoder | None,
+        config: GeneratorConfig,
+        device: torch.device | str = "cpu",
+        dtype: torch.dtype = torch.float32,
+        *,
+        attention: str = "auto",
+        linear: str = "auto",
+        cache: str = "plain",
+        compile: bool = False,  # noqa: A002 - the name that torch gives it
+        fused: bool | None = None,
+        graphs: bool = False,
+        overlap: bool | None = None,
+        clock: Callable[[], float] = time.perf_counter,
+    ) -> None:
+        if transformer.config != config.transformer:
+            raise ConfigError(f"the transformer is {transformer.config}, the config says {config.transformer}")
+        self.config = config
+        self.device, self.dtype = torch.device(device), dtype
+        self.decoder, self.text_encoder = decoder, text_encoder
+        self.transformer = transformer.to(self.device, dtype).eval().requires_grad_(False)
+        self._attention = choose_attention(attention, self.device, dtype)
+        self.transformer.use_attention(self._attention)
+        self.cache, self._cache_class = cache, cache_class(cache)
+        if graphs and (problem := missing_graphs(self.device)):
+            raise BackendError(f"{problem}; leave graphs out")
+        self._capture = cuda_capture() if graphs else None
+        self.compiled = compile
+        self._use_linear(linear)
+        if compile:
+            compile_layers(self.transformer, config)
+        self._decoding = (
+            Decoding(decoder, self.device, overlap=choose_overlap(self.device, overlap))
+            if decoder is not None
+            else None
+        )
+        # While the device is still at this block; where the model runs on the host itself it would gain nothing.
+        self._draws_ahead = self.device.type == "cuda"
+        self._clock = clock
+        schedule = Schedule(config.shift)
+        self.timesteps = schedule.warp(config.timesteps)
+        self._sigmas = [float(sigma) for sigma in schedule.sigma(torch.tensor(self.timesteps))]
+        # Plain maps are what everything else is compared with, so nothing is regrouped around them either.
+        if fused is None:
+            fused = self.device.type == "cpu" and not compile and linear != "plain"
+        self.passes = Passes(self.transformer, self.timesteps, fused=fused)
+        self._rope = Rope(config.transformer.head_dim, config.transformer.grid, self.device)
+        self._encodings: OrderedDict[str, Tensor] = OrderedDict()
+
+    # Worlds
+
+    def open(
+        self,
+        *,
+        seed: int | Sequence[int],
+        prompt: str | Sequence[str] | None = None,
+        embedding: Tensor | None = None,
+        noise: NoiseSource | None = None,
+    ) -> World:
+        """Start a take.
+
+        Args:
+            seed: of the world's random stream; several make a batch.
+            prompt: what to show: one for all, or one for each member of the batch.
+            embedding: the prompt's tokens instead, [1 or B, <= text_tokens, text_dim].
+            noise: a random stream instead of the seed's (then the seeds only count the batch).
+        """
+        seeds = (seed,) if isinstance(seed, int) else tuple(seed)
+        stopwatch = Stopwatch(self.device, self._clock)
+        with torch.inference_mode():
+            with stopwatch.region("text"):
+                chosen = self._prompt(len(seeds), prompt, embedding)
+                cross = self._cross_keys(chosen)
+            world = self._new_world(noise or SeededNoise(seeds), chosen, cross, stopwatch)
+            world.decoder_state = self._decoding.open(world.batch) if self._decoding else None
+        return world
+
+    @torch.inference_mode()
+    def cue(self, world: World, prompt: str | Sequence[str] | None = None, *, embedding: Tensor | None = None) -> None:
+        """Change the prompt from the next block on, and recache. Arguments as in `open`."""
+        self._check(world)
+        with world.stopwatch.region("text"):
+            world.prompt = self._prompt(world.batch, prompt, embedding)
+            world.cross = self._cross_keys(world.prompt)
+        with world.stopwatch.region("recache"):
+            recache(world, self.passes, self.config)
+
+    @torch.inference_mode()
+    def step(self, world: World, trace: Trace | None = None) -> Block:
+        """Make the world's next block.
+
+        Args:
+            world: an open world.
+            trace: told of every sampler step (parity tests).
+        """
+        self._check(world)
+        first_frame, watch = world.cache.end_frame, world.stopwatch
+        with watch.region("denoise"):
+            block = world.cache.begin((self.config.block_frames,))
+            latents = self._denoise(world, block, trace)
+        # Of the block before: it had all of this one's denoising to be decoded in.
+        self._count_pictures(world)
+        decode_watch = Stopwatch(self.device, self._clock)
+        world.pending = self._decoding.start(latents, world.decoder_state, decode_watch) if self._decoding else None
+        with watch.region("clean"):
+            (world.graphs or self.passes).write(block, latents, world.cross)
+            world.cache.commit(block)
+            world.remember(first_frame, latents, (self.config.block_frames,), self.config.window_frames)
+        overlaps = self._decoding is not None and self._decoding.overlaps
+        made = Block(
+            index=world.block,
+            first_frame=world.pictures,
+            latents=latents,
+            pictures=world.pending,
+            stopwatch=watch,
+            decode_stopwatch=decode_watch,
+            overlaps=overlaps,
+            made=self._now(),
+        )
+        world.block += 1
+        if self._draws_ahead and isinstance(world.noise, SeededNoise):
+            world.next_noise = self._draw(world)
+        if not overlaps:
+            self._count_pictures(world)
+            _ = made.timings_ms
+        return made
+
+    @torch.inference_mode()
+    def snapshot(self, world: World, exact: bool = False) -> Snapshot:
+        """Save a world: compact, or exact (with cache and decoder state; it goes on bit for bit)."""
+        self._check(world)
+        self._count_pictures(world)
+        held = Exact(cache=world.cache.save(), decoder_state=self._copy_of(world.decoder_state)) if exact else None
+        return Snapshot.of(world, self.config, held)
+
+    @torch.inference_mode()
+    def restore(self, snapshot: Snapshot) -> World:
+        """Return a new world that goes on from a snapshot.
+
+        A compact one comes back by recache, and the decoder's memory by decoding the last window's latents again.
+
+        Raises:
+            SnapshotError: it was made with another configuration.
+        """
+        if snapshot.config != self.config:
+            raise SnapshotError("the snapshot was made by a generator with another configuration")
+        stopwatch = Stopwatch(self.device, self._clock)
+        with stopwatch.region("text"):
+            cross = self._cross_keys(snapshot.prompt)
+        world = self._new_world(snapshot.noise, snapshot.prompt, cross, stopwatch)
+        world.block, world.pictures, world.groups = snapshot.block, snapshot.pictures, snapshot.groups
+        world.past = [w._replace(latents=w.latents.to(self.device)) for w in snapshot.past]
+        world.sink = [w._replace(latents=w.latents.to(self.device)) for w in snapshot.sink]
+        if snapshot.exact is not None:
+            world.cache.load(snapshot.exact.cache)
+            world.decoder_state = self._copy_of(snapshot.exact.decoder_state)
+            return world
+        with world.stopwatch.region("recache"):
+            world.cache.restart(snapshot.first_frame)
+            rebuild(world, self.passes, self.config, snapshot.end_frame, self._cross_keys)
+        with world.stopwatch.region("decode"):
+            if self._decoding is not None:
+                # The memory it had, as far as the window's latents tell.
+                world.decoder_state = self._decoding.open(world.batch)
+                self._decoding.see([written.latents[:, None] for written in world.past], world.decoder_state)
+        return world
+
+    def close(self, world: World) -> None:
+        """Forget a world and free its memory; closing twice is no error."""
+        if not world.closed:
+            world.closed = True
+            # Frames that are still being decoded are the block's by now.
+            world.pending = None
+            world.past.clear()
+            world.sink.clear()
+            world.graphs = None
+            del world.cache, world.cross, world.decoder_state
+
+    @torch.inference_mode()
+    def warm_up(self, progress: Callable[[int, int], None] | None = None) -> None:
+        """Compile for the lengths that a live world meets, with a world that is thrown away.
+
+        Where the generator was not made with `compile`, there is nothing to do.
+
+        Args:
+            progress: told how many lengths are compiled, of how many; a line is logged in any case.
+        """
+        lengths = compiled_lengths(self.config) if self.compiled else []
+        sizes = self.config.transformer
+        embedding = torch.zeros(1, sizes.text_tokens, sizes.text_dim)
+        for done, frames in enumerate(lengths, start=1):
+            begun = self._clock()
+            world = self.open(seed=0, embedding=embedding)
+            latents = torch.zeros(1, frames, *sizes.latent_shape, device=self.device)
+            rewrite(world, self.passes, latents, (frames,), world.cross)
+            self.close(world)
+            took_s = self._clock() - begun
+            log.info("compiled for %d latent frames, %d of %d, in %.0f s", frames, done, len(lengths), took_s)
+            if progress is not None:
+                progress(done, len(lengths))
+
+    def encode(self, prompt: str) -> Tensor:
+        """Return a prompt's tokens [1, text_tokens, text_dim], from the kept ones if it is there.
+
+        Call it ahead of `open` or `cue` to take the text encoder off the generation path.
+        """
+        if prompt in self._encodings:
+            self._encodings.move_to_end(prompt)
+            return self._encodings[prompt]
+        if self.text_encoder is None:
+            raise WorldError("this generator has no text encoder: give an embedding")
+        with torch.inference_mode():
+            tokens = self.text_encoder.encode([prompt])
+        self._encodings[prompt] = tokens
+        if len(self._encodings) > KEPT_ENCODINGS:
+            self._encodings.popitem(last=False)
+        return tokens
+
+    def world_bytes(self, batch: int = 1) -> int:
+        """Return the memory a world takes for keys, values and the prompt's keys and values (not the decoder's)."""
+        sizes = self.config.transformer
+        prompt = 2 * sizes.layers * sizes.text_tokens * sizes.dim * self.dtype.itemsize
+        return batch * (cache_bytes(self.cache, self.config, self.dtype) + prompt)
+
+    # Parts of the verbs
+
+    def _new_world(self, noise: NoiseSource, prompt: Prompt, cross: Sequence[CrossKeys], stopwatch: Stopwatch) -> World:
+        batch = prompt.embedding.shape[0]
+        cache = self._cache_class(
+            self.config,
+            batch=batch,
+            rope=self._rope,
+            attention=self._attention,
+            device=self.device,
+            dtype=self.dtype,
+        )
+        world = World(noise=noise, batch=batch, prompt=prompt, cross=cross, cache=cache, stopwatch=stopwatch)
+        if self._capture is not None:
+            world.graphs = WorldGraphs(self.passes, cache, self.config, cross, self._capture)
+            world.graphs.record()
+        return world
+
+    def _check(self, world: World) -> None:
+        if world.closed:
+            raise WorldError("the world is closed")
+
+    def _prompt(self, batch: int, prompt: str | Sequence[str] | None, embedding: Tensor | None) -> Prompt:
+        texts = (prompt,) * batch if isinstance(prompt, str) else None if prompt is None else tuple(prompt)
+        if texts is not None and len(texts) != batch:
+            raise ShapeError(f"{len(texts)} prompts for a batch of {batch}")
+        if embedding is None:
+            if texts is None:
+                raise WorldError("a world needs a prompt or an embedding")
+            embedding = torch.cat([self.encode(text) for text in texts])
+        missing = self.config.transformer.text_tokens - embedding.shape[1]
+        if missing > 0:
+            embedding = F.pad(embedding, (0, 0, 0, missing))
+        return Prompt(texts=texts, embedding=embedding.expand(batch, -1, -1))
+
+    def _cross_keys(self, prompt: Prompt) -> list[CrossKeys]:
+        return self.passes.cross_keys(self.transformer.embed_text(prompt.embedding.to(self.device)))
+
+    def _denoise(self, world: World, block: CacheBlock, trace: Trace | None) -> Tensor:
+        noise, world.next_noise = world.next_noise, None
+        if noise is None:
+            noise = self._draw(world)
+        xt = x0 = noise[0]
+        for index, sigma in enumerate(self._sigmas):
+            if index:
+                xt = add_noise(x0, noise[index], sigma)
+            flow = (world.graphs or self.passes).flow(block, xt, index, world.cross)
+            x0 = clean(xt, flow, sigma)
+            if trace is not None:
+                trace(f"s{index}", xt, flow, x0)
+        return x0.to(self.dtype)
+
+    def _now(self) -> torch.cuda.Event | None:
+        """Return an event after all that the device has been given so far; None on a CPU."""
+        if self.device.type != "cuda":
+            return None
+        event = torch.cuda.Event()
+        event.record()
+        return event
+
+    def _draw(self, world: World) -> Tensor:
+        """Return the next block's noise, [steps, B, F, C, h, w]."""
+        shape = (self.config.block_frames, *self.config.transformer.latent_shape)
+        noise = world.noise.draw(world.block, len(self._sigmas), shape)
+        # From pinned memory, or the host would wait for all that the device is at.
+        pinned = noise.pin_memory() if self.device.type == "cuda" else noise
+        return pinned.to(self.device, non_blocking=True)
+
+    def _use_linear(self, name: str) -> None:
+        if self.compiled and name == "packed":
+            raise BackendError("packed maps cannot be compiled; use --linear plain, or leave --compile out")
+        if self.compiled and name == "auto":
+            name = "plain"
+        rows = self.config.block_frames * self.config.transformer.frame_tokens
+        make = choose_linear(name, self.device, self.dtype, rows)
+        if make is None:
+            self.transformer.fuse()
+        else:
+            self.transformer.use_maps(make)
+
+    def _copy_of(self, decoder_state: Any) -> Any:
+        return self._decoding.copy(decoder_state) if self._decoding else None
+
+    def _count_pictures(self, world: World) -> None:
+        """Add the pictures of the block being decoded; on a thread it waits for them."""
+        pending, world.pending = world.pending, None
+        if pending is not None:
+            world.pictures += pending.count()

@@ -1,0 +1,115 @@
+"""Rebuilding the window's keys and values: what a prompt change, or a compact snapshot, does to the cache.
+
+| mode | keys and values of the window after a prompt change |
+|---|---|
+| longlive | one pass over the window's latents without a mask, as the public model does it |
+| causal | as if the same latents had been streamed under the new prompt, block by block |
+| clear | none: the take goes on from the prompt alone |
+| none | as they were: only cross-attention sees the new prompt |
+
+While the take is no longer than the window, a recache rewrites the sink too. Later the sink is kept as it was last
+written (then its frames need not be computed), or refreshed: the window's first frames become the sink.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+
+import torch
+from torch import Tensor
+
+from longtake.model.config import GeneratorConfig
+from longtake.model.generation.denoiser import Passes
+from longtake.model.generation.world import Prompt, World
+from longtake.model.network.layers import CrossKeys
+
+CrossOf = Callable[[Prompt], Sequence[CrossKeys]]
+"""Cross-attention keys and values of a prompt, per layer."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecachePlan:
+    """What to recompute.
+
+    Attributes:
+        keep_sink: whether the sink's keys stay.
+        first_frame: index in the take of the first frame recomputed (where there is none: of the next block).
+        group_frames: latent frames of each group; a group sees those before it and the whole of itself.
+    """
+
+    keep_sink: bool
+    first_frame: int
+    group_frames: tuple[int, ...]
+
+
+def plan_recache(config: GeneratorConfig, first_frame: int, end_frame: int) -> RecachePlan | None:
+    """Return what a prompt change recomputes, or None where it leaves the cache alone.
+
+    Args:
+        config: the mode.
+        first_frame: index in the take of the first frame the cache has seen since it was emptied.
+        end_frame: index of the next frame to come.
+    """
+    if config.recache == "none" or end_frame == first_frame:
+        return None
+    if config.recache == "clear":
+        return RecachePlan(keep_sink=False, first_frame=end_frame, group_frames=())
+    past_the_window = end_frame - first_frame > config.window_frames
+    keep_sink = past_the_window and config.sink_on_recache == "keep"
+    start = end_frame - config.ring_frames if keep_sink else max(first_frame, end_frame - config.window_frames)
+    causal = config.recache == "causal"
+    groups = block_groups(start, end_frame, config.block_frames) if causal else (end_frame - start,)
+    return RecachePlan(keep_sink=keep_sink, first_frame=start, group_frames=groups)
+
+
+def block_groups(first_frame: int, end_frame: int, block_frames: int) -> tuple[int, ...]:
+    """Cut frames at the take's block boundaries."""
+    return tuple(len(list(frames)) for _, frames in groupby(range(first_frame, end_frame), lambda f: f // block_frames))
+
+
+def rewrite(
+    world: World, passes: Passes, latents: Tensor, group_frames: Sequence[int], cross: Sequence[CrossKeys]
+) -> None:
+    """Compute clean latents [B, F, C, h, w] into the cache as the frames that come next."""
+    block = world.cache.begin(group_frames)
+    passes.write(block, latents, cross)
+    world.cache.commit(block)
+
+
+def recache(world: World, passes: Passes, config: GeneratorConfig) -> None:
+    """Bring the cache under the prompt in force, from the latents already made."""
+    cache = world.cache
+    end_frame = cache.end_frame
+    plan = plan_recache(config, cache.first_frame, end_frame)
+    if plan is None:
+        return
+    if plan.keep_sink:
+        cache.keep_sink(plan.first_frame)
+    else:
+        cache.restart(plan.first_frame)
+        world.sink.clear()
+    if not plan.group_frames:
+        return
+    latents = torch.stack([w.latents for w in world.latents_of(plan.first_frame, end_frame)], dim=1)
+    rewrite(world, passes, latents, plan.group_frames, world.cross)
+    world.remember(plan.first_frame, latents, plan.group_frames, config.window_frames)
+
+
+def rebuild(world: World, passes: Passes, config: GeneratorConfig, end_frame: int, cross_of: CrossOf) -> None:
+    """Fill an emptied cache again from what the world remembers, each frame under the prompt it was written under.
+
+    Frames are computed in the groups they were written in. What they saw of frames that have left the window since is
+    lost: the result equals the original exactly where nothing has left since the last recache, and nearly elsewhere.
+    """
+    cache = world.cache
+    if end_frame - cache.first_frame > config.window_frames:
+        runs = [world.sink, world.latents_of(end_frame - config.ring_frames, end_frame)]
+    else:
+        runs = [world.latents_of(cache.first_frame, end_frame)]
+    for index, run in enumerate(runs):
+        if index:
+            cache.keep_sink(run[0].frame)
+        for prompt, same in groupby(run, lambda w: w.prompt):
+            frames = list(same)
+            groups = [len(list(group)) for _, group in groupby(frames, lambda w: w.group)]
+            rewrite(world, passes, torch.stack([w.latents for w in frames], dim=1), groups, cross_of(prompt))

@@ -1,0 +1,154 @@
+"""A saved world: exact (cache and decoder state included) or compact (latents and prompts, rebuilt by recache)."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+import torch
+from safetensors.torch import load as load_tensors
+from safetensors.torch import save as save_tensors
+from torch import Tensor
+
+from longtake.model.cache.ring import CacheState
+from longtake.model.config import GeneratorConfig
+from longtake.model.errors import SnapshotError
+from longtake.model.generation.noise import NoiseSource, SeededNoise
+from longtake.model.generation.world import Prompt, World, Written
+
+FORMAT = "longtake-snapshot-1"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Exact:
+    """What only an exact snapshot holds."""
+
+    cache: CacheState
+    decoder_state: Any
+
+
+@dataclass(frozen=True, kw_only=True)
+class Snapshot:
+    """A saved world, restored by `Generator.restore` as often as wanted (a fork is a second restore).
+
+    Attributes:
+        config: of the generator that made it.
+        noise: the world's random stream; its position is the block's index.
+        block, pictures, groups: the world's counters.
+        first_frame, end_frame: the cache's: frames since it was emptied, and the next one.
+        prompt: in force from the next block on.
+        past, sink: the latent frames of window and sink, and the prompts they were written under.
+        exact: cache and decoder state, or None in a compact snapshot.
+    """
+
+    config: GeneratorConfig
+    noise: NoiseSource
+    block: int
+    pictures: int
+    groups: int
+    first_frame: int
+    end_frame: int
+    prompt: Prompt
+    past: tuple[Written, ...]
+    sink: tuple[Written, ...]
+    exact: Exact | None = None
+
+    @classmethod
+    def of(cls, world: World, config: GeneratorConfig, exact: Exact | None = None) -> "Snapshot":
+        """Save a world."""
+        return cls(
+            config=config,
+            noise=world.noise,
+            block=world.block,
+            pictures=world.pictures,
+            groups=world.groups,
+            first_frame=world.cache.first_frame,
+            end_frame=world.cache.end_frame,
+            prompt=world.prompt,
+            past=tuple(world.past),
+            sink=tuple(world.sink),
+            exact=exact,
+        )
+
+    def compact(self) -> "Snapshot":
+        """Return the snapshot without cache and decoder state."""
+        return replace(self, exact=None)
+
+    def to_bytes(self) -> bytes:
+        """Return a compact snapshot as one safetensors file (the JSON is its metadata).
+
+        Raises:
+            SnapshotError: it is exact (call `compact` first), or its noise is not seeded.
+        """
+        if self.exact is not None:
+            raise SnapshotError("an exact snapshot stays in memory; save snapshot.compact() instead")
+        if not isinstance(self.noise, SeededNoise):
+            raise SnapshotError("a world with recorded noise cannot be saved")
+        prompts = _distinct([self.prompt, *(w.prompt for w in (*self.past, *self.sink))])
+        tensors = {f"prompt/{index}": prompt.embedding.cpu().contiguous() for index, prompt in enumerate(prompts)}
+        for name, frames in (("past", self.past), ("sink", self.sink)):
+            if frames:
+                tensors[name] = torch.stack([w.latents for w in frames], dim=1).cpu()
+        meta = {
+            "format": FORMAT,
+            "config": asdict(self.config),
+            "seeds": self.noise.seeds,
+            "block": self.block,
+            "pictures": self.pictures,
+            "groups": self.groups,
+            "first_frame": self.first_frame,
+            "end_frame": self.end_frame,
+            "texts": [prompt.texts for prompt in prompts],
+            "prompt": prompts.index(self.prompt),
+            "past": [(w.frame, prompts.index(w.prompt), w.group) for w in self.past],
+            "sink": [(w.frame, prompts.index(w.prompt), w.group) for w in self.sink],
+        }
+        return save_tensors(tensors, metadata={"snapshot": json.dumps(meta)})
+
+    @classmethod
+    def from_bytes(cls, data: bytes, config: GeneratorConfig) -> "Snapshot":
+        """Read what `to_bytes` wrote, for a generator of the given config.
+
+        Raises:
+            SnapshotError: the bytes are not a snapshot, or one of another config.
+        """
+        meta = _read_meta(data)
+        if meta["config"] != json.loads(json.dumps(asdict(config))):
+            raise SnapshotError("the snapshot was made by a generator with another configuration")
+        tensors = load_tensors(data)
+        prompts = [
+            Prompt(texts=None if texts is None else tuple(texts), embedding=tensors[f"prompt/{index}"])
+            for index, texts in enumerate(meta["texts"])
+        ]
+        return cls(
+            config=config,
+            noise=SeededNoise(meta["seeds"]),
+            prompt=prompts[meta["prompt"]],
+            past=_written(meta["past"], tensors.get("past"), prompts),
+            sink=_written(meta["sink"], tensors.get("sink"), prompts),
+            **{name: meta[name] for name in ("block", "pictures", "groups", "first_frame", "end_frame")},
+        )
+
+
+def _distinct(prompts: Sequence[Prompt]) -> list[Prompt]:
+    return list(dict.fromkeys(prompts))
+
+
+def _written(rows: list[list[int]], latents: Tensor | None, prompts: list[Prompt]) -> tuple[Written, ...]:
+    if latents is None:
+        return ()
+    return tuple(
+        Written(frame, latents[:, index], prompts[prompt], group) for index, (frame, prompt, group) in enumerate(rows)
+    )
+
+
+def _read_meta(data: bytes) -> dict[str, Any]:
+    """Return the JSON in a snapshot's safetensors header: 8 bytes of length, then the header."""
+    try:
+        header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
+        meta: dict[str, Any] = json.loads(header["__metadata__"]["snapshot"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise SnapshotError("these bytes are not a snapshot") from error
+    if meta.get("format") != FORMAT:
+        raise SnapshotError(f"a snapshot of format {meta.get('format')!r}; this version reads {FORMAT!r}")
+    return meta

@@ -1,0 +1,121 @@
+"""A world: one running take, and what is remembered of it to rebuild its cache."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+
+from torch import Tensor
+
+from longtake.model.cache.ring import RingCache
+from longtake.model.generation.noise import NoiseSource
+from longtake.model.generation.timing import Stopwatch
+from longtake.model.network.layers import CrossKeys
+
+if TYPE_CHECKING:
+    from longtake.model.execution.cuda_graphs import WorldGraphs
+    from longtake.model.generation.decoding import Pictures
+
+
+class TextEncoder(Protocol):
+    """Turns prompts into tokens."""
+
+    def encode(self, prompts: list[str]) -> Tensor:
+        """Return [B, text_tokens, text_dim], zero padded."""
+        ...
+
+
+class Decoder(Protocol):
+    """Turns latent frames into pictures, one at a time, with a memory of those before."""
+
+    def open(self, batch: int) -> Any:
+        """Return the state of a decoder that has seen nothing; `decode` changes it in place."""
+        ...
+
+    def decode(self, latents: Tensor, state: Any) -> Tensor:
+        """Return the pictures of one latent frame: [B, 1, C, h, w] -> [B, n, 3, H, W] float, 0 to 1."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Prompt:
+    """What a world is told to show; compared by identity.
+
+    Attributes:
+        texts: one for each member of the batch, or None where only the embedding is known.
+        embedding: the text encoder's tokens, [B, text_tokens, text_dim].
+    """
+
+    texts: tuple[str, ...] | None
+    embedding: Tensor
+
+
+class Written(NamedTuple):
+    """A latent frame in the cache and how its keys came there.
+
+    Attributes:
+        frame: its index in the take.
+        latents: [B, C, h, w].
+        prompt: under which its keys were written.
+        group: number of the group it was computed in; the frames of a group saw each other.
+    """
+
+    frame: int
+    latents: Tensor
+    prompt: Prompt
+    group: int
+
+
+@dataclass(kw_only=True, eq=False)
+class World:
+    """One running take. Made and changed by the verbs of `longtake.model.generation.generator.Generator`.
+
+    Attributes:
+        noise: its own random stream.
+        batch: members of the batch.
+        prompt: in force from the next block on.
+        cross: the prompt's cross-attention keys and values per layer.
+        cache: keys and values of the window.
+        stopwatch: time spent since the last block.
+        decoder_state: the decoder's memory; None without a decoder.
+        block: index of the next block.
+        pictures: RGB frames made so far, the tick of the next one; without those of `pending`.
+        pending: the last block's frames where they may still be being decoded.
+        next_noise: the next block's, where it has been drawn ahead.
+        graphs: its recorded forwards, where there are.
+        past: the last window's latent frames, oldest first.
+        sink: the latent frames in the cache's sink.
+        groups: groups computed so far.
+    """
+
+    noise: NoiseSource
+    batch: int
+    prompt: Prompt
+    cross: Sequence[CrossKeys]
+    cache: RingCache
+    stopwatch: Stopwatch
+    decoder_state: Any = None
+    block: int = 0
+    pictures: int = 0
+    past: list[Written] = field(default_factory=list)
+    sink: list[Written] = field(default_factory=list)
+    groups: int = 0
+    closed: bool = False
+    pending: "Pictures | None" = None
+    next_noise: Tensor | None = None
+    graphs: "WorldGraphs | None" = None
+
+    def remember(self, first_frame: int, latents: Tensor, group_frames: Sequence[int], window_frames: int) -> None:
+        """Note that frames from first_frame on were written under the prompt in force: latents [B, F, C, h, w]."""
+        groups = [self.groups + index for index, count in enumerate(group_frames) for _ in range(count)]
+        self.groups += len(group_frames)
+        written = [
+            Written(first_frame + offset, latents[:, offset], self.prompt, group) for offset, group in enumerate(groups)
+        ]
+        self.past = [w for w in self.past if w.frame < first_frame] + written
+        del self.past[:-window_frames]
+        sink_end = self.cache.first_frame + self.cache.sink_frames
+        self.sink += [w for w in written if w.frame < sink_end]
+
+    def latents_of(self, first_frame: int, end_frame: int) -> list[Written]:
+        """Return what is remembered of the frames first_frame to end_frame - 1."""
+        return [w for w in self.past if first_frame <= w.frame < end_frame]

@@ -1,0 +1,1 @@
+"""The generator process and what drives it."""

@@ -1,0 +1,180 @@
+"""Where a generator runs: a process of its own (the normal case), or a thread of this one (`--in-process`)."""
+
+import logging
+import os
+import subprocess
+import sys
+import threading
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import zmq
+
+from longtake.runtime import registry
+from longtake.runtime.generator.loop import run_generator
+from longtake.runtime.generator.worker import Models
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class GeneratorConfig:
+    """Which models a generator serves, and on what."""
+
+    models: tuple[str, ...] = ("diorama",)
+    factory: str = ""
+    """`module:function` that loads them instead of the registry's"""
+    device: str = "auto"
+    precision: str = "auto"
+    threads: int = 0
+    """of the CPU; 0: as the model's entry says"""
+    options: dict[str, str] = field(default_factory=dict)
+    """of the model's factory, as texts by name"""
+    step_within_s: float = 120.0
+    """a step that takes longer hangs, and the generator is replaced"""
+    loads_within_s: float = 0.0
+    """0: as the model's entry says"""
+    silent_s: float = 15.0
+    """a generator that answers no ping for so long is replaced"""
+    log_level: str = "warning"
+    environment: dict[str, str] = field(default_factory=dict)
+    """added to the process's environment"""
+
+    def __post_init__(self) -> None:
+        if not self.models:
+            raise ValueError("a generator needs at least one model")
+        for name in self.models:
+            registry.entry(name, self.factory)
+
+    @property
+    def entries(self) -> list[registry.ModelEntry]:
+        """The registry's entries of its models."""
+        return [registry.entry(name, self.factory) for name in self.models]
+
+    @property
+    def option_arguments(self) -> list[str]:
+        """The options as a process is given them."""
+        # one word each: a value may begin with a dash
+        return [f"--option={name}={value}" for name, value in self.options.items()]
+
+    @property
+    def load_limit_s(self) -> float:
+        """Seconds after which a generator that is not ready is taken to hang."""
+        return self.loads_within_s or max(entry.loads_within_s for entry in self.entries)
+
+
+class GeneratorHost(Protocol):
+    """Starts and ends generators, one at a time."""
+
+    transport: str
+    """scheme of the endpoints it can use: "ipc", "tcp" or "inproc" """
+
+    def start(self, endpoint: str) -> None:
+        """Start a generator that connects to `endpoint`; not while one is alive."""
+        ...
+
+    def alive(self) -> bool:
+        """Whether the generator runs."""
+        ...
+
+    def end(self, patience_s: float) -> None:
+        """Wait that long for it to end by itself, then end it by force."""
+        ...
+
+
+class ProcessHost:
+    """Generators as processes."""
+
+    def __init__(self, config: GeneratorConfig) -> None:
+        self._config = config
+        self._process: subprocess.Popen[bytes] | None = None
+        self.transport = "ipc" if zmq.has("ipc") else "tcp"
+
+    @property
+    def pid(self) -> int:
+        """Process id of the generator that was started last; 0 before the first."""
+        return self._process.pid if self._process is not None else 0
+
+    def start(self, endpoint: str) -> None:
+        """Start a process."""
+        config = self._config
+        command = [sys.executable, "-m", "longtake.runtime.generator.process", "--endpoint", endpoint]
+        for name in config.models:
+            command += ["--model", name]
+        command += ["--factory", config.factory, "--device", config.device, "--precision", config.precision]
+        command += ["--threads", str(config.threads), "--log-level", config.log_level]
+        command += config.option_arguments
+        environment = {**os.environ, **config.environment}
+        threads = config.threads or max(entry.threads for entry in config.entries)
+        if threads:
+            # read by OpenMP when torch is imported; setting it later leaves idle threads spinning
+            environment["OMP_NUM_THREADS"] = str(threads)
+        # a session of its own: Ctrl-C in the terminal reaches the server only, which then ends us in order
+        self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL, env=environment, start_new_session=True)
+
+    def alive(self) -> bool:
+        """Whether the process runs."""
+        return self._process is not None and self._process.poll() is None
+
+    def end(self, patience_s: float) -> None:
+        """Wait, then kill."""
+        if self._process is None:
+            return
+        try:
+            self._process.wait(patience_s)
+        except subprocess.TimeoutExpired:
+            if patience_s:
+                log.warning("the generator did not end within %g s and is killed", patience_s)
+            self._process.kill()
+            self._process.wait()
+
+
+class ThreadHost:
+    """Generators as threads of this process, over `inproc`. For tests and `--in-process`."""
+
+    transport = "inproc"
+
+    def __init__(self, config: GeneratorConfig, context: "zmq.Context[zmq.Socket[bytes]]") -> None:
+        self._config = config
+        self._context = context
+        self._thread: threading.Thread | None = None
+
+    def start(self, endpoint: str) -> None:
+        """Start a thread."""
+        self._thread = threading.Thread(target=self._run, args=(endpoint,), name="generator", daemon=True)
+        self._thread.start()
+
+    def alive(self) -> bool:
+        """Whether the thread runs."""
+        return self._thread is not None and self._thread.is_alive()
+
+    def end(self, patience_s: float) -> None:
+        """Wait; a thread cannot be killed and is left behind if it does not end."""
+        if self._thread is not None:
+            self._thread.join(patience_s)
+            if self._thread.is_alive():
+                log.error("the generator's thread did not end within %g s and is left behind", patience_s)
+
+    def _run(self, endpoint: str) -> None:
+        threads = self._config.threads
+
+        def load() -> Models:
+            return {
+                entry.name: registry.load(
+                    entry,
+                    device=self._config.device,
+                    precision=self._config.precision,
+                    threads=threads or entry.threads,
+                    options=self._config.options,
+                )
+                for entry in self._config.entries
+            }
+
+        run_generator(
+            context=self._context,
+            endpoint=endpoint,
+            load=load,
+            pid=os.getpid(),
+            threads=threads or max(entry.threads for entry in self._config.entries),
+            check=lambda silent_s: None,
+        )

@@ -1,0 +1,109 @@
+"""The generator as a process: `python -m longtake.runtime.generator.process --endpoint ... --model diorama`.
+
+Started by the server, never by hand. It ends when told to, and by itself within seconds when its server is gone.
+"""
+
+import argparse
+import logging
+import os
+import shutil
+import signal
+import sys
+from pathlib import Path
+
+import zmq
+
+from longtake.runtime import registry
+from longtake.runtime.generator.loop import run_generator
+from longtake.runtime.generator.supervisor import IPC_PREFIX
+from longtake.runtime.generator.worker import Models
+
+SILENCE_S = 30.0
+"""without a ping from the server for so long, it is taken to be gone"""
+
+SLOW_LOADING = "longtake.model.longlive"
+"""the logger of models of gigabytes"""
+
+log = logging.getLogger(__name__)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Parse, load, serve."""
+    options = parser().parse_args(arguments)
+    logging.basicConfig(level=options.log_level.upper(), format="generator: %(levelname)s %(message)s")
+    # loading one of these takes minutes: how far it has come is always said
+    logging.getLogger(SLOW_LOADING).setLevel(min(logging.INFO, logging.getLogger().level))
+    # Ctrl-C reaches the whole terminal group; the server ends this process in order
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    entries = [registry.entry(name, options.factory) for name in options.model]
+    threads = options.threads or max(entry.threads for entry in entries)
+
+    def load() -> Models:
+        return {
+            entry.name: registry.load(
+                entry,
+                device=options.device,
+                precision=options.precision,
+                threads=options.threads or entry.threads,
+                options=dict(options.option),
+            )
+            for entry in entries
+        }
+
+    in_order = run_generator(
+        context=zmq.Context.instance(),
+        endpoint=options.endpoint,
+        load=load,
+        pid=os.getpid(),
+        threads=threads,
+        check=ParentWatch(options.endpoint),
+    )
+    # waits until the last words are sent, which a process that failed at once would otherwise take with it
+    zmq.Context.instance().term()
+    return 0 if in_order else 1
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the parser of this process's arguments."""
+    parser = argparse.ArgumentParser(prog="longtake.runtime.generator.process", description="Started by the server.")
+    parser.add_argument("--endpoint", required=True)
+    parser.add_argument("--model", action="append", required=True)
+    parser.add_argument("--factory", default="")
+    parser.add_argument("--device", default="auto")
+    parser.add_argument("--precision", default="auto")
+    parser.add_argument("--threads", type=int, default=0)
+    parser.add_argument("--option", action="append", type=registry.option, default=[], metavar="NAME=VALUE")
+    parser.add_argument("--log-level", default="warning")
+    return parser
+
+
+class ParentWatch:
+    """Ends the process when its server died: it was given to another parent, or the pings stopped."""
+
+    def __init__(self, endpoint: str) -> None:
+        self._parent = os.getppid()
+        self._endpoint = endpoint
+
+    def __call__(self, silent_s: float) -> None:
+        """Look once; called by the mailbox about once a second."""
+        if os.getppid() == self._parent and silent_s <= SILENCE_S:
+            return
+        log.warning("the server is gone; ending")
+        self._tidy_up()
+        # a step may be running for a long while yet, and nobody is left to tell
+        os._exit(1)
+
+    def _tidy_up(self) -> None:
+        """Remove the folder of the socket, which the server can no longer do."""
+        folder = Path(self._endpoint.removeprefix("ipc://")).parent
+        if self._endpoint.startswith("ipc://") and folder.name.startswith(IPC_PREFIX):
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+if __name__ == "__main__":
+    code = main()
+    logging.shutdown()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    # everything is sent and closed; torch and CUDA can take seconds to tear down what the system frees at once
+    os._exit(code)

@@ -1,0 +1,1 @@
+"""The server: sockets, sessions and the tick loop."""

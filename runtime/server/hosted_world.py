@@ -1,0 +1,131 @@
+"""One world of a server with everything attached to it: its members, its recording, and where its effects go."""
+
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from longtake.protocol.messages import Message, Role
+from longtake.runtime.clock import Clock
+from longtake.runtime.generator.supervisor import Supervisor
+from longtake.runtime.server.publisher import Publisher
+from longtake.runtime.server.sessions import Client, Sessions
+from longtake.runtime.takes.recorder import Recorder
+from longtake.runtime.world.effects import Answer, Command, DropWaiting, Effect, Publish, Record, Tell
+from longtake.runtime.world.world import World
+
+log = logging.getLogger(__name__)
+
+STATUS_EVERY_S = 0.5
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outlets:
+    """The parts of the server that a world's effects go to."""
+
+    supervisor: Supervisor
+    sessions: Sessions
+    publisher: Publisher
+    clock: Clock
+
+
+class HostedWorld:
+    """A world and who is in it."""
+
+    def __init__(self, world: World, outlets: Outlets, takes: Path) -> None:
+        self.world = world
+        self.recorder = Recorder(takes)
+        self.members: list[Client] = []
+        self.empty_since: float | None = None
+        """when the last member left"""
+        self.status_at = 0.0
+        """when the next status is due"""
+        self._to = outlets
+        name, mode = world.config.name, world.config.mode
+        world.gate = lambda: outlets.publisher.ready(name, mode)
+
+    @property
+    def name(self) -> str:
+        """The world's name."""
+        return self.world.config.name
+
+    def enter(self, client: Client, role: Role) -> None:
+        """Make a client a member, or change its role."""
+        client.roles[self.name] = role
+        if client not in self.members:
+            self.members.append(client)
+        self.empty_since = None
+        self.world.changed = True
+
+    def exit(self, client: Client) -> None:
+        """Let a member out."""
+        client.roles.pop(self.name, None)
+        self.members.remove(client)
+        self._to.publisher.forget_membership(client, self.name)
+        self.world.changed = True
+        if not self.members:
+            self.empty_since = self._to.clock.now()
+
+    def service(self) -> None:
+        """Show what is due."""
+        while self.world.service(self._to.clock.now()):
+            self.carry_out()
+        self.carry_out()
+
+    def carry_out(self) -> None:
+        """Carry out what the world left to be done."""
+        effects = self.world.effects
+        while effects:
+            batch = effects.copy()
+            effects.clear()
+            for effect in batch:
+                self._carry_out(effect)
+
+    def tell(self, message: Message) -> None:
+        """Send a message to every member."""
+        for member in self.members:
+            self._to.sessions.send(member, message)
+
+    def report(self) -> None:
+        """Send the members a status if it is time for one, or something has changed."""
+        now = self._to.clock.now()
+        if not (self.world.changed or now >= self.status_at) or self.world.phase == "closed":
+            return
+        self.world.changed = False
+        self.status_at = now + STATUS_EVERY_S
+        if not self.members:
+            return
+        supervisor = self._to.supervisor
+        state: Literal["ready", "starting", "lost"]
+        state = "ready" if supervisor.state == "ready" else "lost" if supervisor.models else "starting"
+        members, recording = len(self.members), self.recorder.name
+        self.tell(self.world.status(now, members=members, recording=recording, generator=state))
+
+    def end(self) -> None:
+        """The world is closed: end what is attached to it."""
+        self.recorder.stop(self.world.playback.tick)
+        self._to.publisher.forget_world(self.name)
+        for member in self.members:
+            member.roles.pop(self.name, None)
+        self.members.clear()
+
+    def _carry_out(self, effect: Effect) -> None:
+        if isinstance(effect, Publish):
+            self._to.publisher.publish(self.name, effect)
+        elif isinstance(effect, Tell):
+            self.tell(effect.message)
+        elif isinstance(effect, Command):
+            self._to.supervisor.send(effect.message, effect.part)
+        elif isinstance(effect, Record):
+            self._write(effect)
+        elif isinstance(effect, DropWaiting):
+            self._to.publisher.drop_waiting(self.name)
+        elif isinstance(effect, Answer) and isinstance(effect.to.client, Client):
+            self._to.sessions.send(effect.to.client, effect.message)
+
+    def _write(self, effect: Record) -> None:
+        failure = self.recorder.write(effect.record)
+        if failure:
+            log.error("world %s: %s", self.name, failure)
+            self.world.notice("recording", failure)
+            self.world.changed = True

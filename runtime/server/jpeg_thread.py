@@ -1,0 +1,84 @@
+"""Makes the JPEGs beside the server's loop, so that a large picture costs no deadline.
+
+    ask(picture)            # at most once for each picture, whoever and however many want it
+    if socket is readable and came(): look at `picture.jpeg` again
+
+The encoder works outside of Python's lock; one thread, so pictures are finished in the order they were asked for.
+"""
+
+import logging
+import queue
+import threading
+from collections.abc import Callable
+
+import zmq
+
+from longtake.runtime.server.encoding import Picture, encode_jpeg
+
+log = logging.getLogger(__name__)
+
+
+class JpegThread:
+    """One thread, started with the first picture. `ask`, `came` and `close` belong to the loop's thread."""
+
+    def __init__(
+        self,
+        context: "zmq.Context[zmq.Socket[bytes]]",
+        encode: Callable[[memoryview, int, int], bytes] = encode_jpeg,
+    ) -> None:
+        """`encode(pixels, height, width)` makes the file."""
+        self.socket: zmq.Socket[bytes] = context.socket(zmq.PAIR)
+        """readable when a picture is finished"""
+        self.socket.linger = 0
+        self._context = context
+        self._encode = encode
+        self._endpoint = f"inproc://longtake-jpeg-{id(self)}"
+        self._asked: queue.SimpleQueue[Picture | None] = queue.SimpleQueue()
+        self._thread: threading.Thread | None = None
+
+    def ask(self, picture: Picture) -> None:
+        """Have the picture's JPEG made, if nobody has asked before."""
+        if picture.jpeg_asked:
+            return
+        picture.jpeg_asked = True
+        if self._thread is None:
+            self.socket.bind(self._endpoint)
+            self._thread = threading.Thread(target=self._run, name="server-jpeg", daemon=True)
+            self._thread.start()
+        self._asked.put(picture)
+
+    def came(self) -> bool:
+        """Whether pictures were finished since the last call."""
+        some = False
+        while True:
+            try:
+                self.socket.recv(zmq.NOBLOCK)
+            except zmq.Again:
+                return some
+            some = True
+
+    def close(self) -> None:
+        """End the thread; what it has not begun is left unmade."""
+        if self._thread is not None:
+            while not self._asked.empty():
+                self._asked.get()
+            self._asked.put(None)
+            self._thread.join()
+        self.socket.close()
+
+    def _run(self) -> None:
+        tell: zmq.Socket[bytes] = self._context.socket(zmq.PAIR)
+        tell.linger = 0
+        try:
+            tell.connect(self._endpoint)
+            while (picture := self._asked.get()) is not None:
+                try:
+                    picture.jpeg = self._encode(picture.pixels, picture.height, picture.width)
+                except Exception:  # whoever waits for it must not wait for ever
+                    log.exception("a picture could not be compressed and is left out")
+                    picture.jpeg = b""
+                tell.send(b"")
+        except zmq.ContextTerminated:
+            log.debug("the context was closed before the thread")
+        finally:
+            tell.close()

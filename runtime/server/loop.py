@@ -1,0 +1,304 @@
+"""The server: two sockets, the generator, and the loop that keeps every world's tick.
+
+    server = Server(ServerConfig(endpoint="tcp://127.0.0.1:5570"))
+    server.bind()                # raises ServerError if the port is taken
+    server.run(stop)             # until the threading.Event is set
+
+Imports no torch: the models live in the generator. One thread, never blocked for longer than to the next deadline.
+"""
+
+import importlib.metadata
+import logging
+import os
+import platform
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import zmq
+
+from longtake.protocol.endpoints import DEFAULT_ENDPOINT, Endpoint, frames_announcement, frames_bind, parse_bind
+from longtake.protocol.errors import LongtakeError, ProtocolError, Refused, error_message
+from longtake.protocol.messages import (
+    VERSION_MAJOR,
+    VERSION_MINOR,
+    Credit,
+    FromClientFrames,
+    Goodbye,
+    Subscribe,
+    Subscribed,
+    Unsubscribe,
+)
+from longtake.protocol.wire import MAX_SOCKET_BYTES, decode
+from longtake.runtime.clock import Clock, MonotonicClock, wait_until
+from longtake.runtime.generator.hosts import GeneratorConfig, GeneratorHost, ProcessHost, ThreadHost
+from longtake.runtime.generator.supervisor import Supervisor
+from longtake.runtime.server.hosting import Hosting
+from longtake.runtime.server.jpeg_thread import JpegThread
+from longtake.runtime.server.limits import Limits
+from longtake.runtime.server.publisher import SEND_QUEUE, Publisher
+from longtake.runtime.server.requests import Requests
+from longtake.runtime.server.sessions import Sessions
+
+log = logging.getLogger(__name__)
+
+MESSAGES_AT_ONCE = 32
+"""read from one socket before the clock is looked at again"""
+LONGEST_WAIT_S = 0.1
+"""between two looks at the generator's health and at `stop`"""
+CLOSE_TO_DEADLINE_S = 0.0015
+"""from here on the loop waits with a sleep and a short spin: polling has a grain of a millisecond"""
+FLOOD_PAUSE_S = 0.004
+"""how long a socket is left alone after it gave `MESSAGES_AT_ONCE`, so that a flood does not eat the processor"""
+
+
+class ServerError(LongtakeError):
+    """The server cannot run; `str()` says why and what to do."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__("internal", message)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServerConfig:
+    """Everything a server is started with."""
+
+    endpoint: str = DEFAULT_ENDPOINT
+    generator: GeneratorConfig = field(default_factory=GeneratorConfig)
+    in_process: bool = False
+    """the generator runs as a thread here instead of a process of its own"""
+    takes: Path = Path("takes")
+    """folder of the take files"""
+    keep_s: float = 60.0
+    """how long a world without members is kept"""
+    heartbeat_s: float = 2.0
+    snapshot_every_s: float = 5.0
+    limits: Limits = field(default_factory=Limits)
+
+
+class Server:
+    """See the module's docstring. `bind`, then `run` in any one thread."""
+
+    def __init__(
+        self,
+        config: ServerConfig,
+        *,
+        clock: Clock | None = None,
+        context: "zmq.Context[zmq.Socket[bytes]] | None" = None,
+        host: GeneratorHost | None = None,
+    ) -> None:
+        self.config = config
+        self.clock = clock or MonotonicClock()
+        self.endpoint = ""
+        """where clients connect; set by `bind`"""
+        self._context = context or zmq.Context.instance()
+        self._control = self._router(receive_queue=256, send_queue=1000)
+        self._frames = self._router(receive_queue=1000, send_queue=SEND_QUEUE)
+        if host is None:
+            in_process = config.in_process
+            host = ThreadHost(config.generator, self._context) if in_process else ProcessHost(config.generator)
+        self.supervisor = Supervisor(config=config.generator, host=host, context=self._context, clock=self.clock)
+        self.sessions = Sessions(self._control, config.limits, config.heartbeat_s)
+        self._jpegs = JpegThread(self._context)
+        self.publisher = Publisher(self._frames, self.clock, config.limits, self._jpegs)
+        self.hosting = Hosting(
+            supervisor=self.supervisor,
+            sessions=self.sessions,
+            publisher=self.publisher,
+            clock=self.clock,
+            limits=config.limits,
+            takes=config.takes,
+            keep_s=config.keep_s,
+            snapshot_every_s=config.snapshot_every_s,
+            options=tuple(config.generator.options.items()),
+            versions=versions(),
+        )
+        self._requests: Requests | None = None
+        self._left_alone: dict[zmq.Socket[bytes], float] = {}
+
+    def bind(self) -> None:
+        """Take the two endpoints. Raises `ServerError` or `EndpointError` in one line."""
+        try:
+            control = parse_bind(self.config.endpoint)
+            # derived from what was asked for: port 0 lets the system choose both
+            beside = frames_bind(control)
+            control = _bind(self._control, control, "")
+            frames = _bind(self._frames, beside, f"the endpoint for frames beside {control}, ")
+        except LongtakeError:
+            self._control.close()
+            self._frames.close()
+            self._jpegs.close()
+            self.supervisor.stop()
+            raise
+        self.endpoint = str(control)
+        self._requests = Requests(
+            sessions=self.sessions,
+            hosting=self.hosting,
+            supervisor=self.supervisor,
+            clock=self.clock,
+            limits=self.config.limits,
+            frames_endpoint=frames_announcement(frames),
+            server=f"longtake {dict(versions())['longtake']}",
+        )
+
+    def run(self, stop: threading.Event, on_ready: "threading.Event | None" = None) -> None:
+        """Serve until `stop` is set; `on_ready` is set when the generator is. Raises `GeneratorFailed`."""
+        try:
+            self.supervisor.start()
+            while not stop.is_set():
+                self.turn()
+                if on_ready is not None and self.supervisor.models and not on_ready.is_set():
+                    on_ready.set()
+        finally:
+            self.close()
+
+    def turn(self) -> None:
+        """One round of the loop: wait for messages or a deadline, then do what there is to do."""
+        self._wait_and_read()
+        self._from_generator()
+        if self.supervisor.watch() == "lost":
+            self.hosting.generator_lost()
+        deadline = self.hosting.next_deadline()
+        if deadline is not None and 0 < deadline - self.clock.now() <= CLOSE_TO_DEADLINE_S:
+            wait_until(self.clock, deadline)
+        self.hosting.service()
+        self.publisher.encoded()
+        self.hosting.give_turn()
+        self.sessions.beat(self.clock.now())
+        for client in self.sessions.all():
+            if client.gone:
+                self.hosting.forget(client)
+                self.sessions.remove(client)
+
+    def close(self) -> None:
+        """Tell everybody, end the generator, free the sockets."""
+        self.hosting.close_all("the server is closing")
+        for client in self.sessions.all():
+            self.sessions.send(client, Goodbye())
+        self._control.close(linger=200)
+        self._frames.close(linger=0)
+        self._jpegs.close()
+        self.supervisor.stop()
+
+    # --- inside --------------------------------------------------------------------------------------------
+
+    def _wait_and_read(self) -> None:
+        ready = self._poll()
+        if self._control in ready:
+            self._read(self._control, self._read_control)
+        if self._frames in ready:
+            self._read(self._frames, self._read_frames)
+
+    def _poll(self) -> set[object]:
+        now = self.clock.now()
+        wait_s = self._wait_s(now)
+        poller = zmq.Poller()
+        poller.register(self._jpegs.socket, zmq.POLLIN)
+        for socket in (self._control, self._frames):
+            if self._left_alone.get(socket, 0.0) <= now:
+                poller.register(socket, zmq.POLLIN)
+            else:
+                wait_s = min(wait_s, self._left_alone[socket] - now)
+        if self.supervisor.socket is not None:
+            poller.register(self.supervisor.socket, zmq.POLLIN)
+        return {socket for socket, _ in poller.poll(max(0, int(wait_s * 1000 - 0.3)))}
+
+    def _wait_s(self, now: float) -> float:
+        times = (self.hosting.next_deadline(), self.hosting.next_status(), self.sessions.next_beat)
+        return max(0.0, min([LONGEST_WAIT_S, *(time - now for time in times if time is not None)]))
+
+    def _router(self, *, receive_queue: int, send_queue: int) -> "zmq.Socket[bytes]":
+        socket: zmq.Socket[bytes] = self._context.socket(zmq.ROUTER)
+        socket.linger = 0
+        socket.router_mandatory = 1
+        socket.maxmsgsize = MAX_SOCKET_BYTES
+        socket.rcvhwm = receive_queue
+        socket.sndhwm = send_queue
+        return socket
+
+    def _read(self, socket: "zmq.Socket[bytes]", handle: Callable[[bytes, list[bytes]], None]) -> None:
+        """Read what has come, but not for ever: ZeroMQ takes from all connections in turn, so nobody is left out."""
+        for _ in range(MESSAGES_AT_ONCE):
+            try:
+                identity, *parts = socket.recv_multipart(zmq.NOBLOCK)
+            except zmq.Again:
+                return
+            handle(identity, parts)
+        self._left_alone[socket] = self.clock.now() + FLOOD_PAUSE_S
+
+    def _read_control(self, identity: bytes, parts: list[bytes]) -> None:
+        assert self._requests is not None
+        self._requests.handle(identity, parts)
+
+    def _read_frames(self, identity: bytes, parts: list[bytes]) -> None:
+        request: int | None = None
+        try:
+            if len(parts) != 1:
+                raise ProtocolError("malformed", f"a message has one part here, not {len(parts)}")
+            message = decode(parts[0], FromClientFrames)
+            request = getattr(message, "request", None)
+            if isinstance(message, Subscribe):
+                self._subscribe(identity, message)
+            elif isinstance(message, Credit):
+                self.publisher.credit(identity, message.world, message.frames)
+            elif isinstance(message, Unsubscribe):
+                self.publisher.unsubscribe(identity, message.world)
+        except LongtakeError as error:
+            self.publisher.send(identity, error_message(error, request))
+
+    def _subscribe(self, identity: bytes, message: Subscribe) -> None:
+        client = self.sessions.by_token(message.session)
+        if client is None:
+            raise Refused("unknown_session", "the server knows no such session; say hello again")
+        world = self.hosting.of_member(client, message.world).world
+        self.publisher.subscribe(
+            client=client,
+            identity=identity,
+            world=message.world,
+            delivery=message.delivery,
+            encoding=message.encoding,
+            credit=message.credit,
+            mode=world.config.mode,
+            frame_bytes=world.config.model.height * world.config.model.width * 3,
+        )
+        answer = Subscribed(
+            request=message.request,
+            world=message.world,
+            delivery=message.delivery,
+            encoding=message.encoding,
+            generation=world.generation,
+            tick=world.playback.tick,
+        )
+        self.publisher.send(identity, answer)
+        self.publisher.show_last(identity, message.world)
+
+    def _from_generator(self) -> None:
+        while (received := self.supervisor.receive()) is not None:
+            message, part = received
+            self.hosting.from_generator(message, part.buffer if part is not None else None)
+
+
+def versions() -> tuple[tuple[str, str], ...]:
+    """Return what a take file says of the software that made it."""
+    return (
+        ("longtake", importlib.metadata.version("longtake")),
+        ("protocol", f"{VERSION_MAJOR}.{VERSION_MINOR}"),
+        ("python", platform.python_version()),
+    )
+
+
+def _bind(socket: "zmq.Socket[bytes]", endpoint: Endpoint, role: str) -> Endpoint:
+    """Bind and return the endpoint with its real port. Raises `ServerError` in one line that begins with `role`."""
+    address = f"tcp://{endpoint.address}:{endpoint.port or '*'}" if endpoint.scheme == "tcp" else str(endpoint)
+    try:
+        socket.bind(address)
+    except zmq.ZMQError as error:
+        if error.errno == zmq.EADDRINUSE:
+            raise ServerError(
+                f"{role}{endpoint} is in use: another server may be running there; stop it, or choose another port"
+            ) from None
+        raise ServerError(f"{role}{endpoint} cannot be bound: {os.strerror(error.errno or 0)}") from None
+    if endpoint.scheme != "tcp":
+        return endpoint
+    return parse_bind(socket.getsockopt_string(zmq.LAST_ENDPOINT).rstrip("\0"))

@@ -1,0 +1,85 @@
+"""A server as a process of its own, for `local_server`: `python -m longtake.runtime.server.process ...`.
+
+Prints one JSON line when it is ready, `{"endpoint": ...}`, or when it cannot be, `{"error": ...}`. Ends on
+SIGINT, SIGTERM, and, with `--with-parent`, when the process that started it is gone.
+"""
+
+import argparse
+import json
+import logging
+import os
+import signal
+import sys
+import threading
+from pathlib import Path
+
+from longtake.protocol.errors import LongtakeError
+from longtake.runtime import registry
+from longtake.runtime.generator.hosts import GeneratorConfig
+from longtake.runtime.server.loop import Server, ServerConfig
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Parse, bind, serve."""
+    options = parser().parse_args(arguments)
+    logging.basicConfig(level=options.log_level.upper(), format="server: %(levelname)s %(message)s")
+    stop, ready = threading.Event(), threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
+    try:
+        server = Server(config_of(options))
+        server.bind()
+        threading.Thread(target=_announce, args=(server, ready), daemon=True).start()
+        if options.with_parent:
+            threading.Thread(target=_watch_parent, args=(os.getppid(), stop), daemon=True).start()
+        server.run(stop, ready)
+    except (LongtakeError, ValueError) as error:
+        print(json.dumps({"error": str(error)}), flush=True)
+        return 1
+    return 0
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the parser of this process's arguments."""
+    parser = argparse.ArgumentParser(prog="longtake.runtime.server.process", description="Used by local_server.")
+    parser.add_argument("--endpoint", default="tcp://127.0.0.1:0")
+    parser.add_argument("--model", action="append", required=True)
+    parser.add_argument("--factory", default="")
+    parser.add_argument("--device", default="auto")
+    parser.add_argument("--precision", default="auto")
+    parser.add_argument("--threads", type=int, default=0)
+    parser.add_argument("--option", action="append", type=registry.option, default=[], metavar="NAME=VALUE")
+    parser.add_argument("--takes", type=Path, default=Path("takes"))
+    parser.add_argument("--keep-s", type=float, default=60.0)
+    parser.add_argument("--with-parent", action="store_true")
+    parser.add_argument("--log-level", default="warning")
+    return parser
+
+
+def config_of(options: argparse.Namespace) -> ServerConfig:
+    """Return the server's configuration."""
+    generator = GeneratorConfig(
+        models=tuple(options.model),
+        factory=options.factory,
+        device=options.device,
+        precision=options.precision,
+        threads=options.threads,
+        options=dict(options.option),
+        log_level=options.log_level,
+    )
+    return ServerConfig(endpoint=options.endpoint, generator=generator, takes=options.takes, keep_s=options.keep_s)
+
+
+def _announce(server: Server, ready: threading.Event) -> None:
+    ready.wait()
+    print(json.dumps({"endpoint": server.endpoint}), flush=True)
+
+
+def _watch_parent(parent: int, stop: threading.Event) -> None:
+    while not stop.wait(1.0):
+        if os.getppid() != parent:
+            stop.set()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,233 @@
+"""What clients ask for on the control socket, message by message."""
+
+import logging
+from collections.abc import Callable
+from typing import Any
+
+from longtake.protocol.errors import LongtakeError, ProtocolError, Refused, error_message
+from longtake.protocol.messages import (
+    VERSION_MAJOR,
+    VERSION_MINOR,
+    Control,
+    Displayed,
+    Error,
+    Event,
+    FromClient,
+    Goodbye,
+    Heartbeat,
+    Hello,
+    Join,
+    Leave,
+    Message,
+    Open,
+    Prompt,
+    Welcome,
+    WorldList,
+    Worlds,
+)
+from longtake.protocol.wire import decode
+from longtake.runtime.clock import Clock
+from longtake.runtime.generator.supervisor import Supervisor
+from longtake.runtime.server.hosted_world import HostedWorld
+from longtake.runtime.server.hosting import Hosting
+from longtake.runtime.server.limits import Limits
+from longtake.runtime.server.sessions import Client, Sessions
+from longtake.runtime.world.effects import Requester
+from longtake.runtime.world.prompt_state import plain
+
+log = logging.getLogger(__name__)
+
+
+class Requests:
+    """Decodes, checks and carries out control messages, and answers them."""
+
+    def __init__(
+        self,
+        *,
+        sessions: Sessions,
+        hosting: Hosting,
+        supervisor: Supervisor,
+        clock: Clock,
+        limits: Limits,
+        frames_endpoint: str,
+        server: str,
+    ) -> None:
+        self._sessions = sessions
+        self._hosting = hosting
+        self._supervisor = supervisor
+        self._clock = clock
+        self._limits = limits
+        self._frames_endpoint = frames_endpoint
+        self._server = server
+        self._handlers: dict[type[Message], Callable[[Client, Any], None]] = {
+            Open: self._open,
+            Join: self._join,
+            Leave: self._leave,
+            Worlds: self._worlds,
+            Prompt: self._prompt,
+            Event: self._event,
+            Control: self._control,
+            Displayed: self._displayed,
+            Heartbeat: self._heartbeat,
+            Goodbye: self._goodbye,
+        }
+
+    def handle(self, identity: bytes, parts: list[bytes]) -> None:
+        """Carry out one message of a connection; whatever it is, the answer is the only consequence for others."""
+        client = self._sessions.by_identity(identity)
+        if client is not None and not self._admit(client):
+            return
+        request: int | None = None
+        try:
+            if len(parts) != 1:
+                raise ProtocolError("malformed", f"a control message has one part, not {len(parts)}")
+            message = decode(parts[0], FromClient)
+            request = getattr(message, "request", None)
+            if isinstance(message, Hello):
+                self._hello(identity, message)
+            elif client is None:
+                if not isinstance(message, Heartbeat | Goodbye):
+                    raise Refused("hello_first", "the server does not know this connection; send hello first")
+                if isinstance(message, Heartbeat):
+                    self._sessions.send_to(identity, _hello_first())
+            else:
+                self._handlers[type(message)](client, message)
+        except LongtakeError as error:
+            self._sessions.send_to(identity, error_message(error, request))
+        except Exception:  # a fault of ours must not end the worlds of everybody
+            log.exception("a request could not be carried out")
+            text = "a fault in the server, see its log; try again"
+            self._sessions.send_to(identity, Error(code="internal", message=text, retryable=True, request=request))
+
+    # --- handlers ------------------------------------------------------------------------------------------
+
+    def _hello(self, identity: bytes, message: Hello) -> None:
+        if message.version[0] != VERSION_MAJOR:
+            raise Refused(
+                "version",
+                f"the server speaks protocol {VERSION_MAJOR}.{VERSION_MINOR}, the client "
+                f"{message.version[0]}.{message.version[1]}: install the same longtake on both sides",
+            )
+        client = self._sessions.by_identity(identity)
+        if client is None:
+            if self._sessions.full:
+                raise Refused("too_many", f"the server has {len(self._sessions)} clients, the most it takes")
+            client = self._sessions.add(identity, plain(message.client), self._clock.now())
+            log.info("client %s connected", client.name or client.token[:6])
+        welcome = Welcome(
+            version=(VERSION_MAJOR, VERSION_MINOR),
+            server=self._server,
+            session=client.token,
+            frames_endpoint=self._frames_endpoint,
+            models=self._supervisor.models,
+            heartbeat_s=self._sessions.heartbeat_s,
+            limits=self._limits.announced(),
+        )
+        self._sessions.send(client, welcome)
+
+    def _open(self, client: Client, message: Open) -> None:
+        self._spend(client)
+        self._hosting.open(client, message)
+
+    def _join(self, client: Client, message: Join) -> None:
+        self._hosting.join(client, message.world, message.role, message.request)
+
+    def _leave(self, client: Client, message: Leave) -> None:
+        hosted = self._hosting.leave(client, message.world)
+        self._sessions.send(client, hosted.world.done(message.request))
+
+    def _worlds(self, client: Client, message: Worlds) -> None:
+        self._sessions.send(client, WorldList(request=message.request, worlds=self._hosting.entries()))
+
+    def _prompt(self, client: Client, message: Prompt) -> None:
+        self._cue(client, message, "prompt", message.text)
+
+    def _event(self, client: Client, message: Event) -> None:
+        self._cue(client, message, "event", message.name)
+
+    def _cue(self, client: Client, message: Prompt | Event, kind: Any, label: str) -> None:
+        hosted = self._hosting.of_member(client, message.world, steer=True)
+        self._spend(client)
+        ack = hosted.world.cue(kind, label, at_tick=message.at_tick, cut_in=message.cut_in, request=message.request)
+        self._sessions.send(client, ack)
+        self._hosting.settle(hosted)
+
+    def _control(self, client: Client, message: Control) -> None:
+        hosted = self._hosting.of_member(client, message.world, steer=True)
+        world = hosted.world
+        now = self._clock.now()
+        who = Requester(client=client, request=message.request)
+        detail: str | None = ""
+        if message.action == "pause":
+            world.pause()
+        elif message.action == "resume":
+            world.resume(now)
+        elif message.action == "reset":
+            self._spend(client)
+            world.reset(message.seed)
+        elif message.action == "record_start":
+            detail = self._record_start(hosted, message)
+        elif message.action == "record_stop":
+            detail = self._record_stop(hosted)
+        elif message.action == "close":
+            self._sessions.send(client, world.done(message.request))
+            world.close(f"closed by {client.name or 'a director'}")
+            detail = None
+        else:
+            (world.step if message.action == "step" else world.advance)(message.ticks, who, now)
+            detail = None  # the answer follows when the frames were shown
+        if detail is not None:
+            self._sessions.send(client, world.done(message.request, detail))
+        self._hosting.settle(hosted)
+
+    def _record_start(self, hosted: HostedWorld, message: Control) -> str:
+        world = hosted.world
+        default = f"{world.config.script.name}-{world.making.seed}-{world.config.name}-{world.playback.tick}"
+        name = hosted.recorder.start(message.path or default, world.making.chronicle.log.records())
+        world.notice("recording", f"recording {name}")
+        world.changed = True
+        return name
+
+    def _record_stop(self, hosted: HostedWorld) -> str:
+        name = hosted.recorder.stop(hosted.world.playback.tick)
+        if not name:
+            raise Refused("recording", "nothing is being recorded")
+        hosted.world.notice("recording", f"{name} is complete")
+        hosted.world.changed = True
+        return name
+
+    def _displayed(self, client: Client, message: Displayed) -> None:
+        hosted = self._hosting.of_member(client, message.world)
+        hosted.world.photon_ms.add(message.event_to_photon_ms)
+
+    def _heartbeat(self, client: Client, message: Heartbeat) -> None:
+        if not message.reply:
+            self._sessions.send(client, Heartbeat(sent=message.sent, reply=True))
+
+    def _goodbye(self, client: Client, message: Goodbye) -> None:
+        log.info("client %s says goodbye", client.name or client.token[:6])
+        client.gone = True
+
+    # --- inside --------------------------------------------------------------------------------------------
+
+    def _spend(self, client: Client) -> None:
+        """Count what costs the generator time: cues, resets and new worlds. Raises `Refused("too_fast")`."""
+        if not client.cues.take(self._clock.now()):
+            limit = self._limits.cues_per_second
+            raise Refused("too_fast", f"more than {limit} cues per second from one client; send it again later")
+
+    def _admit(self, client: Client) -> bool:
+        """Whether a client's message is read at all: one that floods the server is told so once a second."""
+        now = self._clock.now()
+        client.heard = now
+        if client.messages.take(now):
+            return True
+        if now - client.warned > 1:
+            client.warned = now
+            text = f"more than {self._limits.messages_per_second} messages per second; those beyond are left unread"
+            self._sessions.send(client, Error(code="too_fast", message=text, retryable=True))
+        return False
+
+
+def _hello_first() -> Error:
+    return error_message(Refused("hello_first", "the server does not know this connection; send hello first"))

@@ -1,0 +1,1 @@
+"""Take files: writing, reading and replaying them."""

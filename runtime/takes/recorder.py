@@ -1,0 +1,89 @@
+"""Recording a world's take file. A disk that fails ends the recording, never the world."""
+
+import logging
+import threading
+from collections.abc import Iterable
+from contextlib import suppress
+from pathlib import Path
+
+from longtake.protocol.errors import Refused
+from longtake.runtime.takes.file import TakeEnd, TakeRecord, TakeWriter
+
+log = logging.getLogger(__name__)
+SUFFIX = ".take"
+
+
+class Recorder:
+    """The recording of one world, if there is one."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._writer: TakeWriter | None = None
+
+    @property
+    def name(self) -> str:
+        """File name of the take that is being recorded; empty if none is."""
+        return self._writer.path.name if self._writer is not None else ""
+
+    def start(self, name: str, records: Iterable[TakeRecord]) -> str:
+        """Create a take file, write the take so far, and return its name. Raises `Refused("recording")`."""
+        if self._writer is not None:
+            raise Refused("recording", f"{self.name} is being recorded already; stop that first")
+        path = self._folder / checked_name(name)
+        try:
+            self._writer = TakeWriter(path)
+            self._writer.write(*records)
+        except FileExistsError:
+            raise Refused("recording", f"{path.name} exists already; takes are never overwritten") from None
+        except OSError as error:
+            writer, self._writer = self._writer, None
+            if writer is not None:
+                _close_quietly(writer)
+                with suppress(OSError):
+                    path.unlink()  # made by us, and good for nothing
+            raise Refused("recording", f"{path} cannot be written: {error.strerror or error}") from None
+        return path.name
+
+    def write(self, record: TakeRecord) -> str:
+        """Append a record if a take is being recorded; return what went wrong, after which nothing is recorded."""
+        if self._writer is None:
+            return ""
+        try:
+            self._writer.write(record)
+        except OSError as error:
+            text = f"{self.name} ends here, it cannot be written: {error.strerror or error}"
+            self._close()
+            return text
+        return ""
+
+    def stop(self, tick: int) -> str:
+        """End the recording in order and return its name; empty if nothing was recorded."""
+        name = self.name
+        if self._writer is not None:
+            self.write(TakeEnd(tick=tick))
+            self._close()
+        return name
+
+    def _close(self) -> None:
+        writer, self._writer = self._writer, None
+        if writer is not None:
+            # flushing to the disk can take a while, and the tick does not wait for it
+            threading.Thread(target=_close_quietly, args=(writer,), name="take-close").start()
+
+
+def checked_name(name: str) -> str:
+    """Return a file name for a take: one part, no folder, with the suffix. Raises `Refused("recording")`."""
+    name = name if name.endswith(SUFFIX) else name + SUFFIX
+    plain = all(c.isalnum() or c in "._- " for c in name)
+    if not plain or name.startswith(".") or name == SUFFIX or len(name.encode()) > 120:
+        raise Refused(
+            "recording", f"{name[:80]!r} is no file name for a take: use letters, digits, dot, dash, underscore"
+        )
+    return name
+
+
+def _close_quietly(writer: TakeWriter) -> None:
+    try:
+        writer.close()
+    except OSError as error:
+        log.error("%s may be incomplete: %s", writer.path, error)

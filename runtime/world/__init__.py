@@ -1,0 +1,1 @@
+"""One world's time, cues and blocks; no sockets, no threads, no torch."""

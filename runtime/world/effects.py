@@ -1,0 +1,66 @@
+"""What a world asks the shell around it to do. A world touches no socket, file or clock itself."""
+
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from longtake.protocol.messages import Message
+from longtake.runtime.server.encoding import Picture
+from longtake.runtime.takes.file import TakeRecord
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Requester:
+    """Who asked for something that is answered later."""
+
+    client: object
+    """the shell's own handle of a client"""
+    request: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Tell:
+    """Send a message to every member of the world."""
+
+    message: Message
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Answer:
+    """Send a message to the one who asked."""
+
+    to: Requester
+    message: Message
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Command:
+    """Send a message to the generator."""
+
+    message: Message
+    part: bytes | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Publish:
+    """Show a picture to every subscriber."""
+
+    picture: Picture
+    number: int
+    generation: int
+    held: bool
+    stale: bool
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Record:
+    """Append to the take file, if one is being recorded."""
+
+    record: TakeRecord
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DropWaiting:
+    """Forget the pictures that wait to be sent: they belong to a take that was reset."""
+
+
+Effect: TypeAlias = Tell | Answer | Command | Publish | Record | DropWaiting

@@ -1,0 +1,63 @@
+"""The lead: how many frames are made ahead of the screen. As few as keep the picture moving, since a cue waits
+for every one of them.
+
+A step must be started while the frames that are left last longer than the slowest plausible step takes: one
+turn of each world that shares the generator, one recache, and a margin, all at the measured 99th percentile.
+"""
+
+import math
+from dataclasses import dataclass
+
+from longtake.protocol.messages import ModelInfo
+from longtake.runtime.world.statistics import Rolling
+
+
+@dataclass(frozen=True, kw_only=True)
+class LeadConfig:
+    """How the lead is chosen."""
+
+    percent: float = 99.0
+    """of block and recache times that the lead must cover"""
+    margin_s: float = 0.02
+    """for the loop itself and the messages between the processes"""
+    least_frames: int = 1
+    most_blocks: int = 2
+    """upper bound: a generator slower than real time is not helped by a longer queue, only made deaf"""
+
+    def __post_init__(self) -> None:
+        if self.least_frames < 1 or self.most_blocks < 1 or self.margin_s < 0 or not 0 < self.percent <= 100:
+            raise ValueError(f"impossible lead: {self}")
+
+
+class Lead:
+    """Measures blocks and recaches of one world and says when to start the next step."""
+
+    def __init__(self, model: ModelInfo, config: LeadConfig | None = None) -> None:
+        self._config = config or LeadConfig()
+        self._fps = model.fps
+        self._first_guess = model.block_frames
+        self.most_frames = max(self._config.most_blocks * model.block_frames, self._config.least_frames)
+        self.block_s = Rolling(128)
+        self.turn_s = Rolling(128)
+        """the generator's time for a block: less than `block_s` where it decodes beside the next one"""
+        self.recache_s = Rolling(32)
+
+    def observe(self, *, block_s: float, recache_s: float = 0.0) -> None:
+        """Take in one step: the time from asking to having it, without the part its recache took."""
+        self.block_s.add(block_s)
+        if recache_s > 0:
+            self.recache_s.add(recache_s)
+
+    def target_frames(self, sharing: int = 1) -> int:
+        """Return the number of unshown frames at or below which the next step is started.
+
+        `sharing` is the number of worlds that take turns on the generator, this one included. Before anything
+        is measured it is one block; a recache that was never seen is taken to last as long as a block.
+        """
+        block = self.block_s.percentile(self._config.percent)
+        if block is None:
+            return min(self._first_guess, self.most_frames)
+        recache = self.recache_s.percentile(self._config.percent)
+        needed_s = block * max(1, sharing) + (block if recache is None else recache) + self._config.margin_s
+        frames = math.ceil(needed_s * self._fps)
+        return min(max(frames, self._config.least_frames), self.most_frames)

@@ -1,0 +1,177 @@
+"""What is shown of a world, and when: the frames made but not shown, the tick, and the three ways of pacing.
+
+`live` shows one frame at each deadline of the fixed schedule, the last one again (held) when the next is not
+there. `lockstep` shows frames only while an `advance` asks for them, `offline` as fast as they are taken.
+"""
+
+from collections import deque
+from dataclasses import dataclass
+
+from longtake.protocol.messages import Mode
+from longtake.runtime.server.encoding import Picture
+from longtake.runtime.world.effects import Requester
+from longtake.runtime.world.schedule import Schedule
+from longtake.runtime.world.statistics import Rate, Rolling
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Shown:
+    """One frame goes out."""
+
+    picture: Picture
+    held: bool
+
+
+@dataclass(kw_only=True)
+class Run:
+    """A request to show a number of frames: `step` or `advance`."""
+
+    frames: int
+    who: Requester
+    """who is told when it is done"""
+
+
+class Playback:
+    """Frames made but not shown, and the tick of the next one. Driven with explicit `now`."""
+
+    def __init__(self, *, fps: int, mode: Mode, paused: bool) -> None:
+        self.mode: Mode = mode
+        self.paused = paused
+        self.tick = 0
+        """frames of this take that were shown or cut: the tick of the next frame"""
+        self.shown = 0
+        self.held = 0
+        self.skipped = 0
+        self.last: Picture | None = None
+        self.late_ms = Rolling(256)
+        self.finished: list[Run] = []
+        """runs that ended since the caller last emptied this"""
+        self._ready: deque[Picture] = deque()
+        self._runs: deque[Run] = deque()
+        self._schedule = Schedule(fps)
+        self._rate = Rate()
+
+    @property
+    def lead(self) -> int:
+        """Frames made but not shown."""
+        return len(self._ready)
+
+    @property
+    def block(self) -> int:
+        """The block of the frame that is shown; 0 before the first."""
+        return self.last.block if self.last is not None else 0
+
+    @property
+    def deadline(self) -> float | None:
+        """When `show` is next worth calling in live mode; None when nothing is scheduled."""
+        return self._schedule.deadline
+
+    @property
+    def asked(self) -> int:
+        """Frames that runs still ask for."""
+        return sum(run.frames for run in self._runs)
+
+    @property
+    def running(self) -> bool:
+        """Whether frames are to be shown now, by the mode, the pause and the runs."""
+        if self._runs:
+            return True
+        return not self.paused and self.mode != "lockstep"
+
+    def next_picture(self) -> Picture | None:
+        """Return the picture that will be shown next, or None."""
+        return self._ready[0] if self._ready else None
+
+    def add(self, pictures: list[Picture], now: float) -> None:
+        """Take a block's frames in. The first ones of a take start the schedule."""
+        self._ready.extend(pictures)
+        self._wake(now)
+
+    def cut(self, first_tick: int) -> int:
+        """Drop the unshown frames before `first_tick` and go on there; return how many were dropped."""
+        dropped = 0
+        while self._ready and self._ready[0].tick < first_tick:
+            self._ready.popleft()
+            dropped += 1
+        self.tick += dropped
+        return dropped
+
+    def pause(self) -> None:
+        """Stop showing; what runs have asked for is still shown."""
+        self.paused = True
+        if not self._runs:
+            self._schedule.stop()
+
+    def resume(self, now: float) -> None:
+        """Show on. The schedule is anchored anew, so the time away is not made up."""
+        self.paused = False
+        self._wake(now)
+
+    def run(self, frames: int, who: Requester, now: float) -> None:
+        """Show `frames` more frames (`step` pauses after them)."""
+        self._runs.append(Run(frames=frames, who=who))
+        self._wake(now)
+
+    def drop_runs(self) -> list[Run]:
+        """Give up on all runs and return them."""
+        runs = list(self._runs)
+        self._runs.clear()
+        if self.paused:
+            self._schedule.stop()
+        return runs
+
+    def reset(self) -> None:
+        """Begin a new take: nothing of the old one is shown any more, not even held."""
+        self._ready.clear()
+        self._schedule.stop()
+        self.last = None
+        self.tick = 0
+
+    def show(self, now: float) -> Shown | None:
+        """Return the frame to show at `now`, if it is time for one."""
+        if self.mode == "live":
+            return self._show_live(now)
+        if not self.running or not self._ready:
+            return None
+        return self._next(now)
+
+    def fps(self, now: float) -> float:
+        """Return the frames shown in the last second, held ones not counted."""
+        return self._rate.per_second(now)
+
+    def _show_live(self, now: float) -> Shown | None:
+        due = self._schedule.take(now)
+        if due is None:
+            return None
+        self.skipped += due.skipped
+        self.late_ms.add(due.late_s * 1000)
+        if self._ready:
+            return self._next(now)
+        if self.last is None:
+            return None
+        self.held += 1
+        return Shown(picture=self.last, held=True)
+
+    def _next(self, now: float) -> Shown:
+        picture = self._ready.popleft()
+        self.last = picture
+        self.tick = picture.tick + 1
+        self.shown += 1
+        self._rate.add(now)
+        self._count_run()
+        return Shown(picture=picture, held=False)
+
+    def _count_run(self) -> None:
+        if not self._runs:
+            return
+        self._runs[0].frames -= 1
+        if self._runs[0].frames == 0:
+            self.finished.append(self._runs.popleft())
+        if not self._runs and self.paused:
+            self._schedule.stop()
+
+    def _wake(self, now: float) -> None:
+        """Anchor the live schedule if it stands still, there is a reason to run, and a frame to begin with."""
+        waiting = self.mode == "live" and self._schedule.deadline is None
+        if waiting and self.running and (self._ready or self.last is not None):
+            self._schedule.anchor(now)

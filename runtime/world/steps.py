@@ -1,0 +1,167 @@
+"""The making side of a world: which block comes next, under which prompt, and which cues it carries.
+
+Three counts tell where a take stands. `made` blocks have come back. `committed` blocks have a fixed prompt: the
+step of the last one may still be running, so a new cue takes effect at block `committed` at the earliest.
+`next_block` is the one the generator is asked for next; it lies before `made` only while a restored world makes
+its last blocks a second time.
+"""
+
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from longtake.protocol.messages import ModelInfo
+from longtake.runtime.world.cues import BlockGrid, Cue, CueQueue
+from longtake.runtime.world.prompt_state import PromptState
+from longtake.runtime.world.recovery import Recovery, RestorePoint
+
+
+@dataclass(frozen=True, kw_only=True)
+class Accepted:
+    """A cue was given its place."""
+
+    cue: Cue
+    tick: int
+    prompt: str
+    """what the prompt will be there, as far as is known now"""
+    coalesced: int
+    """cues that share the block so far"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class MadeBlock:
+    """A block came back for the first time."""
+
+    block: int
+    first_tick: int
+    cues: list[Cue]
+    """that took effect with it"""
+    last_cue: int
+    """number of the last cue in force; 0 is the start"""
+    prompt: str | None
+    """the prompt its step carried, None if it did not change"""
+
+
+class Steps:
+    """One take's blocks and cues; `reset` begins the next take."""
+
+    def __init__(self, *, model: ModelInfo, state: PromptState, snapshot_every_s: float) -> None:
+        self.grid = BlockGrid.of(model)
+        self.state = state
+        """prompt state at block `committed`, without the cues that still wait"""
+        self.next_block = 0
+        self.committed = 0
+        self.made = 0
+        self.running: int | None = None
+        """the block whose step the generator is making"""
+        self.promised: list[int] = []
+        """blocks after their step, whose frames are still being decoded"""
+        self.recovery = Recovery(every_s=snapshot_every_s)
+        self._every_s = snapshot_every_s
+        self._queue = CueQueue()
+        self._cues_at: dict[int, list[Cue]] = {}
+        self._numbers = 0
+        self._last_cue = 0
+
+    @property
+    def catching_up(self) -> bool:
+        """Whether blocks are being made a second time after a restore."""
+        return self.next_block < self.made
+
+    @property
+    def pending(self) -> int:
+        """Cues that wait for their block."""
+        return len(self._queue)
+
+    @property
+    def asked(self) -> PromptState:
+        """What was asked for last: with the cues that wait for the next block, without those for later ticks."""
+        return self._queue.preview(self.state, self.committed)
+
+    def accept(self, kind: Literal["prompt", "event"], label: str, at_tick: int | None) -> Accepted:
+        """Give a cue its block. Raises `Refused` if it names no event, renders too long, or too many wait."""
+        block = self.committed if at_tick is None else max(self.committed, self.grid.block_from(at_tick))
+        cue = Cue(number=self._numbers + 1, kind=kind, label=label, block=block)
+        state = cue.apply(self._queue.preview(self.state, block))
+        state.check()
+        coalesced = self._queue.add(cue)
+        self._numbers = cue.number
+        return Accepted(cue=cue, tick=self.grid.first_tick(block), prompt=state.prompt(), coalesced=coalesced)
+
+    def issue(self) -> tuple[int, str | None]:
+        """Return the next step's block and its new prompt, None if the prompt stays as it is."""
+        block = self.next_block
+        prompt = self._commit(block) if block == self.committed else self.recovery.prompt_of(block)
+        self.running = block
+        return block, prompt
+
+    @property
+    def expected(self) -> int | None:
+        """The block whose frames come next, None if there is none."""
+        return self.promised[0] if self.promised else self.running
+
+    @property
+    def promised_frames(self) -> int:
+        """Frames that are still being decoded and will be shown."""
+        return sum(self.grid.length(block) for block in self.promised if block >= self.made)
+
+    def stepped(self) -> None:
+        """Take in that the running step is done, and that its frames follow."""
+        if self.running is not None:
+            self.promised.append(self.running)
+            self.next_block = self.running + 1
+            self.running = None
+
+    def done(self, block: int) -> MadeBlock | None:
+        """Take in the frames of the expected block; None if it had been made before."""
+        if self.promised:
+            self.promised.remove(block)
+        else:
+            self.running = None
+            self.next_block = block + 1
+        if block < self.made:
+            return None
+        self.made = block + 1
+        cues = self._cues_at.pop(block, [])
+        if cues:
+            self._last_cue = cues[-1].number
+        return MadeBlock(
+            block=block,
+            first_tick=self.grid.first_tick(block),
+            cues=cues,
+            last_cue=self._last_cue,
+            prompt=self.recovery.prompt_of(block),
+        )
+
+    def interrupted(self) -> None:
+        """What was asked for will not come back."""
+        self.running = None
+        self.promised.clear()
+
+    def go_back(self) -> RestorePoint:
+        """Begin again at the restore point, which is returned."""
+        self.interrupted()
+        self.next_block = self.recovery.point.block
+        return self.recovery.point
+
+    def reset(self) -> None:
+        """Begin a new take under the prompt asked for last. Cues for later ticks of the old take are dropped."""
+        self.state = self.asked
+        self._queue = CueQueue()
+        self._cues_at.clear()
+        self.recovery = Recovery(every_s=self._every_s)
+        self.next_block = self.committed = self.made = self._last_cue = 0
+        self.interrupted()
+
+    def _commit(self, block: int) -> str | None:
+        """Fix the prompt of a block that is asked for the first time."""
+        before = self.state.prompt()
+        cues = [replace(cue, block=block) for cue in self._queue.take(block)]
+        for cue in cues:
+            self.state = cue.apply(self.state)
+        if cues:
+            self._cues_at[block] = cues
+        self.committed = block + 1
+        after = self.state.prompt()
+        prompt = after if after != before else None
+        self.recovery.issued(block, prompt)
+        return prompt

@@ -1,0 +1,358 @@
+"""One running take on the server's side, without any input or output of its own.
+
+The shell calls it with explicit `now` and carries out the `effects` it leaves behind. It joins the making side
+(`longtake.runtime.world.making`) and the showing side (`longtake.runtime.world.playback`) of the take.
+
+    world.open(requester)                   # effects: Command(GenOpen)
+    world.command_done(GenDone(...), now)   # effects: Answer(Joined)
+    if world.wants_turn(now): send(world.next_command(now))
+    world.block_made(GenBlock(...), pixels, now)
+    while world.service(now): carry out world.effects
+"""
+
+import logging
+from collections.abc import Callable
+from typing import Literal
+
+from longtake.protocol.errors import Refused
+from longtake.protocol.generator_messages import (
+    GenBlock,
+    GenDone,
+    GenEncode,
+    GenError,
+    GenSaved,
+    GenSnapshot,
+    GenStep,
+    GenStepped,
+)
+from longtake.protocol.messages import Ack, Done, Error, Joined, Role, Status
+from longtake.runtime.server.encoding import pictures_of_block
+from longtake.runtime.takes.file import TakeCut
+from longtake.runtime.world.effects import Answer, Command, DropWaiting, Effect, Publish, Requester
+from longtake.runtime.world.making import After, Making, Phase, WorldConfig
+from longtake.runtime.world.playback import Playback, Shown
+from longtake.runtime.world.prompt_state import plain
+from longtake.runtime.world.statistics import Rolling
+
+log = logging.getLogger(__name__)
+
+
+class World:
+    """See the module's docstring. Methods called for a client raise `Refused` when they may not be carried out."""
+
+    def __init__(self, config: WorldConfig) -> None:
+        """Raises `Refused` if the script is bad or the model lacks what is asked for."""
+        if config.readings and "reading" not in config.model.capabilities:
+            raise Refused("no_capability", f"{config.model.name} has no probe to read its pictures with")
+        self.config = config
+        self.effects: list[Effect] = []
+        self.gate: Callable[[], bool] = lambda: True
+        """whether everybody for whom nothing may be dropped can take a frame; asked in lockstep and offline"""
+        self.sharing = 1
+        """running worlds that take turns on the generator, this one included"""
+        self.changed = False
+        """members should get a status now; the shell clears it"""
+        self.photon_ms = Rolling(64)
+        self.making = Making(config, self.effects)
+        self.playback = Playback(fps=config.model.fps, mode=config.mode, paused=config.paused)
+        self._cut_block: int | None = None
+        self._published = 0
+
+    @property
+    def phase(self) -> Phase:
+        """Where the world stands in its generator."""
+        return self.making.phase
+
+    @property
+    def generation(self) -> int:
+        """Counts the resets."""
+        return self.making.generation
+
+    @property
+    def stale(self) -> bool:
+        """Whether the world's generator is gone, or has not caught up yet."""
+        return self.making.behind
+
+    # --- the generator's side ------------------------------------------------------------------------------
+
+    def open(self, opener: Requester | None) -> None:
+        """Ask the generator to open the world; the opener gets `joined` when that is done."""
+        self.making.open(opener)
+
+    def command_done(self, message: GenDone) -> None:
+        """The generator has opened or restored the world."""
+        opener = self.making.opened(message)
+        if opener is not None:
+            self.effects.append(Answer(to=opener, message=self.joined(opener.request, "director")))
+        self._tell_back()
+
+    def wants_turn(self, now: float) -> bool:
+        """Whether the generator should do something for this world."""
+        return self.making.free and (self._wants_step() or self._wants_snapshot(now))
+
+    def next_command(self, now: float) -> GenStep | GenSnapshot:
+        """Return what the generator shall do; call it only when `wants_turn`."""
+        return self.making.ask_snapshot(now) if self._wants_snapshot(now) else self.making.ask_step(now)
+
+    def stepped(self, message: GenStepped) -> None:
+        """A block's step is done, its frames are still being decoded."""
+        self.making.stepped(message)
+
+    def block_made(self, message: GenBlock, pixels: memoryview, now: float) -> None:
+        """Take a block in. One of an older generation, or that was not asked for, is dropped."""
+        if not self.making.expects(message):
+            return
+        wrong = self.making.wrong_shape(message)
+        if wrong:
+            self.close(wrong)
+            return
+        made = self.making.block_made(message, now)
+        self._tell_back()
+        if made is None:
+            return
+        if self._cut_block == made.block:
+            self._cut(made.first_tick)
+        pictures = pictures_of_block(
+            pixels,
+            frames=message.frames,
+            height=message.height,
+            width=message.width,
+            first_tick=made.first_tick,
+            block=made.block,
+            cue=made.last_cue,
+        )
+        self.playback.add(pictures, now)
+
+    def saved(self, message: GenSaved, snapshot: bytes) -> None:
+        """Take a snapshot in."""
+        self.making.saved(message, snapshot)
+
+    def failed(self, message: GenError) -> None:
+        """A command failed in a generator that lives on."""
+        self._after(self.making.failed(message), message.message)
+
+    def generator_lost(self) -> None:
+        """The generator is gone. Go on showing the last frame until `generator_back`."""
+        if self.phase == "closed":
+            return
+        if not self.making.lost_told:
+            self.making.lost_told = True
+            self.notice("generator_lost", "the generator stopped; a new one is being started")
+        self._after(self.making.lost(), "it died at the same block again and again")
+
+    def generator_back(self) -> None:
+        """A new generator is ready: bring the world back in it."""
+        self._after(self.making.back(), "it was lost, and this model cannot save its worlds")
+
+    # --- the clock's side ----------------------------------------------------------------------------------
+
+    @property
+    def deadline(self) -> float | None:
+        """When `service` is next due in live mode."""
+        return None if self.phase == "closed" else self.playback.deadline
+
+    def service(self, now: float) -> bool:
+        """Show at most one frame if it is time; return whether one was shown (then call again)."""
+        if self.phase == "closed" or (self.config.mode != "live" and not self.gate()):
+            return False
+        shown = self.playback.show(now)
+        if shown is not None:
+            self._publish(shown)
+        self._finish_runs()
+        return shown is not None
+
+    # --- the clients' side ---------------------------------------------------------------------------------
+
+    def cue(
+        self, kind: Literal["prompt", "event"], label: str, *, at_tick: int | None, cut_in: bool, request: int
+    ) -> Ack:
+        """Accept a prompt or an event; the answer says where it takes effect."""
+        if cut_in and self.config.mode != "live":
+            raise Refused("wrong_mode", "a cut-in cue needs a live world; elsewhere nothing waits to be shown")
+        accepted = self.making.steps.accept(kind, plain(label), at_tick)
+        if cut_in:
+            self._cut_block = accepted.cue.block
+        self.effects.append(Command(message=GenEncode(model=self.config.model.name, prompt=accepted.prompt)))
+        return Ack(
+            request=request,
+            world=self.config.name,
+            generation=self.generation,
+            cue=accepted.cue.number,
+            block=accepted.cue.block,
+            tick=accepted.tick,
+            prompt=accepted.prompt,
+            coalesced=accepted.coalesced,
+        )
+
+    def pause(self) -> None:
+        """Hold the world: its tick stands until `resume`."""
+        self.playback.pause()
+        self.changed = True
+
+    def resume(self, now: float) -> None:
+        """Let the world run on from where it stands."""
+        self.playback.resume(now)
+        self.changed = True
+
+    def step(self, ticks: int | None, who: Requester, now: float) -> None:
+        """Show `ticks` more frames (default one block) and pause; `done` follows when they were shown."""
+        if self.config.mode != "lockstep":
+            self.playback.pause()
+        self.playback.run(ticks or self.config.model.block_frames, who, now)
+        self.changed = True
+
+    def advance(self, ticks: int | None, who: Requester, now: float) -> None:
+        """Lockstep: show `ticks` frames (default one block) as they are made; `done` follows."""
+        if self.config.mode != "lockstep":
+            raise Refused("wrong_mode", f"advance needs a lockstep world; this one is {self.config.mode}: use step")
+        self.playback.run(ticks or self.config.model.block_frames, who, now)
+
+    def reset(self, seed: int | None, why: str = "") -> None:
+        """Begin a new take under the prompt asked for last, not the first; what waits for later ticks is dropped."""
+        self.making.reset(seed)
+        self.playback.reset()
+        self.effects.append(DropWaiting())
+        self._drop_runs("wrong_mode", "the world was reset before the frames were shown")
+        self._cut_block = None
+        self.notice("reset", why or f"a new take begins with seed {self.making.seed}")
+        self.changed = True
+
+    def close(self, text: str) -> None:
+        """End the world and tell its members why."""
+        if self.phase == "closed":
+            return
+        self._drop_runs("unknown_world", text)
+        self.notice("closed", text)
+        self.making.close(text)
+
+    # --- reports -------------------------------------------------------------------------------------------
+
+    def load(self) -> float:
+        """Return the part of the generator's time that the world takes in live mode; 0 before it is measured."""
+        turn_s = self.making.lead.turn_s.median() or 0.0
+        return turn_s * self.config.model.fps / self.config.model.block_frames
+
+    def notice(
+        self, kind: Literal["closed", "reset", "generator_lost", "generator_back", "recording"], text: str
+    ) -> None:
+        """Tell the members that something happened."""
+        self.making.chronicle.notice(kind, text, generation=self.generation, tick=self.playback.tick)
+
+    def joined(self, request: int, role: Role, recording: str = "") -> Joined:
+        """Return the state a client begins with."""
+        return Joined(
+            request=request,
+            world=self.config.name,
+            role=role,
+            model=self.config.model,
+            script=self.config.script,
+            mode=self.config.mode,
+            seed=self.making.seed,
+            generation=self.generation,
+            tick=self.playback.tick,
+            block=self.playback.block,
+            paused=self.playback.paused,
+            prompt=self.making.steps.asked.prompt(),
+            timeline=self.making.chronicle.newest_marks(),
+            recording=recording,
+        )
+
+    def status(
+        self, now: float, *, members: int, recording: str, generator: Literal["ready", "starting", "lost"]
+    ) -> Status:
+        """Return the figures of the moment; `generator` is the state of the process."""
+        lead, playback = self.making.lead, self.playback
+        return Status(
+            world=self.config.name,
+            generation=self.generation,
+            tick=playback.tick,
+            block=playback.block,
+            mode=self.config.mode,
+            paused=playback.paused,
+            fps=playback.fps(now),
+            lead=playback.lead,
+            lead_target=lead.target_frames(self.sharing),
+            shown=playback.shown,
+            held=playback.held,
+            skipped=playback.skipped,
+            block_ms=1000 * (lead.turn_s.median() or 0.0),
+            recache_ms=1000 * (lead.recache_s.median() or 0.0),
+            tick_jitter_ms=playback.late_ms.percentile(99) or 0.0,
+            event_to_photon_ms=self.photon_ms.median(),
+            members=members,
+            recording=recording,
+            generator="lost" if self.stale and generator == "ready" else generator,
+            prompt=self.making.steps.state.prompt(),
+        )
+
+    def done(self, request: int, detail: str = "") -> Done:
+        """Return the answer to a request that was carried out."""
+        return Done(
+            request=request,
+            world=self.config.name,
+            tick=self.playback.tick,
+            generation=self.generation,
+            detail=detail,
+        )
+
+    # --- inside --------------------------------------------------------------------------------------------
+
+    def _wants_step(self) -> bool:
+        """Whether the next block should be begun now: that is what bounds the lead."""
+        if self.making.steps.catching_up or self._cut_block is not None:
+            return True
+        lead = self.playback.lead + self.making.steps.promised_frames
+        if self.config.mode == "lockstep":
+            # only what was asked for, or where a cue takes effect would depend on the machine's speed
+            return lead < self.playback.asked
+        if self.config.mode == "offline":
+            return self.playback.running and lead <= self.config.model.block_frames
+        return lead <= self.making.lead.target_frames(self.sharing)
+
+    def _wants_snapshot(self, now: float) -> bool:
+        """Between blocks, and only when no frame is urgent."""
+        return (self.playback.lead > 0 or self.config.mode != "live") and self.making.wants_snapshot(now)
+
+    def _after(self, what: After, why: str) -> None:
+        """Do what a failure of the generator leaves no choice but to do."""
+        if what == "close":
+            self.close(f"the generator failed: {why}")
+        elif what == "reset":
+            log.warning("world %s begins again: %s", self.config.name, why)
+            self.reset(None, f"the generator failed: {why}")
+
+    def _tell_back(self) -> None:
+        if self.making.lost_told and self.phase == "ready" and not self.making.behind:
+            self.making.lost_told = False
+            self.notice("generator_back", "the take goes on")
+
+    def _publish(self, shown: Shown) -> None:
+        self.effects.append(
+            Publish(
+                picture=shown.picture,
+                number=self._published,
+                generation=self.generation,
+                held=shown.held,
+                stale=shown.held and self.stale,
+            )
+        )
+        self._published += 1
+
+    def _cut(self, first_tick: int) -> None:
+        """Leave out what a cut-in cue would otherwise have to wait for."""
+        self._cut_block = None
+        tick = self.playback.tick
+        if self.playback.cut(first_tick):
+            self.making.chronicle.record(TakeCut(tick=tick, to_tick=first_tick))
+
+    def _finish_runs(self) -> None:
+        for run in self.playback.finished:
+            self.effects.append(Answer(to=run.who, message=self.done(run.who.request)))
+            # an agent advances a lockstep world far more often than anybody wants to read its status
+            self.changed = self.changed or self.config.mode != "lockstep"
+        self.playback.finished.clear()
+
+    def _drop_runs(self, code: str, why: str) -> None:
+        for run in self.playback.drop_runs():
+            error = Error(code=code, message=why, request=run.who.request)
+            self.effects.append(Answer(to=run.who, message=error))

@@ -1,0 +1,145 @@
+"""The Gymnasium environment and the example agent, against a server that speaks the real protocol."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+import zmq
+from gymnasium.utils.env_checker import check_env
+
+from longtake.clients.agents import example as example_agent
+from longtake.clients.agents.environment import LongtakeEnv
+from longtake.clients.agents.example import PATIENCE_S, Lamplighter
+from longtake.protocol import messages as m
+from longtake.protocol.errors import LongtakeError
+from tests.clients.acting_server import ActingServer
+
+SCRIPT = m.Script(
+    name="test",
+    template="a fox {time}",
+    slots={"time": m.Slot(default="day")},
+    events={"night": m.EventDef(set={"time": "night"}), "day": m.EventDef(set={"time": "day"})},
+)
+
+
+@pytest.fixture
+def server() -> Iterator[ActingServer]:
+    context: Any = zmq.Context()
+    with ActingServer("inproc://env", context, heartbeat_s=2.0) as acting:
+        yield acting
+    context.term()
+
+
+@pytest.fixture
+def env(server: ActingServer) -> Iterator[LongtakeEnv]:
+    made = LongtakeEnv(server.endpoint, script=SCRIPT, context=server.context)
+    yield made
+    made.close()
+
+
+def test_it_is_a_proper_environment(env: LongtakeEnv) -> None:
+    env.reset(seed=1)
+    assert env.observation_space.contains(env.step(0)[0])
+    assert env.action_space.n == 3  # type: ignore[attr-defined]
+
+
+def test_the_environment_checker_is_content(env: LongtakeEnv) -> None:
+    check_env(env, skip_render_check=True)
+
+
+def test_steps_advance_the_world_by_a_block(env: LongtakeEnv) -> None:
+    _, info = env.reset(seed=3)
+    assert info["tick"] == 3
+    frame, reward, terminated, truncated, info = env.step(None)
+    assert (info["tick"], info["frames"].shape) == (7, (4, 16, 24, 3))
+    assert np.array_equal(frame, info["frames"][-1])
+    assert (reward, terminated, truncated) == (0.0, False, False)
+
+
+def test_every_form_of_a_cue(server: ActingServer, env: LongtakeEnv) -> None:
+    env.reset(seed=3)
+    for action in (None, 0, 1, np.int64(2), "night", {"prompt": "a bird"}):
+        env.step(action)
+    assert [event.name for event in server.got["event"]] == ["night", "day", "night"]
+    assert [prompt.text for prompt in server.got["prompt"]] == ["a bird"]
+    info = env.step(None)[4]
+    assert (info["cue"], info["prompt"]) == (4, "a bird")
+
+
+def test_reset_takes_a_seed_or_draws_one(server: ActingServer, env: LongtakeEnv) -> None:
+    env.reset(seed=5)
+    env.reset(seed=6)
+    env.reset()
+    drawn = [control.seed for control in server.got["control"] if control.action == "reset"]
+    assert server.got["open"][0].seed == 5
+    assert drawn[0] == 6
+    assert drawn[1] is not None
+    assert len(server.got["open"]) == 1, "the same world is used again"
+    env.reset(seed=5, options={"prompt": "a bird"})
+    assert [opened.prompt for opened in server.got["open"]] == [None, "a bird"]
+    assert len(server.worlds) == 1, "the world before was closed"
+
+
+def test_an_episode_begins_under_the_first_prompt_whatever_was_asked_for_in_the_one_before(
+    server: ActingServer, env: LongtakeEnv
+) -> None:
+    env.reset(seed=5)
+    env.step("night")
+    env.reset(seed=5)
+    assert [control.action for control in server.got["control"]].count("reset") == 0, "a reset keeps the night"
+    assert len(server.got["open"]) == 2
+    env.step(0)
+    env.reset(seed=5)
+    assert [control.action for control in server.got["control"]].count("reset") == 1
+
+
+def test_rewards_and_readings(server: ActingServer) -> None:
+    server.labels = {0: {"time": "night"}}
+    env = LongtakeEnv(
+        server.endpoint,
+        script=SCRIPT,
+        readings=True,
+        reward=lambda frame, info: float(info["labels"]["time"] == "night"),
+        context=server.context,
+    )
+    env.reset(seed=1)
+    assert env.step(None)[1] == 1.0
+    server.labels = {0: {"time": "day"}}
+    assert env.step(None)[1] == 0.0
+    env.close()
+
+
+def test_errors_are_one_line(server: ActingServer) -> None:
+    with pytest.raises(LongtakeError, match="no model 'nonesuch'; it has diorama"):
+        LongtakeEnv(server.endpoint, model="nonesuch", context=server.context)
+    env = LongtakeEnv(server.endpoint, context=server.context)
+    with pytest.raises(LongtakeError, match="reset"):
+        env.step(None)
+    env.close()
+
+
+# --- the example agent -------------------------------------------------------------------------------------
+
+
+def test_the_lamplighter_waits_before_it_acts() -> None:
+    agent = Lamplighter(fps=16)
+    dark, bright = np.zeros((4, 4, 3), np.uint8), np.full((4, 4, 3), 220, np.uint8)
+    patience = round(PATIENCE_S * 16)
+    answers = [agent.decide(dark) for _ in range(patience + 20)]
+    assert [tick for tick, answer in enumerate(answers) if answer] == [patience - 1]
+    assert answers[patience - 1] == "day"
+    assert [agent.decide(bright) for _ in range(patience)][-1] == "night"
+
+
+def test_the_example_agent_directs_a_world(
+    server: ActingServer, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    connect = example_agent.Session.connect
+    monkeypatch.setattr(
+        example_agent.Session, "connect", lambda endpoint, **fields: connect(endpoint, context=server.context, **fields)
+    )
+    assert example_agent.run(server.endpoint, seconds=6, seed=4) == 1
+    assert [event.name for event in server.got["event"]] == ["day"]
+    assert "day from tick 64" in capsys.readouterr().out
+    assert server.worlds == {}

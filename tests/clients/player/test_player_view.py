@@ -1,0 +1,251 @@
+"""Where things lie in the player's window, at any size of window and picture."""
+
+from collections.abc import Iterator
+
+import numpy as np
+import pygame
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from msgspec.structs import replace
+
+from longtake.clients.player import hud, theme, timeline
+from longtake.clients.player.help import PLAYER_KEYS
+from longtake.clients.player.prompt import PromptLine
+from longtake.clients.player.state import PlayerState
+from longtake.clients.player.timeline_text import clock
+from longtake.clients.player.view import View, badges, fit, layout_keys
+from longtake.protocol import messages as m
+from longtake.scenarios.loading import library
+from longtake.scenarios.schema import PLAYER_KEYS as SCENARIO_PLAYER_KEYS
+
+LIBRARY = library()
+MODEL = m.ModelInfo(name="diorama", height=96, width=160, fps=16, block_frames=4, first_block_frames=4, window_blocks=9)
+
+
+@pytest.fixture
+def text(monkeypatch: pytest.MonkeyPatch) -> Iterator[theme.Text]:
+    monkeypatch.setenv("SDL_VIDEODRIVER", "dummy")
+    pygame.display.init()
+    pygame.font.init()
+    pygame.display.set_mode((64, 64))
+    yield theme.Text()
+    pygame.display.quit()
+
+
+JOINED = m.Joined(
+    request=1,
+    world="w",
+    role="director",
+    model=MODEL,
+    script=m.Script(),
+    mode="live",
+    seed=7,
+    generation=0,
+    tick=0,
+    block=0,
+    paused=False,
+    prompt="a fox in the snow",
+)
+STATUS = m.Status(
+    world="w",
+    generation=0,
+    tick=10,
+    block=2,
+    mode="live",
+    paused=False,
+    fps=16.0,
+    lead=4,
+    lead_target=8,
+    shown=10,
+    held=2,
+    skipped=0,
+    block_ms=80.0,
+    recache_ms=30.0,
+    tick_jitter_ms=0.2,
+)
+
+
+def state_of(script: m.Script) -> PlayerState:
+    state = PlayerState()
+    state.joined(replace(JOINED, script=script))
+    return state
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.integers(16, 2000), st.integers(16, 2000), st.integers(60, 4000), st.integers(60, 4000), st.integers(0, 50))
+def test_the_picture_keeps_its_shape_and_stays_inside(
+    width: int, height: int, area_width: int, area_height: int, top: int
+) -> None:
+    area = pygame.Rect(0, top, area_width, area_height)
+    rect = fit((width, height), area)
+    assert area.contains(rect)
+    best = min(area_width / width, area_height / height)
+    scale = rect.width / width if width > height else rect.height / height
+    assert 0.94 * best <= scale + 0.51 / max(width, height)
+    assert abs(rect.width - width * scale) <= 1.5
+    assert abs(rect.height - height * scale) <= 1.5
+
+
+def test_a_whole_scale_is_taken_when_it_costs_little() -> None:
+    assert fit((160, 96), pygame.Rect(0, 0, 1280, 606)).size == (960, 576)
+    assert fit((160, 96), pygame.Rect(0, 0, 1280, 560)).size != (800, 480)
+
+
+@pytest.mark.parametrize("size", [(480, 360), (960, 640), (1280, 800), (2560, 1440)])
+@pytest.mark.parametrize("picture", [(96, 160), (480, 832), (97, 33)])
+def test_every_size_can_be_drawn_with_everything_on(
+    text: theme.Text, size: tuple[int, int], picture: tuple[int, int]
+) -> None:
+    surface = pygame.Surface(size)
+    view = View(surface)
+    view.options.hud = view.options.help = True
+    for script in (LIBRARY["default"].script(), LIBRARY["fox-year"].script(), m.Script()):
+        state = state_of(script)
+        state.status = replace(STATUS, recording="x.take", paused=True)
+        view.show(np.full((*picture, 3), 200, np.uint8))
+        state.toast("something happened", 0.0)
+        view.draw(state, PromptLine(text="a fox", focused=True), 0.1, 16.0)
+        assert all(surface.get_rect().contains(cap.rect) for cap in view.keycaps)
+        assert surface.get_rect().contains(view.prompt_rect)
+
+
+def test_a_window_without_a_world_can_be_drawn(text: theme.Text) -> None:
+    surface = pygame.Surface((640, 480))
+    View(surface).draw(PlayerState(detail="tcp://127.0.0.1:5570"), PromptLine(), 0.0, 0.0)
+    box = surface.subsurface((200, 120, 240, 240))
+    assert len({tuple(box.get_at((x, y))) for x in range(240) for y in range(240)}) > 9, "it says that it connects"
+
+
+def test_the_picture_is_the_picture(text: theme.Text) -> None:
+    surface = pygame.Surface((640, 480))
+    view = View(surface)
+    view.options.chrome = False
+    state = state_of(m.Script())
+    state.frame = m.Frame(
+        world="w", generation=0, number=1, tick=1, block=0, cue=0, height=96, width=160, encoding="raw"
+    )
+    pixels = np.zeros((96, 160, 3), np.uint8)
+    pixels[:48] = (200, 10, 30)
+    pixels[48:] = (10, 90, 220)
+    view.show(pixels)
+    view.draw(state, PromptLine(), 0.0, 16.0)
+    assert tuple(surface.get_at((320, 120)))[:3] == (200, 10, 30)
+    assert tuple(surface.get_at((320, 360)))[:3] == (10, 90, 220)
+    picture = view.picture()
+    assert picture is not None
+    assert picture.get_size() == (160, 96)
+
+
+@pytest.mark.parametrize("width", [300, 640, 932, 1252])
+def test_keycaps_do_not_touch_and_leave_out_what_does_not_fit(text: theme.Text, width: int) -> None:
+    for scenario in LIBRARY.values():
+        caps, height = layout_keys(state_of(scenario.script()), text, width, 3)
+        rects = [cap.rect for cap in caps]
+        assert all(rect.collidelist(rects[:index]) == -1 for index, rect in enumerate(rects))
+        assert all(rect.left >= 0 and rect.right <= width and rect.bottom <= height for rect in rects)
+    caps, _ = layout_keys(state_of(LIBRARY["default"].script()), text, 1252, 3)
+    assert [cap.event for cap in caps] == list(LIBRARY["default"].events)
+    assert len(layout_keys(state_of(LIBRARY["default"].script()), text, 300, 1)[0]) < 6
+
+
+def test_badges_say_how_the_world_stands() -> None:
+    def names(state: PlayerState) -> list[str]:
+        return [text for text, _, _ in badges(state)]
+
+    assert names(PlayerState()) == []
+    state = state_of(m.Script())
+    assert names(state) == ["LIVE"]
+    state.status = replace(STATUS, paused=True, recording="a.take")
+    assert names(state) == ["PAUSED", "REC a.take"]
+    state.status = replace(STATUS, generator="lost")
+    assert names(state) == ["GENERATOR RESTARTING"]
+    state.connection = "reconnecting"
+    assert names(state) == ["RECONNECTING"]
+
+
+def test_the_hud_shows_what_the_server_said() -> None:
+    state = state_of(m.Script())
+    assert ("server", "-") in [(label, value) for label, value, _ in hud.rows(state, 0.0)]
+    state.status = STATUS
+    state.latencies_ms.extend([400.0, 300.0, 800.0])
+    shown = {label: value for label, value, _ in hud.rows(state, 15.9)}
+    assert shown["lead"] == "4 of 8"
+    assert shown["held"] == "2"
+    assert shown["screen"] == "15.9 fps"
+    assert shown["event to photon"] == "400 ms"
+
+
+def test_the_hud_lies_over_the_picture_when_it_is_asked_for(text: theme.Text) -> None:
+    surfaces = []
+    for shown in (False, True):
+        surface = pygame.Surface((1280, 800))
+        view = View(surface)
+        view.options.hud = shown
+        state = state_of(m.Script())
+        state.status = STATUS
+        view.show(np.full((96, 160, 3), 255, np.uint8))
+        view.draw(state, PromptLine(), 0.0, 16.0)
+        corner = pygame.surfarray.array3d(surface)[-14 - hud.WIDTH : -14, 20:200]
+        surfaces.append(corner.astype(int))
+    without, with_it = surfaces
+    assert with_it.mean() < 60 < without.mean(), "a dark panel where the bright picture was"
+    assert (with_it > 150).any(), "with figures on it"
+
+
+def test_text_is_cut_with_an_ellipsis_and_empty_text_is_harmless(text: theme.Text) -> None:
+    assert text.fit("short", 400) == "short"
+    cut = text.fit("a very long sentence about a fox in the snow", 80)
+    assert cut.endswith("…")
+    assert text.width(cut) <= 80
+    assert text.fit("a fox", 1) == ""
+    assert text.render("").get_width() == 1
+    assert text.wrap("one two three", text.width("one two")) == ["one two", "three"]
+
+
+def test_without_pygame_s_example_font_the_default_one_serves(
+    text: theme.Text, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain = text.width("a fox in the snow")
+    monkeypatch.setattr(theme, "font_path", lambda bold: None)
+    assert 0.7 < theme.Text().width("a fox in the snow") / plain < 1.4
+
+
+def test_the_strip_s_scale() -> None:
+    scale = timeline.Scale(left=0, right=1000, now=400, span=500)
+    assert scale.x(400) == scale.playhead == 840
+    assert scale.x(350) == 740
+    ticks = list(scale.ticks(4, 9))
+    assert all((tick - 9) % 4 == 0 for tick in ticks)
+    assert all(-8 <= scale.x(tick) <= 1000 for tick in ticks)
+    start = timeline.Scale(left=0, right=1000, now=3, span=500)
+    assert start.ticks(4, 9)[0] == 9
+    assert start.ticks(16)[0] == 0
+
+
+def test_a_cue_s_mark_is_drawn_where_its_tick_is(text: theme.Text) -> None:
+    surface = pygame.Surface((1000, timeline.HEIGHT))
+    state = state_of(m.Script())
+    state.status = STATUS
+    state.frame = m.Frame(
+        world="w", generation=0, number=1, tick=400, block=100, cue=1, height=96, width=160, encoding="raw"
+    )
+    state.timeline = [
+        m.Applied(
+            world="w", generation=0, cue=1, block=75, tick=300, kind="event", label="x", prompt="", recache_ms=500
+        )
+    ]
+    timeline.draw(surface, surface.get_rect(), state, text, 0.0)
+    scale = timeline.Scale(left=0, right=1000, now=400, span=480)
+    row = [tuple(surface.get_at((x, 42)))[:3] for x in range(1000)]
+    assert row[scale.x(300)] == theme.ACCENT
+    assert theme.COOL in row[scale.x(300) + 6 : scale.x(300) + 20], "the recache is marked behind the cue"
+    assert theme.ACCENT not in row[: scale.x(300) - 6]
+
+
+def test_clock() -> None:
+    assert [clock(s) for s in (0, 59, 60, 3599, 3661)] == ["0:00", "0:59", "1:00", "59:59", "1:01:01"]
+
+
+def test_scenarios_may_not_take_the_player_s_keys() -> None:
+    assert PLAYER_KEYS == SCENARIO_PLAYER_KEYS

@@ -1,0 +1,163 @@
+"""What `longtake bench generator` measures beside the blocks, on configurations that step in milliseconds."""
+
+import itertools
+import math
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import torch
+
+from longtake.model.config import GeneratorConfig, preset
+from longtake.model.errors import ConfigError
+from longtake.model.evaluation.bench import BenchConfig, bench
+from longtake.model.evaluation.bench_kinds import KINDS, marks, shares
+from longtake.model.evaluation.bench_model import bare_model, changed
+from longtake.model.evaluation.bench_rates import RateMeter, gflop, own_products, time_recaches
+
+
+def test_a_configuration_alone_can_be_measured() -> None:
+    config = preset("tiny")
+    result = bench(bare_model("tiny", config, device="cpu"), BenchConfig(blocks=4, warmup_blocks=3, cue_every=2))
+    assert result.frames == 4 * 12
+    found = result.arithmetic
+    assert found is not None
+    assert found.gflop == gflop(config)
+    denoising_ms = result.regions_ms["denoise"] + result.regions_ms["clean"]
+    assert found.rate == pytest.approx(1000 * found.gflop["block"] / denoising_ms)
+    assert 0 < found.share < 1
+    assert set(found.recaches_of_a_block) == {"keep", "refresh"}
+    assert tuple(found.kinds_ms) == KINDS
+    assert sum(found.kinds_ms.values()) == pytest.approx(result.block_ms.p50)
+    assert found.kinds_ms["decoder"] == 0
+    assert all(found.kinds_ms[kind] > 0 for kind in ("attention", "text", "linear", "norms", "copies", "rest"))
+
+
+def test_prompts_and_weights_of_a_bare_model_are_its_own_and_the_same_again() -> None:
+    state = torch.get_rng_state()
+    made = []
+    for prompt in ("a fox", "a fox", "a boat"):
+        model = bare_model("tiny", preset("tiny"), device="cpu", precision="fp32")
+        made.append(model.step(model.open(seed=1, prompt=prompt)).latents)
+    assert torch.equal(made[0], made[1])
+    assert not torch.allclose(made[0], made[2])
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_fields_are_changed_by_name() -> None:
+    changes = {"layers": "5", "window_frames": "15", "shift": "2.5", "timesteps": "1000,500", "recache": "causal"}
+    made = changed(preset("medium"), changes)
+    sizes = replace(preset("medium").transformer, layers=5)
+    wanted = replace(preset("medium"), transformer=sizes, window_frames=15, shift=2.5, recache="causal")
+    assert made == replace(wanted, timesteps=(1000.0, 500.0))
+    assert changed(made, {}) == made
+
+
+@pytest.mark.parametrize(
+    ("texts", "message"),
+    [
+        ({"depth": "5"}, "no field is called 'depth'; there are dim, "),
+        ({"layers": "many"}, "layers: 'many' is not a number"),
+        ({"timesteps": "1000,late"}, "timesteps: '1000,late' is not numbers"),
+        ({"recache": "often"}, "recache must be one of"),
+        ({"heads": "5"}, "head width"),
+        ({"transformer": "none"}, "no field is called 'transformer'"),
+    ],
+)
+def test_impossible_fields_are_refused(texts: dict[str, str], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        changed(preset("medium"), texts)
+
+
+def test_the_arithmetic_of_the_medium_preset() -> None:
+    counted = gflop(preset("medium"))
+    assert counted["block"] == pytest.approx(57, abs=1)
+    assert 0.5 < counted["recache 9"] / counted["block"] < 0.6
+    assert 0.7 < counted["recache 12"] / counted["block"] < 0.8
+
+
+def test_a_rate_is_that_of_the_best_try_and_the_median_sample() -> None:
+    # Each try takes a second longer than the one before; the clock is asked before and after it.
+    times = itertools.accumulate(itertools.chain.from_iterable((1, wait) for wait in itertools.count(1)))
+    threads = torch.get_num_threads()
+    meter = RateMeter(threads, lambda: float(next(times)))
+    assert math.isnan(meter.rate(torch.float32, 1))
+    meter.sample()
+    assert torch.get_num_threads() == threads
+    first = {"bf16": 1, "fp32": 4} if len(meter.read()) == 2 * len({1, threads}) else {"fp32": 1}
+    for precision, seconds in first.items():
+        assert meter.read()[f"{precision}, 1 thread"] == pytest.approx(2 * 1024**3 / seconds / 1e9)
+    meter.sample()
+    meter.sample()
+    assert meter.read()[f"{next(iter(first))}, 1 thread"] < 2 * 1024**3 / 1e9
+
+
+def test_the_layers_products_are_measured_one_by_one(small: Any) -> None:
+    for dtype in (torch.bfloat16, torch.float32):
+        found = own_products(small.config(), dtype)
+        assert list(found) == ["18 x 48 x 144", "18 x 48 x 48", "18 x 48 x 96", "18 x 96 x 48"]
+        assert min(found.values()) > 0
+
+
+def full_world(small: Any, config: GeneratorConfig) -> Any:
+    generator = small.generator(config)
+    world = generator.open(seed=1, embedding=small.embedding(config, 0))
+    for _ in range(config.window_frames // config.block_frames + 1):
+        generator.step(world)
+    return generator, world
+
+
+def test_both_kinds_of_recache_are_timed(small: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    from longtake.model.generation import recache
+
+    generator, world = full_world(small, small.config())
+    lengths = []
+    plain = recache.rewrite
+    monkeypatch.setattr(
+        recache,
+        "rewrite",
+        lambda world, passes, latents, *rest: (lengths.append(latents.shape[1]), plain(world, passes, latents, *rest)),
+    )
+    found = time_recaches(generator, world)
+    assert lengths == [9, 12] * 5
+    assert (found.keep_frames, found.refresh_frames) == (9, 12)
+    assert found.keep is not None
+    assert found.refresh is not None
+
+
+@pytest.mark.parametrize("mode", ["none", "clear"])
+def test_without_a_recache_there_is_none_to_time(small: Any, mode: str) -> None:
+    found = time_recaches(*full_world(small, small.config(recache=mode)))
+    assert (found.keep, found.refresh) == (None, None)
+
+
+@pytest.mark.parametrize("fused", [True, False])
+def test_attention_and_text_are_told_apart_and_marks_are_taken_off_again(small: Any, fused: bool) -> None:
+    config = small.config()
+    generator = small.generator(config, fused=fused)
+    world = generator.open(seed=1, embedding=small.embedding(config, 0))
+    layers = [*generator.transformer.layers, *generator.passes.fused]
+    before = [world.cache.attention, *(layer.attention for layer in layers)]
+    found = shares(generator, world, blocks=2)
+    assert [world.cache.attention, *(layer.attention for layer in layers)] == before
+    assert sum(found.values()) == pytest.approx(1)
+    assert found["attention"] > 0
+    assert found["text"] > 0
+    assert found["decoder"] == 0
+    assert world.block == 2
+
+
+def test_marks_are_taken_off_after_an_error(small: Any) -> None:
+    config = small.config()
+    generator = small.generator(config)
+    world = generator.open(seed=1, embedding=small.embedding(config, 0))
+    before = world.cache.attention
+
+    def fail() -> None:
+        with marks(generator, world):
+            assert world.cache.attention is not before
+            raise RuntimeError("stop")
+
+    with pytest.raises(RuntimeError, match="stop"):
+        fail()
+    assert world.cache.attention is before

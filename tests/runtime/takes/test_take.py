@@ -1,0 +1,197 @@
+"""The take file: written record by record, read back whatever happened to its end."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from fakes import FakeModel
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from longtake.protocol.errors import Refused
+from longtake.runtime.takes import recorder as recorder_module
+from longtake.runtime.takes.file import (
+    FORMAT,
+    TakeBlock,
+    TakeCue,
+    TakeEnd,
+    TakeError,
+    TakeHeader,
+    TakeLog,
+    TakeReset,
+    TakeWriter,
+    encode_record,
+    read_take,
+)
+from longtake.runtime.takes.recorder import Recorder, checked_name
+
+HEADER = TakeHeader(format=FORMAT, world="w1", model=FakeModel().info, seed=7, prompt="a red balloon")
+RECORDS = [
+    TakeBlock(block=0, digest="00" * 16),
+    TakeCue(cue=1, block=1, tick=4, kind="event", label="night", prompt="a red balloon, at night"),
+    TakeBlock(block=1, digest="11" * 16, prompt="a red balloon, at night"),
+    TakeReset(generation=1, seed=8, prompt="a red balloon, at night"),
+    TakeBlock(block=0, digest="22" * 16),
+]
+
+
+def written(path: Path) -> bytes:
+    writer = TakeWriter(path)
+    writer.write(HEADER)
+    for record in RECORDS:
+        writer.write(record)
+    writer.close()
+    return path.read_bytes()
+
+
+def test_what_is_written_is_read_back(tmp_path: Path) -> None:
+    written(tmp_path / "a.take")
+    take = read_take(tmp_path / "a.take")
+    assert take.header == HEADER
+    assert take.records == RECORDS
+    assert not take.torn
+    assert not take.ended
+    assert [block.block for block in take.blocks] == [0, 1, 0]
+    assert [cue.label for cue in take.cues] == ["night"]
+
+
+def test_an_ordinary_end_is_marked(tmp_path: Path) -> None:
+    recorder = Recorder(tmp_path)
+    recorder.start("a", [HEADER, *RECORDS])
+    recorder.stop(12)
+    assert read_take(tmp_path / "a.take").ended
+    assert read_take(tmp_path / "a.take").records[-1] == TakeEnd(tick=12)
+
+
+def test_it_survives_being_cut_off_at_any_byte(tmp_path: Path) -> None:
+    data = written(tmp_path / "whole.take")
+    header = len(encode_record(HEADER))
+    lengths = [len(encode_record(record)) for record in RECORDS]
+    for end in range(header, len(data) + 1):
+        path = tmp_path / "cut.take"
+        path.write_bytes(data[:end])
+        take = read_take(path)
+        whole = sum(sum(lengths[: n + 1]) <= end - header for n in range(len(lengths)))
+        assert take.records == RECORDS[:whole]
+        assert take.torn == (end - header != sum(lengths[:whole]))
+
+
+@settings(deadline=None)
+@given(st.integers(0, 10_000), st.integers(1, 255))
+def test_a_flipped_bit_is_found_and_named(tmp_path_factory: pytest.TempPathFactory, place: int, flip: int) -> None:
+    folder = tmp_path_factory.mktemp("flip")
+    data = bytearray(written(folder / "a.take"))
+    place %= len(data) - len(encode_record(RECORDS[-1]))
+    if bytes([data[place] ^ flip]) == b"\n" or data[place : place + 1] == b"\n":
+        return
+    data[place] ^= flip
+    (folder / "b.take").write_bytes(data)
+    with pytest.raises(TakeError, match=r"b.take(, line \d| is no take)"):
+        read_take(folder / "b.take")
+
+
+def test_other_files_and_formats_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "x.take"
+    for data in (b"", b"hello\n", encode_record(RECORDS[0])):
+        path.write_bytes(data)
+        with pytest.raises(TakeError, match="take"):
+            read_take(path)
+    path.write_bytes(encode_record(TakeHeader(format=9, world="w", model=FakeModel().info, seed=1, prompt="x")))
+    with pytest.raises(TakeError, match="format 9"):
+        read_take(path)
+
+
+def test_the_log_gives_back_the_order(tmp_path: Path) -> None:
+    log = TakeLog(HEADER)
+    for record in RECORDS[:3]:
+        log.add(record)
+    assert list(log.records()) == [HEADER, *RECORDS[:3]]
+    log.add(TakeCue(cue=2, block=2, tick=8, kind="prompt", label="x", prompt="x"))
+    assert list(log.records())[-1].cue == 2
+    with pytest.raises(ValueError, match="block 5"):
+        log.add(TakeBlock(block=5, digest="00" * 16))
+
+
+def test_kill_9_loses_nothing_that_was_written(tmp_path: Path) -> None:
+    path = tmp_path / "killed.take"
+    code = (
+        "import sys, pathlib\n"
+        "from fakes import FakeModel\n"
+        "from longtake.runtime.takes.file import *\n"
+        f"writer = TakeWriter(pathlib.Path({str(path)!r}))\n"
+        "writer.write(TakeHeader(format=1, world='w', model=FakeModel().info, seed=1, prompt='x'))\n"
+        "for block in range(10**9):\n"
+        "    writer.write(TakeBlock(block=block, digest='00' * 16))\n"
+        "    if block == 500: print('go', flush=True)\n"
+    )
+    process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE)
+    assert process.stdout is not None
+    assert process.stdout.readline() == b"go\n"
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    process.stdout.close()
+    blocks = read_take(path).blocks
+    assert len(blocks) > 500
+    assert [block.block for block in blocks] == list(range(len(blocks)))
+
+
+class FullDisk:
+    """A writer on a disk that is full after some records."""
+
+    room = 2
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.records = 0
+
+    def write(self, *records: object) -> None:
+        self.records += len(records)
+        if self.records > self.room:
+            raise OSError(28, "No space left on device")
+
+    def close(self) -> None:
+        raise OSError(28, "No space left on device")
+
+
+def test_a_full_disk_ends_the_recording_and_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(recorder_module, "TakeWriter", FullDisk)
+    recorder = Recorder(tmp_path)
+    recorder.start("a", [HEADER])
+    assert recorder.write(RECORDS[0]) == ""
+    assert "No space left" in recorder.write(RECORDS[1])
+    assert recorder.name == ""
+    assert recorder.write(RECORDS[2]) == ""
+
+
+def test_a_recording_that_cannot_begin_leaves_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Full(TakeWriter):
+        def write(self, *records: object) -> None:
+            os.write(self._file, b"half")
+            raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(recorder_module, "TakeWriter", Full)
+    recorder = Recorder(tmp_path)
+    with pytest.raises(Refused, match=r"a\.take cannot be written: No space left"):
+        recorder.start("a", [HEADER])
+    assert (recorder.name, list(tmp_path.iterdir())) == ("", [])
+
+
+def test_a_recording_never_overwrites_and_never_leaves_its_folder(tmp_path: Path) -> None:
+    (tmp_path / "a.take").write_text("precious")
+    recorder = Recorder(tmp_path)
+    with pytest.raises(Refused, match="exists"):
+        recorder.start("a", [HEADER])
+    for name in ("../a", "/etc/passwd", ".hidden", "", "a/b", "a\\b", "x" * 200, "nul\0"):
+        with pytest.raises(Refused, match="no file name"):
+            recorder.start(name, [HEADER])
+    assert (tmp_path / "a.take").read_text() == "precious"
+    assert checked_name("my take-1") == "my take-1.take"
+
+
+def test_a_folder_that_cannot_be_made_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(Refused, match="cannot be written"):
+        Recorder(tmp_path / "file" / "takes").start("a", [HEADER])
