@@ -1,10 +1,18 @@
 """What goes into the wheel: packages missed in pyproject.toml, and data without a pattern, vanish from it silently."""
 
+import importlib
+import os
+import re
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
+
+from longtake.protocol.version import __version__
 
 ROOT = Path(__file__).resolve().parents[1]
 FOLDERS = ("clients", "model", "protocol", "runtime", "scenarios")
@@ -95,3 +103,38 @@ def test_ruff_lints_everything(project: dict[str, Any]) -> None:
     assert "extend-exclude" not in ruff
     banned = ruff["lint"]["flake8-tidy-imports"]["banned-api"]
     assert set(banned) == set(FOLDERS)
+
+
+@pytest.mark.parametrize("folder", FOLDERS)
+def test_type_checkers_see_the_types(folder: str) -> None:
+    """The root is no package, so each folder below it needs the marker of PEP 561."""
+    assert (ROOT / folder / "py.typed").is_file()
+
+
+@pytest.mark.parametrize("folder", FOLDERS)
+def test_every_folder_tells_the_version(folder: str) -> None:
+    assert importlib.import_module(f"longtake.{folder}").__version__ == __version__
+
+
+def test_the_version_is_the_same_everywhere(project: dict[str, Any]) -> None:
+    assert project["tool"]["setuptools"]["dynamic"]["version"] == {"attr": "longtake.protocol.version.__version__"}
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+    assert citation["version"] == __version__
+    newest = re.search(r"^## (\S+)", (ROOT / "CHANGELOG.md").read_text(encoding="utf-8"), re.MULTILINE)
+    assert newest is not None
+    assert newest[1] == __version__
+
+
+def test_a_checkout_that_was_never_installed_knows_its_version(tmp_path: Path) -> None:
+    (tmp_path / "longtake").symlink_to(ROOT)
+    code = (
+        "import importlib.metadata, sys\n"
+        "importlib.metadata.version = lambda name: sys.exit(f'{name} was looked up among the installed packages')\n"
+        "from longtake.runtime.server.loop import versions\n"
+        "print(dict(versions())['longtake'])"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path, env=environment, check=False
+    )
+    assert (done.returncode, done.stdout.strip()) == (0, __version__), done.stderr

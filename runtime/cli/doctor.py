@@ -13,10 +13,10 @@ from typing import Any, Literal
 from longtake.clients.player.pygame_packages import PYGAME_PACKAGES, pygame_conflict
 from longtake.model.ops.cores import usable_cores
 from longtake.protocol.endpoints import DEFAULT_PORT
+from longtake.protocol.version import __version__
 from longtake.runtime import registry
 from longtake.runtime.cli.arguments import add_json_argument
 from longtake.runtime.cli.display import has_display
-from longtake.runtime.cli.main import own_version
 from longtake.runtime.cli.models import BUNDLED, bundled_paths, listings
 from longtake.runtime.cli.output import print_json
 from longtake.runtime.cli.usage import FAILED, OK
@@ -93,7 +93,7 @@ def machine() -> list[Finding]:
     new_enough = sys.version_info >= (3, 11)
     advice = "" if new_enough else "install Python 3.11 or newer"
     return [
-        Finding(area="machine", name="longtake", state="ok", value=own_version()),
+        Finding(area="machine", name="longtake", state="ok", value=__version__),
         Finding(area="machine", name="python", state="ok" if new_enough else "problem", value=python, advice=advice),
         Finding(area="machine", name="system", state="ok", value=f"{platform.system()} {platform.release()}"),
         Finding(area="machine", name="processor", state="ok", value=f"{platform.machine()}, {usable_cores()} cores"),

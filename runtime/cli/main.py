@@ -13,11 +13,11 @@ import sys
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any, NoReturn
 
 from longtake.model.errors import ModelError
 from longtake.protocol.errors import LongtakeError
+from longtake.protocol.version import __version__
 from longtake.runtime.cli.usage import INTERRUPTED, UNUSABLE, unknown
 
 log = logging.getLogger(__name__)
@@ -92,7 +92,7 @@ def build_parser(named: str | None) -> argparse.ArgumentParser:
         description="A world simulation runtime: long video, generated live, steered while it runs.",
         epilog="`longtake COMMAND --help` explains a command. Exit codes: 0 done, 1 a check failed, 2 cannot be done.",
     )
-    parser.add_argument("--version", action="version", version=f"longtake {own_version()}")
+    parser.add_argument("--version", action="version", version=f"longtake {__version__}")
     verbose = Parser(add_help=False)
     verbose.add_argument("-v", "--verbose", action="count", default=0, help="log more; twice for everything")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", title="commands")
@@ -103,14 +103,6 @@ def build_parser(named: str | None) -> argparse.ArgumentParser:
         if name == named:
             module_of(name).add_arguments(command)
     return parser
-
-
-def own_version() -> str:
-    """The installed version, or "unknown" in a checkout that was never installed."""
-    try:
-        return version("longtake")
-    except PackageNotFoundError:
-        return "unknown"
 
 
 def one_line(error: BaseException) -> str:

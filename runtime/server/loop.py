@@ -7,7 +7,6 @@
 Imports no torch: the models live in the generator. One thread, never blocked for longer than to the next deadline.
 """
 
-import importlib.metadata
 import logging
 import os
 import platform
@@ -30,6 +29,7 @@ from longtake.protocol.messages import (
     Subscribed,
     Unsubscribe,
 )
+from longtake.protocol.version import __version__
 from longtake.protocol.wire import MAX_SOCKET_BYTES, decode
 from longtake.runtime.clock import Clock, MonotonicClock, wait_until
 from longtake.runtime.generator.hosts import GeneratorConfig, GeneratorHost, ProcessHost, ThreadHost
@@ -282,7 +282,7 @@ class Server:
 def versions() -> tuple[tuple[str, str], ...]:
     """Return what a take file says of the software that made it."""
     return (
-        ("longtake", importlib.metadata.version("longtake")),
+        ("longtake", __version__),
         ("protocol", f"{VERSION_MAJOR}.{VERSION_MINOR}"),
         ("python", platform.python_version()),
     )
