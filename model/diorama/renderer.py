@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from longtake.model.diorama.actions import Actions, checked, no_actions
 from longtake.model.diorama.art import weather
 from longtake.model.diorama.art.actors import SPRITE_HEIGHT, SPRITE_WIDTH, STEPS, extent, placed, sprite
 from longtake.model.diorama.art.canvas import Bytes, Floats, Strip
@@ -33,10 +34,16 @@ _RAILS_LIGHT = 2
 
 @dataclass(frozen=True, kw_only=True)
 class Clip:
-    """A rendered clip: `frames` `[T, H, W, 3] uint8` RGB and the actor's `boxes` `[T, 4]` x0, y0, x1, y1 in pixels."""
+    """A rendered clip of T frames."""
 
     frames: NDArray[np.uint8]
+    """`[T, H, W, 3]` RGB."""
     boxes: NDArray[np.float32]
+    """The actor's box in pixels, x0, y0, x1, y1: `[T, 4]`."""
+    actions: Actions
+    """What the clip was made under: `[ceil(T / 4), 2]`."""
+    velocity: NDArray[np.float32]
+    """How far the ground scrolled since the frame before, in units, negative when it goes back: `[T]`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,31 +72,39 @@ def _chances(seed: int) -> Chances:
     )
 
 
-def render_clip(scene: Scene, switch: Switch | None, frames: int, seed: int, scale: int = 1) -> Clip:
+def render_clip(
+    scene: Scene, switch: Switch | None, frames: int, seed: int, scale: int = 1, actions: Actions | None = None
+) -> Clip:
     """Render `frames` frames of a scene that may switch to another; the same arguments give the same bytes.
 
+    `actions` holds one row of `actions.AXES` for each four frames; without it nobody steers.
+
     Raises:
-        ValueError: no frames, a scale below 1, or a switch beyond the clip's end.
+        ValueError: no frames, a scale below 1, a switch beyond the clip's end, or actions that do not fit.
     """
     if frames < 1 or scale < 1:
         raise ValueError(f"frames and scale must be 1 or more, got {frames} and {scale}")
     if switch is not None and switch.frame >= frames:
         raise ValueError(f"the switch at frame {switch.frame} is beyond the clip's {frames} frames")
-    return _Renderer(scene, switch, frames, seed, scale).clip()
+    track = no_actions(frames) if actions is None else checked(actions, frames)
+    return _Renderer(scene, switch, track, frames, seed, scale).clip()
 
 
 class _Renderer:
     """One clip in the making."""
 
-    def __init__(self, scene: Scene, switch: Switch | None, frames: int, seed: int, scale: int) -> None:
+    def __init__(
+        self, scene: Scene, switch: Switch | None, actions: Actions, frames: int, seed: int, scale: int
+    ) -> None:
         self.scenes = (scene, switch.scene if switch else scene)
         self.frames, self.scale = frames, scale
-        self.line: Timeline = timeline(scene, switch, frames)
+        self.actions = actions
+        self.line: Timeline = timeline(scene, switch, frames, actions)
         self.chances = _chances(seed)
         self.columns = (np.arange(WIDTH * scale, dtype=np.float32) + 0.5) / scale
         self._sky: tuple[tuple[float, ...], Floats] | None = None
         self.paths: dict[str, Path] = {
-            each.actor: path(each.actor, self.line.clock, self.chances.phases) for each in self.scenes
+            each.actor: path(each.actor, self.line.clock, self.line.motion, self.chances.phases) for each in self.scenes
         }
 
     def clip(self) -> Clip:
@@ -101,7 +116,8 @@ class _Renderer:
             boxes[index] = self._actors(picture, index)
             self._weather(picture, index)
             frames[index] = np.clip(picture, 0, 255, out=picture).transpose(1, 2, 0)
-        return Clip(frames=frames, boxes=boxes)
+        velocity = self.line.motion.velocity.astype(np.float32)
+        return Clip(frames=frames, boxes=boxes, actions=self.actions, velocity=velocity)
 
     def _backdrop(self, index: int) -> Floats:
         """Sky and clouds: a fresh `[3, H, W]` float32 0..255."""
@@ -118,7 +134,7 @@ class _Renderer:
         fog = float(line.weathers[index, _FOG])
         if fog > _SEEN:
             picture += _SKY_FOG * fog * (line.fog[index][:, None, None] - picture)
-        offset = (self.chances.cloud + 0.12 * line.distance[index] + 2.0 * index / FPS) * scale
+        offset = (self.chances.cloud + 0.12 * line.motion.distance[index] + 2.0 * index / FPS) * scale
         shade = 1 - 0.18 * line.cover[index]
         opacity = 1 - 0.7 * fog
         _over(picture, clouds(self.chances.variants[0], scale), offset, line.cloud[index] / 255 * shade, None, opacity)
@@ -143,7 +159,7 @@ class _Renderer:
         variant, start = self.chances.variants[which], self.chances.offsets[which]
         white = float(line.weathers[index, _SNOW])
         for depth, parallax in enumerate(PARALLAX):
-            offset = (start + parallax * line.distance[index]) * self.scale
+            offset = (start + parallax * line.motion.distance[index]) * self.scale
             art = layer(place, depth, variant, self.scale)
             tint = (line.factors[index, depth], line.additions[index, depth])
             if white < 1:
@@ -163,7 +179,7 @@ class _Renderer:
         if opacity > _SEEN:
             art = layer(place, RAILS, 0, self.scale)
             tint = (self.line.factors[index, _RAILS_LIGHT], self.line.additions[index, _RAILS_LIGHT])
-            offset = self.line.distance[index] * self.scale
+            offset = self.line.motion.distance[index] * self.scale
             _over(picture, art.snowed if white > 0.5 else art.bare, offset, *tint, opacity=opacity)
 
     def _actors(self, picture: Floats, index: int) -> tuple[float, float, float, float]:

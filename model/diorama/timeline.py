@@ -5,14 +5,16 @@ from typing import Final
 
 import numpy as np
 
+from longtake.model.diorama.actions import Actions, no_actions
 from longtake.model.diorama.art.actors import ACTORS as ACTOR_ART
 from longtake.model.diorama.art.canvas import Floats
 from longtake.model.diorama.art.palette import LIGHTS
 from longtake.model.diorama.labels import FPS, TIMES, WEATHERS, WIDTH
+from longtake.model.diorama.motion import Motion, motion
 from longtake.model.diorama.scene import Scene, Switch
 
-GROUND_SPEED: Final = {"slow": 12.0, "normal": 24.0, "fast": 48.0}
-"""How fast the ground scrolls, in units a second."""
+GROUND_SPEED: Final = {"slow": 16.0, "normal": 24.0, "fast": 40.0}
+"""How fast the ground scrolls by itself, in units a second: 1, 1.5 and 2.5 units a frame."""
 LIGHT_SECONDS: Final = 1.0
 WEATHER_SECONDS: Final = 1.0
 SPEED_SECONDS: Final = 1.0
@@ -54,8 +56,8 @@ class Timeline:
     """Weight of each weather: `[T, 4]`."""
     cover: Floats
     """How much of the sky is covered: `[T]`."""
-    distance: Floats
-    """How far the ground has scrolled, in units: `[T]` float64."""
+    motion: Motion
+    """How the ground, the camera and the actor move."""
     clock: Floats
     """Seconds of movement of a grounded actor, quickened by speed: `[T]`."""
     edge: Floats
@@ -91,14 +93,17 @@ def _table(field: str) -> Floats:
     return np.array([getattr(LIGHTS[time], field) for time in TIMES], np.float32)
 
 
-def timeline(scene: Scene, switch: Switch | None, frames: int) -> Timeline:
-    """Work out a clip of `frames` frames; without a switch the scene holds."""
+def timeline(scene: Scene, switch: Switch | None, frames: int, actions: Actions | None = None) -> Timeline:
+    """Work out a clip of `frames` frames; without a switch the scene holds, without actions nobody steers."""
     after = switch.scene if switch else scene
     start = switch.frame if switch else frames
     times = _weights(frames, TIMES, scene.time, after.time, ramp(frames, start, LIGHT_SECONDS))
     weathers = _weights(frames, WEATHERS, scene.weather, after.weather, ramp(frames, start, WEATHER_SECONDS))
     quick = ramp(frames, start, SPEED_SECONDS).astype(np.float64)
-    speed = (1 - quick) * GROUND_SPEED[scene.speed] + quick * GROUND_SPEED[after.speed]
+    own = ((1 - quick) * GROUND_SPEED[scene.speed] + quick * GROUND_SPEED[after.speed]) / FPS
+    moves = motion(own, no_actions(frames) if actions is None else actions)
+    normal = GROUND_SPEED["normal"] / FPS
+    gait = np.sign(moves.velocity) * np.sqrt(np.abs(moves.velocity) / normal)
     wipe = sweep(frames, start, PLACE_SECONDS) if after.place != scene.place else np.zeros(frames, np.float32)
     factors, additions = _tints(times, weathers)
     glow = times @ _table("glow")
@@ -109,8 +114,8 @@ def timeline(scene: Scene, switch: Switch | None, frames: int) -> Timeline:
         times=times,
         weathers=weathers,
         cover=weathers @ np.array([_COVER[weather] for weather in WEATHERS], np.float32),
-        distance=np.concatenate([[0.0], np.cumsum(speed / FPS)[:-1]]),
-        clock=np.concatenate([[0.0], np.cumsum(np.sqrt(speed / GROUND_SPEED["normal"]) / FPS)[:-1]]).astype(np.float32),
+        motion=moves,
+        clock=(np.cumsum(gait / FPS) - gait[0] / FPS).astype(np.float32),
         edge=np.where(wipe > 0, WIDTH * (1 - wipe) - EDGE * wipe, WIDTH + EDGE).astype(np.float32),
         swap=ramp(frames, start, ACTOR_SECONDS),
         factors=factors,
@@ -152,7 +157,11 @@ class Path:
     """Cycles of movement so far: `[T]`."""
 
 
-def path(actor: str, clock: Floats, rng_phases: tuple[float, float, float]) -> Path:
+CLIMB: Final = 14.0
+"""How far an actor of the air rises at lift 1, in units."""
+
+
+def path(actor: str, clock: Floats, moves: Motion, rng_phases: tuple[float, float, float]) -> Path:
     """The path of an actor; `rng_phases` in 0..1 sets where in the frame, the bob and the cycle a take begins."""
     art = ACTOR_ART[actor]
     place, bob, cycle = rng_phases
@@ -160,8 +169,9 @@ def path(actor: str, clock: Floats, rng_phases: tuple[float, float, float]) -> P
     sway = 2.5 * np.sin(2 * np.pi * (seconds / 9.0 + bob))
     centre = WIDTH * (0.42 + 0.12 * place)
     own = clock if art.grounded else seconds
+    height = moves.leap if art.grounded else CLIMB * moves.lift
     return Path(
         x=(centre + sway).astype(np.float32),
-        y=(art.y + art.bob * np.sin(2 * np.pi * (seconds / 3.6 + cycle))).astype(np.float32),
+        y=(art.y - height + art.bob * np.sin(2 * np.pi * (seconds / 3.6 + cycle))).astype(np.float32),
         cycle=(own * art.cycle + cycle).astype(np.float32),
     )

@@ -1,8 +1,10 @@
 """Writes rendered clips to disk and reads them back.
 
 A folder of clips holds `frames_000.npy`, `frames_001.npy`, ... (`[n, T, H, W, 3] uint8`, at most about 1 GB each),
-`boxes.npy` (`[N, T, 4] float32`, x0, y0, x1, y1 in pixels), `labels.jsonl` (one line a clip: index, seed, scene before,
-switch frame or -1, scene after) and, once everything is there, `done.json`. Run it with
+`boxes.npy` (`[N, T, 4] float32`, x0, y0, x1, y1 in pixels), `actions.npy` (`[N, ceil(T / 4), 2] float32`),
+`velocity.npy` (`[N, T] float32`, the ground's scroll in units a frame), `labels.jsonl` (one line a clip: index, seed,
+scene before, switch frame or -1, scene after) and, once everything is there, `done.json`. `make_clip` renders one clip
+without a folder, for training that stores nothing. Write a folder with
 
     python -m longtake.model.training.data.clips --out DIR --clips N --frames 80 --seed S --workers 2 --scale 1
 """
@@ -22,8 +24,9 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from longtake.model.diorama.actions import ACTION_FRAMES, AXES, Actions, action_steps, random_actions
 from longtake.model.diorama.labels import FPS, HEIGHT, WIDTH
-from longtake.model.diorama.renderer import render_clip
+from longtake.model.diorama.renderer import Clip, render_clip
 from longtake.model.diorama.scene import Scene, Switch, balanced_scene, random_change
 
 log = logging.getLogger(__name__)
@@ -33,10 +36,11 @@ SWITCH_LEAD: Final = 12
 """Frames a scene holds, at least, before a switch."""
 SWITCH_TAIL: Final = 24
 """Frames left, at least, after a switch."""
-SWITCH_STEP: Final = 4
+SWITCH_STEP: Final = ACTION_FRAMES
 """Switches fall on multiples of this: the frames of one latent frame."""
 _SHARD_BYTES: Final = 1_000_000_000
-_DONE, _LABELS, _BOXES = "done.json", "labels.jsonl", "boxes.npy"
+_DONE, _LABELS = "done.json", "labels.jsonl"
+_BOXES, _ACTIONS, _VELOCITY = "boxes.npy", "actions.npy", "velocity.npy"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,6 +79,7 @@ class Plan:
     seed: int
     scene: Scene
     switch: Switch | None
+    actions: Actions
 
     def labels(self) -> dict[str, Any]:
         """The clip's line in the labels file; a clip without a switch has frame -1 and the same scene twice."""
@@ -96,7 +101,14 @@ def plan(config: ClipsConfig, index: int) -> Plan:
     if rng.random() < SWITCH_ODDS:
         frame = int(rng.integers(SWITCH_LEAD // SWITCH_STEP, (config.frames - SWITCH_TAIL) // SWITCH_STEP + 1))
         switch = Switch(frame=frame * SWITCH_STEP, scene=random_change(scene, rng))
-    return Plan(index=index, seed=int(rng.integers(2**31)), scene=scene, switch=switch)
+    actions = random_actions(np.random.default_rng([config.seed, 3, index]), action_steps(config.frames))
+    return Plan(index=index, seed=int(rng.integers(2**31)), scene=scene, switch=switch, actions=actions)
+
+
+def make_clip(config: ClipsConfig, index: int) -> tuple[Plan, Clip]:
+    """Plan and render clip `index`, without writing it anywhere; depends on the seed and the index alone."""
+    todo = plan(config, index)
+    return todo, render_clip(todo.scene, todo.switch, config.frames, todo.seed, config.scale, todo.actions)
 
 
 def shard_path(folder: Path, shard: int) -> Path:
@@ -104,14 +116,23 @@ def shard_path(folder: Path, shard: int) -> Path:
     return folder / f"frames_{shard:03d}.npy"
 
 
-def _render_one(index: int, folder: Path, config: ClipsConfig) -> tuple[int, NDArray[np.float32]]:
-    """Render a clip into its shard, in a worker; returns its boxes."""
-    todo = plan(config, index)
-    clip = render_clip(todo.scene, todo.switch, config.frames, todo.seed, config.scale)
+@dataclass(frozen=True, kw_only=True)
+class _Rendered:
+    """What a worker sends back of a clip; the frames it has written itself."""
+
+    index: int
+    boxes: NDArray[np.float32]
+    actions: Actions
+    velocity: NDArray[np.float32]
+
+
+def _render_one(index: int, folder: Path, config: ClipsConfig) -> _Rendered:
+    """Render a clip into its shard, in a worker."""
+    _, clip = make_clip(config, index)
     shard, position = divmod(index, config.shard_clips)
     frames = np.load(shard_path(folder, shard), mmap_mode="r+")
     frames[position] = clip.frames
-    return index, clip.boxes
+    return _Rendered(index=index, boxes=clip.boxes, actions=clip.actions, velocity=clip.velocity)
 
 
 def write_clips(folder: Path, config: ClipsConfig, workers: int = 1) -> None:
@@ -128,11 +149,14 @@ def write_clips(folder: Path, config: ClipsConfig, workers: int = 1) -> None:
         path = shard_path(folder, shard)
         np.lib.format.open_memmap(path, mode="w+", dtype=np.uint8, shape=(count, *config.clip_shape))
     boxes = np.zeros((config.clips, config.frames, 4), np.float32)
-    for done, (index, clip_boxes) in enumerate(_rendered(folder, config, workers), start=1):
-        boxes[index] = clip_boxes
+    actions = np.zeros((config.clips, action_steps(config.frames), len(AXES)), np.float32)
+    velocity = np.zeros((config.clips, config.frames), np.float32)
+    for done, clip in enumerate(_rendered(folder, config, workers), start=1):
+        boxes[clip.index], actions[clip.index], velocity[clip.index] = clip.boxes, clip.actions, clip.velocity
         if done % 100 == 0 or done == config.clips:
             log.info("%d of %d clips", done, config.clips)
-    np.save(folder / _BOXES, boxes)
+    for name, array in ((_BOXES, boxes), (_ACTIONS, actions), (_VELOCITY, velocity)):
+        np.save(folder / name, array)
     lines = (json.dumps(plan(config, index).labels()) for index in range(config.clips))
     (folder / _LABELS).write_text("\n".join(lines) + "\n")
     marker = folder / (_DONE + ".part")
@@ -140,7 +164,7 @@ def write_clips(folder: Path, config: ClipsConfig, workers: int = 1) -> None:
     os.replace(marker, folder / _DONE)
 
 
-def _rendered(folder: Path, config: ClipsConfig, workers: int) -> Iterator[tuple[int, NDArray[np.float32]]]:
+def _rendered(folder: Path, config: ClipsConfig, workers: int) -> Iterator[_Rendered]:
     work = partial(_render_one, folder=folder, config=config)
     if workers <= 1:
         yield from map(work, range(config.clips))
@@ -177,17 +201,19 @@ class Frames:
 class Clips:
     """A finished folder of clips, its frames mapped and not loaded.
 
-    Attributes: `frames` (see `Frames`), `boxes` `[N, T, 4] float32`, and a clip each in the lists `scenes`,
-    `switches` (None without one) and `seeds`.
+    Attributes: `frames` (see `Frames`), `boxes` `[N, T, 4] float32`, `actions` `[N, ceil(T / 4), 2] float32`,
+    `velocity` `[N, T] float32`, and a clip each in the lists `scenes`, `switches` (None without one) and `seeds`.
 
     Raises:
-        FileNotFoundError: the folder has no finish marker.
+        FileNotFoundError: the folder has no finish marker, or it was written before clips had actions.
     """
 
     def __init__(self, folder: str | Path) -> None:
         folder = Path(folder)
         if not (folder / _DONE).exists():
             raise FileNotFoundError(f"{folder} holds no finished clips; write them with `longtake train clips`")
+        if not (folder / _ACTIONS).exists():
+            raise FileNotFoundError(f"{folder} was written before clips had actions; render it again")
         done = json.loads((folder / _DONE).read_text())
         self.fps: int = done["fps"]
         self.scale: int = done["scale"]
@@ -195,6 +221,8 @@ class Clips:
         if list(self.frames.shape) != done["shape"]:
             raise ValueError(f"{folder} holds frames {list(self.frames.shape)} but was written as {done['shape']}")
         self.boxes: NDArray[np.float32] = np.load(folder / _BOXES)
+        self.actions: Actions = np.load(folder / _ACTIONS)
+        self.velocity: NDArray[np.float32] = np.load(folder / _VELOCITY)
         rows = [json.loads(line) for line in (folder / _LABELS).read_text().splitlines()]
         self.seeds: list[int] = [row["seed"] for row in rows]
         self.scenes = [Scene.from_labels(row["scene"]) for row in rows]

@@ -1,11 +1,11 @@
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from longtake.model.diorama.renderer import render_clip
-from longtake.model.training.data.clips import Clips, ClipsConfig, plan, write_clips
+from longtake.model.training.data.clips import Clips, ClipsConfig, make_clip, plan, write_clips
 
 CONFIG = ClipsConfig(clips=3, frames=40, seed=9)
 
@@ -21,13 +21,15 @@ def test_what_was_written_is_read_back(folder: Path) -> None:
     clips = Clips(folder)
     assert clips.frames.shape == (3, 40, 96, 160, 3)
     for index in range(3):
-        todo = plan(CONFIG, index)
-        clip = render_clip(todo.scene, todo.switch, 40, todo.seed)
+        todo, clip = make_clip(CONFIG, index)
         assert clips.scenes[index] == todo.scene
         assert clips.switches[index] == todo.switch
         assert np.array_equal(clips.frames[index], clip.frames)
         assert np.array_equal(clips.frames[index, 4:8], clip.frames[4:8])
         assert np.array_equal(clips.boxes[index], clip.boxes)
+        assert np.array_equal(clips.actions[index], todo.actions)
+        assert np.array_equal(clips.velocity[index], clip.velocity)
+    assert clips.actions.any()
 
 
 def test_a_full_folder_is_not_written_over(folder: Path) -> None:
@@ -38,6 +40,13 @@ def test_a_full_folder_is_not_written_over(folder: Path) -> None:
 def test_an_unfinished_folder_is_not_read(folder: Path, tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match="no finished clips"):
         Clips(tmp_path)
+
+
+def test_clips_from_before_actions_are_refused(folder: Path, tmp_path: Path) -> None:
+    shutil.copytree(folder, tmp_path / "old")
+    (tmp_path / "old" / "actions.npy").unlink()
+    with pytest.raises(FileNotFoundError, match="before clips had actions; render it again"):
+        Clips(tmp_path / "old")
 
 
 def test_several_shards_read_as_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:

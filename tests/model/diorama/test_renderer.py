@@ -103,7 +103,7 @@ def test_every_place_shows_each_weather_and_hour_differently(place: str) -> None
 def test_speed_is_the_scroll_of_the_ground() -> None:
     for speed, units in GROUND_SPEED.items():
         line = timeline(SCENE.changed(speed=speed), None, FPS + 1)
-        assert line.distance[FPS] == pytest.approx(units)
+        assert line.motion.distance[FPS] == pytest.approx(units)
 
 
 def test_a_ramp_starts_at_its_frame_and_ends_in_time() -> None:
