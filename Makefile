@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: play client test check format clean
+.PHONY: play client test check docs format clean
 
 play: $(VENV)/host.stamp
 	$(BIN)/longtake play
@@ -19,6 +19,12 @@ check: $(VENV)/dev.stamp
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	BIN=$(BIN) .ci/typecheck
+
+# The pages and the API reference, in build/docs. Fetches nothing; fails on a dead link.
+docs: $(VENV)/docs.stamp
+	.ci/link
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet --strict
+	@echo "ready: build/docs/index.html"
 
 format: $(VENV)/dev.stamp
 	$(BIN)/ruff check --fix .
@@ -41,4 +47,8 @@ $(VENV)/host.stamp: pyproject.toml | $(BIN)/python
 
 $(VENV)/dev.stamp: pyproject.toml | $(BIN)/python
 	$(BIN)/python -m pip install -e '.[host,longlive,dev,agents]'
+	touch $@
+
+$(VENV)/docs.stamp: pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install -e '.[docs]'
 	touch $@
