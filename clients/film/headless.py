@@ -27,7 +27,7 @@ RECONNECT_S = 15.0
 FIRST_FRAME_S = 120.0
 """a model may still have to be loaded, and the first block takes longest"""
 
-Progress = Callable[[int, int], None]
+FilmProgress = Callable[[int, int], None]
 """called with (frames filmed, frames in all)"""
 
 
@@ -59,7 +59,7 @@ def render(
     mode: Mode = "offline",
     take: str | None = None,
     prepare: Callable[[World], None] | None = None,
-    progress: Progress | None = None,
+    progress: FilmProgress | None = None,
     context: Any = None,
 ) -> Filmed:
     """Open a world, film `seconds` of it and close it. Raises LongtakeError.
@@ -89,7 +89,7 @@ def film(
     *,
     video: Path | None = None,
     sheet: Path | None = None,
-    progress: Progress | None = None,
+    progress: FilmProgress | None = None,
 ) -> Filmed:
     """Film `ticks` frames of a world that is subscribed to with `every` and stands paused at a tick.
 

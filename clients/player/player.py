@@ -19,11 +19,11 @@ from typing import Any
 import pygame
 
 from longtake.clients.player.input import Keyboard
-from longtake.clients.player.link import PATIENCE_S, Entry, Link
 from longtake.clients.player.prompt import PromptLine
 from longtake.clients.player.pygame_packages import pygame_conflict
 from longtake.clients.player.state import PendingCue, PlayerState
 from longtake.clients.player.view import View
+from longtake.clients.player.world_connector import PATIENCE_S, Entry, WorldConnector
 from longtake.clients.session.session import Session, World
 from longtake.protocol.errors import LongtakeError
 from longtake.protocol.messages import Ack, Action, Done, Encoding, Notice, Role, Script
@@ -132,7 +132,7 @@ class Player:
         self.prompt = PromptLine()
         self.view = View(pygame.display.set_mode(size, pygame.RESIZABLE))
         self.keyboard = Keyboard(self)
-        self.link = Link(session, enter, self._wake)
+        self.connector = WorldConnector(session, enter, self._wake)
         self.running = True
         self._clock = clock
         self._screenshots = screenshots
@@ -149,14 +149,14 @@ class Player:
 
     def run(self) -> None:
         """Play until the window is closed. Raises LongtakeError when the first world cannot be had."""
-        self.link.start()
+        self.connector.start()
         try:
             while self.running:
                 self.turn(self._patience())
-                if self.link.fatal is not None:
-                    raise self.link.fatal
+                if self.connector.fatal is not None:
+                    raise self.connector.fatal
         finally:
-            self.link.stop()
+            self.connector.stop()
             pygame.display.quit()
 
     def turn(self, patience_s: float) -> None:
@@ -218,7 +218,7 @@ class Player:
     def restart(self, *, other_seed: bool = False) -> None:
         """Begin the take again, or open the world again when it has ended."""
         if self.state.connection in ("closed", "failed"):
-            self.link.reopen()
+            self.connector.reopen()
             return
         paused = self.state.paused
         self.control("reset", seed=random.Random().randrange(MAX_SEED) if other_seed else None)
@@ -318,12 +318,12 @@ class Player:
     def _look(self) -> None:
         """Take over what the world has said since the last look."""
         now = self._clock()
-        world = self.link.world
+        world = self.connector.world
         if world is not None and world is not self._world:
             self._world, self._last_number, self._last_notice = world, -1, None
             self.state.joined(world.info, another=True)
             pygame.display.set_caption(f"{self.state.script.title or world.info.prompt[:60]} - Longtake")
-        self.state.connection, self.state.detail = self.link.connection()
+        self.state.connection, self.state.detail = self.connector.connection()
         if world is None:
             return
         if world.info is not self.state.info:

@@ -20,7 +20,7 @@ LATENCIES = 50
 PENDING_S = 30.0
 """a cue that was neither shown nor refused by then will not be: its world was reset or its server is gone"""
 
-Connection = Literal["connecting", "live", "reconnecting", "failed", "closed"]
+ConnectionPhase = Literal["connecting", "live", "reconnecting", "failed", "closed"]
 ToastKind = Literal["info", "good", "bad"]
 
 
@@ -53,7 +53,7 @@ class Toast:
 class PlayerState:
     """The player's whole knowledge of the world it shows."""
 
-    connection: Connection = "connecting"
+    connection: ConnectionPhase = "connecting"
     detail: str = ""
     """one line about a connection that does not work"""
     info: Joined | None = None

@@ -17,10 +17,10 @@ from typing import Any, TypeVar, Unpack
 
 import zmq
 
-from longtake.clients.session.connection import State
+from longtake.clients.session.connection import ConnectionState
 from longtake.clients.session.feed import FRAMES_TIMEOUT_S
+from longtake.clients.session.pending_requests import no_answer
 from longtake.clients.session.picture import Picture
-from longtake.clients.session.requests import no_answer
 from longtake.clients.session.session import OPEN_TIMEOUT_S, OpenOptions, Session, WatchOptions
 from longtake.clients.session.world import World, has_last, pictures_of
 from longtake.protocol.endpoints import DEFAULT_ENDPOINT
@@ -222,7 +222,7 @@ class AsyncSession:
         return self.sync.models
 
     @property
-    def state(self) -> State:
+    def state(self) -> ConnectionState:
         """Where the connection stands."""
         return self.sync.state
 

@@ -71,7 +71,7 @@ class ConnectionConfig:
             raise ValueError("connect_s must be above 0 and reconnect_s at least 0 seconds")
 
 
-class State(Enum):
+class ConnectionState(Enum):
     """Where a connection stands."""
 
     CONNECTING = "connecting"
@@ -116,7 +116,7 @@ class Connection:
         self._receiver = receiver
         self._own_context = context is None
         self._context = context or zmq.Context()
-        self.state = State.CONNECTING
+        self.state = ConnectionState.CONNECTING
         self.rtt_ms = 0.0
         """round trip of the latest heartbeat"""
         self._heartbeat_s = 1.0
@@ -167,9 +167,9 @@ class Connection:
 
     def _hand_in(self, to_frames: bool, data: bytes) -> None:
         with self._lock:
-            if self.state is State.CLOSED or self._closing.is_set():
+            if self.state is ConnectionState.CLOSED or self._closing.is_set():
                 raise self._failure or SessionClosed()
-            if self.state is not State.CONNECTED:
+            if self.state is not ConnectionState.CONNECTED:
                 raise ConnectionLost(f"the connection to {self._endpoint} is lost and being made again; retry soon")
             if len(self._outgoing) >= MAX_WAITING:
                 raise ConnectionLost(f"{MAX_WAITING} messages wait for {self._endpoint}; wait for answers in between")
@@ -197,7 +197,7 @@ class Connection:
             failure = ConnectionLost(f"the connection to {self._endpoint} failed: {error}")
         finally:
             with self._lock:
-                self.state = State.CLOSED
+                self.state = ConnectionState.CLOSED
                 self._failure = failure
             self._close_sockets()
             if self._own_context:
@@ -216,7 +216,7 @@ class Connection:
                 return
             with self._lock:
                 self._outgoing.clear()
-                self.state = State.CONNECTED
+                self.state = ConnectionState.CONNECTED
             self._receiver.on_welcome(welcome, again=again)
             self._first_answer.set()
             try:
@@ -227,7 +227,7 @@ class Connection:
                     return
                 lost = ConnectionLost(f"{self._endpoint} {reason}")
             with self._lock:
-                self.state = State.RECONNECTING
+                self.state = ConnectionState.RECONNECTING
             logger.warning("%s", lost)
             self._receiver.on_lost(lost)
             patience_s, again = self._config.reconnect_s, True

@@ -23,7 +23,7 @@ FRAMES_TIMEOUT_S = 30.0
 T = TypeVar("T")
 
 
-class Link(Protocol):
+class RequestChannel(Protocol):
     """What a world needs of its session."""
 
     request_timeout_s: float
@@ -48,9 +48,9 @@ class Feed:
     """The pictures of one world, as one client receives them."""
 
     def __init__(
-        self, link: Link, name: str, *, generation: int, encoding: Encoding, buffer: FrameBuffer | None
+        self, channel: RequestChannel, name: str, *, generation: int, encoding: Encoding, buffer: FrameBuffer | None
     ) -> None:
-        self._link = link
+        self._channel = channel
         self._name = name
         self._encoding: Encoding = encoding
         self._buffer = buffer
@@ -147,10 +147,10 @@ class Feed:
             return
         with self._changed:  # held while sending, so that no credit can slip in between
             self._unsubscribed = None
-            self.subscribed = self._link.ask(
+            self.subscribed = self._channel.ask(
                 Subscribe,
                 Subscribed,
-                session=self._link.session_id(),
+                session=self._channel.session_id(),
                 world=self.name,
                 delivery=self._buffer.delivery,
                 encoding=self._encoding,
@@ -179,7 +179,7 @@ class Feed:
         if first:
             if self._buffer is not None and isinstance(reason, WorldClosed):
                 self._tell_frames(Unsubscribe(world=self.name))
-            self._link.forget(self.name)
+            self._channel.forget(self.name)
         self.notify()
 
     def notify(self) -> None:
@@ -247,7 +247,7 @@ class Feed:
 
     def _tell_frames(self, message: Message) -> None:
         try:
-            self._link.tell_frames(message)
+            self._channel.tell_frames(message)
         except (ConnectionLost, SessionClosed):
             # a new connection subscribes afresh with all the credit there is
             logger.debug("not sent, the connection is lost: %s", message)

@@ -21,10 +21,10 @@ from typing import Any, TypedDict, TypeVar, Unpack
 
 import zmq
 
-from longtake.clients.session.connection import Connection, ConnectionConfig, State
+from longtake.clients.session.connection import Connection, ConnectionConfig, ConnectionState
 from longtake.clients.session.frame_buffer import EVERY_CAPACITY, FrameBuffer
+from longtake.clients.session.pending_requests import PendingRequests, no_answer, settle, wait_answer
 from longtake.clients.session.picture import Picture
-from longtake.clients.session.requests import Requests, no_answer, settle, wait_answer
 from longtake.clients.session.world import World
 from longtake.protocol import wire
 from longtake.protocol.endpoints import DEFAULT_ENDPOINT
@@ -52,7 +52,7 @@ from longtake.protocol.messages import (
     Worlds,
 )
 
-__all__ = ["OpenOptions", "Picture", "Session", "State", "WatchOptions", "World"]
+__all__ = ["ConnectionState", "OpenOptions", "Picture", "Session", "WatchOptions", "World"]
 
 logger = logging.getLogger(__name__)
 
@@ -106,7 +106,7 @@ class Session:
         """seconds a blocking call waits for its answer"""
         self.reconnects = 0
         """how often the connection was lost and made again"""
-        self._requests = Requests()
+        self._requests = PendingRequests()
         self._worlds: dict[str, World] = {}
         self._lock = threading.Lock()
         self._welcome: Welcome | None = None
@@ -160,7 +160,7 @@ class Session:
         return self.welcome.models
 
     @property
-    def state(self) -> State:
+    def state(self) -> ConnectionState:
         """Where the connection stands."""
         return self._connection.state
 
@@ -226,7 +226,7 @@ class Session:
         """Send `join`; the future holds the world, whose `subscribed` is then under way. `join` waits for both."""
         return self._enter(Join, watch, world=world, role=role)
 
-    # --- what a world needs (`feed.Link`) ------------------------------------------------------------------
+    # --- what a world needs (`feed.RequestChannel`) ------------------------------------------------------------------
 
     def ask(
         self,

@@ -10,10 +10,10 @@ from concurrent.futures import Future
 from contextlib import contextmanager
 from typing import Literal, TypeVar, overload
 
-from longtake.clients.session.feed import FRAMES_TIMEOUT_S, Feed, Link
+from longtake.clients.session.feed import FRAMES_TIMEOUT_S, Feed, RequestChannel
 from longtake.clients.session.frame_buffer import FrameBuffer
+from longtake.clients.session.pending_requests import wait_answer
 from longtake.clients.session.picture import Picture
-from longtake.clients.session.requests import wait_answer
 from longtake.protocol.errors import LongtakeError, WorldClosed
 from longtake.protocol.messages import (
     Ack,
@@ -47,8 +47,10 @@ T = TypeVar("T")
 class World(Feed):
     """A joined world. Made by `Session.open` and `Session.join`."""
 
-    def __init__(self, link: Link, joined: Joined, *, encoding: Encoding, buffer: FrameBuffer | None) -> None:
-        super().__init__(link, joined.world, generation=joined.generation, encoding=encoding, buffer=buffer)
+    def __init__(
+        self, channel: RequestChannel, joined: Joined, *, encoding: Encoding, buffer: FrameBuffer | None
+    ) -> None:
+        super().__init__(channel, joined.world, generation=joined.generation, encoding=encoding, buffer=buffer)
         self.info = joined
         """the answer to `open` or `join`: model, script, role, mode, seed, prompt"""
         self.status: Status | None = None
@@ -68,7 +70,7 @@ class World(Feed):
         self, text: str, *, at_tick: int | None = None, cut_in: bool = False, wait: bool = True
     ) -> "Ack | Future[Ack]":
         """Replace the prompt; the answer says from which block and tick. `wait=False` returns its future."""
-        future = self._link.ask(Prompt, Ack, world=self.name, text=text, at_tick=at_tick, cut_in=cut_in)
+        future = self._channel.ask(Prompt, Ack, world=self.name, text=text, at_tick=at_tick, cut_in=cut_in)
         return self._answer(future, "prompt") if wait else future
 
     @overload
@@ -81,14 +83,14 @@ class World(Feed):
         self, name: str, *, at_tick: int | None = None, cut_in: bool = False, wait: bool = True
     ) -> "Ack | Future[Ack]":
         """Fire an event of the world's script; the answer says from which block and tick."""
-        future = self._link.ask(Event, Ack, world=self.name, name=name, at_tick=at_tick, cut_in=cut_in)
+        future = self._channel.ask(Event, Ack, world=self.name, name=name, at_tick=at_tick, cut_in=cut_in)
         return self._answer(future, f"event {name}") if wait else future
 
     def control(
         self, action: Action, *, ticks: int | None = None, seed: int | None = None, path: str | None = None
     ) -> "Future[Done]":
         """Ask for an action and return the future of its answer; the methods below wait for it."""
-        return self._link.ask(Control, Done, world=self.name, action=action, ticks=ticks, seed=seed, path=path)
+        return self._channel.ask(Control, Done, world=self.name, action=action, ticks=ticks, seed=seed, path=path)
 
     def pause(self) -> Done:
         """Hold the world at its tick."""
@@ -105,7 +107,9 @@ class World(Feed):
         """
         future = self.control("step", ticks=ticks)
         shown_s = (ticks or 0) / self.info.model.fps
-        return wait_answer(future, self._link.request_timeout_s + shown_s if timeout_s is None else timeout_s, "step")
+        return wait_answer(
+            future, self._channel.request_timeout_s + shown_s if timeout_s is None else timeout_s, "step"
+        )
 
     def reset(self, seed: int | None = None) -> Done:
         """Begin a new take under the prompt asked for last, with the same seed or another."""
@@ -161,7 +165,7 @@ class World(Feed):
 
     def displayed(self, cue: int, event_to_photon_ms: float) -> None:
         """Report that the first frame under `cue` has reached the screen, so long after the key press."""
-        self._link.tell(Displayed(world=self.name, cue=cue, event_to_photon_ms=event_to_photon_ms))
+        self._channel.tell(Displayed(world=self.name, cue=cue, event_to_photon_ms=event_to_photon_ms))
 
     def wait(self, condition: Callable[["World"], bool], what: str, timeout_s: float = FRAMES_TIMEOUT_S) -> None:
         """Wait until `condition(world)` holds, looked at whenever something arrives; `what` names it in the error."""
@@ -169,7 +173,7 @@ class World(Feed):
 
     def ask_leave(self) -> "Future[Done]":
         """Ask to leave and return the future of the answer; give that to `acted`."""
-        return self._link.ask(Leave, Done, world=self.name)
+        return self._channel.ask(Leave, Done, world=self.name)
 
     def acted(self, action: Action | Literal["leave"], done: Done) -> Done:
         """Take over what an answered action means for this side, where `control` was used; returns `done`."""
@@ -186,7 +190,7 @@ class World(Feed):
 
     def rejoin(self) -> "Future[Joined]":
         """Ask to join again after the connection was lost."""
-        return self._link.ask(Join, Joined, world=self.name, role=self.info.role)
+        return self._channel.ask(Join, Joined, world=self.name, role=self.info.role)
 
     def on_rejoined(self, joined: Joined) -> None:
         """The world was joined again."""
@@ -218,7 +222,7 @@ class World(Feed):
     # --- inside --------------------------------------------------------------------------------------------
 
     def _answer(self, future: "Future[T]", what: str) -> T:
-        return wait_answer(future, self._link.request_timeout_s, what)
+        return wait_answer(future, self._channel.request_timeout_s, what)
 
     def _enter(self, generation: int) -> None:
         if generation > self.generation:

@@ -15,11 +15,11 @@ from longtake.runtime.cli.output import check_writable
 from longtake.runtime.cli.usage import UsageError, unknown
 
 if TYPE_CHECKING:
-    from longtake.runtime.generator.hosts import GeneratorConfig
+    from longtake.runtime.generator.hosts import GeneratorHostConfig
     from longtake.scenarios.schema import Scenario
 
 
-def generator_config(options: argparse.Namespace, *, model: str | None = None) -> "GeneratorConfig":
+def generator_config(options: argparse.Namespace, *, model: str | None = None) -> "GeneratorHostConfig":
     """What a generator is started with, from parsed arguments; `model` overrides the one given there.
 
     Raises `UsageError` where worlds cannot be hosted: an unknown model, no torch, or no weights.
@@ -27,9 +27,9 @@ def generator_config(options: argparse.Namespace, *, model: str | None = None) -
     name = model or options.model
     texts = weights_options(options, name)
     check_hosting(name, options.factory)
-    from longtake.runtime.generator.hosts import GeneratorConfig
+    from longtake.runtime.generator.hosts import GeneratorHostConfig
 
-    return GeneratorConfig(
+    return GeneratorHostConfig(
         models=(name,),
         options=texts,
         factory=options.factory,

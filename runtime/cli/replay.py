@@ -34,7 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Replay, and say where the first difference lies."""
-    from longtake.runtime.generator.hosts import GeneratorConfig
+    from longtake.runtime.generator.hosts import GeneratorHostConfig
     from longtake.runtime.takes.file import read_take
     from longtake.runtime.takes.replay import Replay
 
@@ -46,7 +46,7 @@ def run(options: argparse.Namespace) -> int:
     model = take.header.model
     check_hosting(model.name, options.factory)
     # bits depend on device, precision, threads and options, so those of the recording are what is meant
-    config = GeneratorConfig(
+    config = GeneratorHostConfig(
         models=(model.name,),
         factory=options.factory,
         device=options.device or model.device or "auto",

@@ -18,7 +18,7 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
-class GeneratorConfig:
+class GeneratorHostConfig:
     """Which models a generator serves, and on what."""
 
     models: tuple[str, ...] = ("diorama",)
@@ -85,7 +85,7 @@ class GeneratorHost(Protocol):
 class ProcessHost:
     """Generators as processes."""
 
-    def __init__(self, config: GeneratorConfig) -> None:
+    def __init__(self, config: GeneratorHostConfig) -> None:
         self._config = config
         self._process: subprocess.Popen[bytes] | None = None
         self.transport = "ipc" if zmq.has("ipc") else "tcp"
@@ -134,7 +134,7 @@ class ThreadHost:
 
     transport = "inproc"
 
-    def __init__(self, config: GeneratorConfig, context: "zmq.Context[zmq.Socket[bytes]]") -> None:
+    def __init__(self, config: GeneratorHostConfig, context: "zmq.Context[zmq.Socket[bytes]]") -> None:
         self._config = config
         self._context = context
         self._thread: threading.Thread | None = None

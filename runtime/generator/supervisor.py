@@ -24,11 +24,11 @@ from longtake.protocol.generator_messages import (
 from longtake.protocol.messages import Message, ModelInfo
 from longtake.protocol.wire import decode, encode
 from longtake.runtime.clock import Clock
-from longtake.runtime.generator.hosts import GeneratorConfig, GeneratorHost
+from longtake.runtime.generator.hosts import GeneratorHost, GeneratorHostConfig
 
 log = logging.getLogger(__name__)
 
-State = Literal["stopped", "starting", "ready", "lost"]
+GeneratorState = Literal["stopped", "starting", "ready", "lost"]
 PING_EVERY_S = 1.0
 LAST_WORDS_MS = 50
 """how long a message of a generator that has ended may take to arrive"""
@@ -63,12 +63,12 @@ class Supervisor:
     def __init__(
         self,
         *,
-        config: GeneratorConfig,
+        config: GeneratorHostConfig,
         host: GeneratorHost,
         context: "zmq.Context[zmq.Socket[bytes]]",
         clock: Clock,
     ) -> None:
-        self.state: State = "stopped"
+        self.state: GeneratorState = "stopped"
         self.models: list[ModelInfo] = []
         """as announced by the newest generator; kept while it is being replaced"""
         self.threads = 0

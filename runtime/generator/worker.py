@@ -55,7 +55,7 @@ class HeldWorld:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Stepped:
+class DenoisedBlock:
     """A block without its frames."""
 
     command: GenStep
@@ -203,7 +203,7 @@ class Worker:
         block = held.model.step(held.world)
         if block.index != command.block:
             raise ValueError(f"the model made block {block.index} where block {command.block} was asked for")
-        stepped = Stepped(command=command, held=held, block=block, begun=begun, recache_ms=recache_ms)
+        stepped = DenoisedBlock(command=command, held=held, block=block, begun=begun, recache_ms=recache_ms)
         if not block.overlaps:
             self._send_frames(stepped)
             return
@@ -216,7 +216,7 @@ class Worker:
         """Wait until all frames are sent: the thread takes one thing after the other."""
         self._finisher.submit(lambda: None).result()
 
-    def _finish_one(self, stepped: Stepped) -> None:
+    def _finish_one(self, stepped: DenoisedBlock) -> None:
         """Send a block's frames, on the finisher's thread."""
         if stepped.held.failed:
             return  # the server has been told, and takes the world back
@@ -241,7 +241,7 @@ class Worker:
             )
         )
 
-    def _send_frames(self, stepped: Stepped) -> None:
+    def _send_frames(self, stepped: DenoisedBlock) -> None:
         """Send a block with its frames; waits until they are decoded."""
         command, block = stepped.command, stepped.block
         frames = pixels_of(block.frames)

@@ -1,25 +1,37 @@
 """Makes the JPEGs beside the server's loop, so that a large picture costs no deadline.
 
     ask(picture)            # at most once for each picture, whoever and however many want it
-    if socket is readable and came(): look at `picture.jpeg` again
+    if socket is readable and drain_finished(): look at `picture.jpeg` again
 
 The encoder works outside of Python's lock; one thread, so pictures are finished in the order they were asked for.
 """
 
+import io
 import logging
 import queue
 import threading
 from collections.abc import Callable
 
 import zmq
+from PIL import Image
 
-from longtake.runtime.server.encoding import Picture, encode_jpeg
+from longtake.runtime.world.outgoing_frame import OutgoingFrame
 
 log = logging.getLogger(__name__)
 
+JPEG_QUALITY = 85
+
+
+def encode_jpeg(pixels: memoryview | bytes, height: int, width: int, quality: int = JPEG_QUALITY) -> bytes:
+    """Return a JPEG file of `[height, width, 3] uint8 RGB` rows."""
+    image = Image.frombytes("RGB", (width, height), bytes(pixels), "raw", "RGB")
+    out = io.BytesIO()
+    image.save(out, format="JPEG", quality=quality)
+    return out.getvalue()
+
 
 class JpegThread:
-    """One thread, started with the first picture. `ask`, `came` and `close` belong to the loop's thread."""
+    """One thread, started with the first picture. `ask`, `drain_finished` and `close` belong to the loop's thread."""
 
     def __init__(
         self,
@@ -33,10 +45,10 @@ class JpegThread:
         self._context = context
         self._encode = encode
         self._endpoint = f"inproc://longtake-jpeg-{id(self)}"
-        self._asked: queue.SimpleQueue[Picture | None] = queue.SimpleQueue()
+        self._asked: queue.SimpleQueue[OutgoingFrame | None] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
 
-    def ask(self, picture: Picture) -> None:
+    def ask(self, picture: OutgoingFrame) -> None:
         """Have the picture's JPEG made, if nobody has asked before."""
         if picture.jpeg_asked:
             return
@@ -47,7 +59,7 @@ class JpegThread:
             self._thread.start()
         self._asked.put(picture)
 
-    def came(self) -> bool:
+    def drain_finished(self) -> bool:
         """Whether pictures were finished since the last call."""
         some = False
         while True:

@@ -18,7 +18,7 @@ from pathlib import Path
 import zmq
 
 from longtake.runtime.clock import Clock
-from longtake.runtime.generator.hosts import GeneratorConfig, GeneratorHost
+from longtake.runtime.generator.hosts import GeneratorHost, GeneratorHostConfig
 from longtake.runtime.server.loop import Server, ServerConfig, ServerError
 
 log = logging.getLogger(__name__)
@@ -58,7 +58,7 @@ def local_server(
     Normally the server is a process of its own (so that a busy client does not disturb its tick) and the
     generator another; with `in_process` both are threads of this one. Raises `ServerError` if it cannot start.
     """
-    generator = GeneratorConfig(
+    generator = GeneratorHostConfig(
         models=(model,),
         factory=factory,
         device=device,

@@ -32,14 +32,14 @@ from longtake.protocol.messages import (
 from longtake.protocol.version import __version__
 from longtake.protocol.wire import MAX_SOCKET_BYTES, decode
 from longtake.runtime.clock import Clock, MonotonicClock, wait_until
-from longtake.runtime.generator.hosts import GeneratorConfig, GeneratorHost, ProcessHost, ThreadHost
+from longtake.runtime.generator.hosts import GeneratorHost, GeneratorHostConfig, ProcessHost, ThreadHost
 from longtake.runtime.generator.supervisor import Supervisor
-from longtake.runtime.server.hosting import Hosting
 from longtake.runtime.server.jpeg_thread import JpegThread
 from longtake.runtime.server.limits import Limits
 from longtake.runtime.server.publisher import SEND_QUEUE, Publisher
-from longtake.runtime.server.requests import Requests
+from longtake.runtime.server.requests import RequestHandler
 from longtake.runtime.server.sessions import Sessions
+from longtake.runtime.server.world_table import WorldTable
 
 log = logging.getLogger(__name__)
 
@@ -65,7 +65,7 @@ class ServerConfig:
     """Everything a server is started with."""
 
     endpoint: str = DEFAULT_ENDPOINT
-    generator: GeneratorConfig = field(default_factory=GeneratorConfig)
+    generator: GeneratorHostConfig = field(default_factory=GeneratorHostConfig)
     in_process: bool = False
     """the generator runs as a thread here instead of a process of its own"""
     takes: Path = Path("takes")
@@ -102,7 +102,7 @@ class Server:
         self.sessions = Sessions(self._control, config.limits, config.heartbeat_s)
         self._jpegs = JpegThread(self._context)
         self.publisher = Publisher(self._frames, self.clock, config.limits, self._jpegs)
-        self.hosting = Hosting(
+        self.worlds = WorldTable(
             supervisor=self.supervisor,
             sessions=self.sessions,
             publisher=self.publisher,
@@ -114,7 +114,7 @@ class Server:
             options=tuple(config.generator.options.items()),
             versions=versions(),
         )
-        self._requests: Requests | None = None
+        self._requests: RequestHandler | None = None
         self._left_alone: dict[zmq.Socket[bytes], float] = {}
 
     def bind(self) -> None:
@@ -132,9 +132,9 @@ class Server:
             self.supervisor.stop()
             raise
         self.endpoint = str(control)
-        self._requests = Requests(
+        self._requests = RequestHandler(
             sessions=self.sessions,
-            hosting=self.hosting,
+            worlds=self.worlds,
             supervisor=self.supervisor,
             clock=self.clock,
             limits=self.config.limits,
@@ -158,22 +158,22 @@ class Server:
         self._wait_and_read()
         self._from_generator()
         if self.supervisor.watch() == "lost":
-            self.hosting.generator_lost()
-        deadline = self.hosting.next_deadline()
+            self.worlds.generator_lost()
+        deadline = self.worlds.next_deadline()
         if deadline is not None and 0 < deadline - self.clock.now() <= CLOSE_TO_DEADLINE_S:
             wait_until(self.clock, deadline)
-        self.hosting.service()
+        self.worlds.service()
         self.publisher.encoded()
-        self.hosting.give_turn()
+        self.worlds.give_turn()
         self.sessions.beat(self.clock.now())
         for client in self.sessions.all():
             if client.gone:
-                self.hosting.forget(client)
+                self.worlds.forget(client)
                 self.sessions.remove(client)
 
     def close(self) -> None:
         """Tell everybody, end the generator, free the sockets."""
-        self.hosting.close_all("the server is closing")
+        self.worlds.close_all("the server is closing")
         for client in self.sessions.all():
             self.sessions.send(client, Goodbye())
         self._control.close(linger=200)
@@ -205,7 +205,7 @@ class Server:
         return {socket for socket, _ in poller.poll(max(0, int(wait_s * 1000 - 0.3)))}
 
     def _wait_s(self, now: float) -> float:
-        times = (self.hosting.next_deadline(), self.hosting.next_status(), self.sessions.next_beat)
+        times = (self.worlds.next_deadline(), self.worlds.next_status(), self.sessions.next_beat)
         return max(0.0, min([LONGEST_WAIT_S, *(time - now for time in times if time is not None)]))
 
     def _router(self, *, receive_queue: int, send_queue: int) -> "zmq.Socket[bytes]":
@@ -251,7 +251,7 @@ class Server:
         client = self.sessions.by_token(message.session)
         if client is None:
             raise Refused("unknown_session", "the server knows no such session; say hello again")
-        world = self.hosting.of_member(client, message.world).world
+        world = self.worlds.of_member(client, message.world).world
         self.publisher.subscribe(
             client=client,
             identity=identity,
@@ -276,7 +276,7 @@ class Server:
     def _from_generator(self) -> None:
         while (received := self.supervisor.receive()) is not None:
             message, part = received
-            self.hosting.from_generator(message, part.buffer if part is not None else None)
+            self.worlds.from_generator(message, part.buffer if part is not None else None)
 
 
 def versions() -> tuple[tuple[str, str], ...]:

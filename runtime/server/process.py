@@ -15,7 +15,7 @@ from pathlib import Path
 
 from longtake.protocol.errors import LongtakeError
 from longtake.runtime import registry
-from longtake.runtime.generator.hosts import GeneratorConfig
+from longtake.runtime.generator.hosts import GeneratorHostConfig
 from longtake.runtime.server.loop import Server, ServerConfig
 
 
@@ -58,7 +58,7 @@ def parser() -> argparse.ArgumentParser:
 
 def config_of(options: argparse.Namespace) -> ServerConfig:
     """Return the server's configuration."""
-    generator = GeneratorConfig(
+    generator = GeneratorHostConfig(
         models=tuple(options.model),
         factory=options.factory,
         device=options.device,

@@ -146,7 +146,7 @@ class Publisher:
         self._last[world] = shown
         for subscription in list(self._by_world.get(world, [])):
             if subscription.delivery == "latest":
-                _keep_coming(subscription)
+                _keep_encoding(subscription)
             elif not subscription.blocks_world and len(subscription.waiting) >= subscription.queue_frames:
                 self._too_slow(subscription)
                 continue
@@ -155,7 +155,7 @@ class Publisher:
 
     def encoded(self) -> None:
         """Send what waited for its encoding, where that is done."""
-        if self._jpegs.came():
+        if self._jpegs.drain_finished():
             for subscription in [sub for sub in self._all.values() if sub.encoding == "jpeg"]:
                 self._flush(subscription)
 
@@ -167,9 +167,9 @@ class Publisher:
         """Send what waits, as far as credit, the encoder and the socket allow."""
         while subscription.waiting and subscription.credit > 0:
             shown = subscription.waiting[0]
-            data = shown.picture.encoded(subscription.encoding)
+            data = shown.frame.encoded(subscription.encoding)
             if data is None:
-                self._jpegs.ask(shown.picture)
+                self._jpegs.ask(shown.frame)
                 return
             if not data:
                 subscription.waiting.popleft()  # it cannot be encoded; the gap in the numbers tells
@@ -184,7 +184,7 @@ class Publisher:
         cached = self._headers.get(encoding)
         if cached is not None and cached[0] is shown:
             return cached[1]
-        picture = shown.picture
+        picture = shown.frame
         header = encode(
             Frame(
                 world=world,
@@ -224,9 +224,9 @@ class Publisher:
         self.send(subscription.identity, Error(code="too_slow", message=text, retryable=True, world=subscription.world))
 
 
-def _keep_coming(subscription: Subscription) -> None:
+def _keep_encoding(subscription: Subscription) -> None:
     """Forget the pictures that wait, except one that is being encoded for this subscription."""
     head = subscription.waiting[0] if subscription.waiting and subscription.credit > 0 else None
     subscription.waiting.clear()
-    if head is not None and head.picture.coming(subscription.encoding):
+    if head is not None and head.frame.is_encoding(subscription.encoding):
         subscription.waiting.append(head)

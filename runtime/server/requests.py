@@ -28,24 +28,24 @@ from longtake.protocol.messages import (
 from longtake.protocol.wire import decode
 from longtake.runtime.clock import Clock
 from longtake.runtime.generator.supervisor import Supervisor
-from longtake.runtime.server.hosted_world import HostedWorld
-from longtake.runtime.server.hosting import Hosting
 from longtake.runtime.server.limits import Limits
 from longtake.runtime.server.sessions import Client, Sessions
+from longtake.runtime.server.world_room import WorldRoom
+from longtake.runtime.server.world_table import WorldTable
 from longtake.runtime.world.effects import Requester
 from longtake.runtime.world.prompt_state import plain
 
 log = logging.getLogger(__name__)
 
 
-class Requests:
+class RequestHandler:
     """Decodes, checks and carries out control messages, and answers them."""
 
     def __init__(
         self,
         *,
         sessions: Sessions,
-        hosting: Hosting,
+        worlds: WorldTable,
         supervisor: Supervisor,
         clock: Clock,
         limits: Limits,
@@ -53,7 +53,7 @@ class Requests:
         server: str,
     ) -> None:
         self._sessions = sessions
-        self._hosting = hosting
+        self._table = worlds
         self._supervisor = supervisor
         self._clock = clock
         self._limits = limits
@@ -127,17 +127,17 @@ class Requests:
 
     def _open(self, client: Client, message: Open) -> None:
         self._spend(client)
-        self._hosting.open(client, message)
+        self._table.open(client, message)
 
     def _join(self, client: Client, message: Join) -> None:
-        self._hosting.join(client, message.world, message.role, message.request)
+        self._table.join(client, message.world, message.role, message.request)
 
     def _leave(self, client: Client, message: Leave) -> None:
-        hosted = self._hosting.leave(client, message.world)
-        self._sessions.send(client, hosted.world.done(message.request))
+        room = self._table.leave(client, message.world)
+        self._sessions.send(client, room.world.done(message.request))
 
     def _worlds(self, client: Client, message: Worlds) -> None:
-        self._sessions.send(client, WorldList(request=message.request, worlds=self._hosting.entries()))
+        self._sessions.send(client, WorldList(request=message.request, worlds=self._table.entries()))
 
     def _prompt(self, client: Client, message: Prompt) -> None:
         self._cue(client, message, "prompt", message.text)
@@ -146,15 +146,15 @@ class Requests:
         self._cue(client, message, "event", message.name)
 
     def _cue(self, client: Client, message: Prompt | Event, kind: Any, label: str) -> None:
-        hosted = self._hosting.of_member(client, message.world, steer=True)
+        room = self._table.of_member(client, message.world, steer=True)
         self._spend(client)
-        ack = hosted.world.cue(kind, label, at_tick=message.at_tick, cut_in=message.cut_in, request=message.request)
+        ack = room.world.cue(kind, label, at_tick=message.at_tick, cut_in=message.cut_in, request=message.request)
         self._sessions.send(client, ack)
-        self._hosting.settle(hosted)
+        self._table.settle(room)
 
     def _control(self, client: Client, message: Control) -> None:
-        hosted = self._hosting.of_member(client, message.world, steer=True)
-        world = hosted.world
+        room = self._table.of_member(client, message.world, steer=True)
+        world = room.world
         now = self._clock.now()
         who = Requester(client=client, request=message.request)
         detail: str | None = ""
@@ -166,9 +166,9 @@ class Requests:
             self._spend(client)
             world.reset(message.seed)
         elif message.action == "record_start":
-            detail = self._record_start(hosted, message)
+            detail = self._record_start(room, message)
         elif message.action == "record_stop":
-            detail = self._record_stop(hosted)
+            detail = self._record_stop(room)
         elif message.action == "close":
             self._sessions.send(client, world.done(message.request))
             world.close(f"closed by {client.name or 'a director'}")
@@ -178,27 +178,27 @@ class Requests:
             detail = None  # the answer follows when the frames were shown
         if detail is not None:
             self._sessions.send(client, world.done(message.request, detail))
-        self._hosting.settle(hosted)
+        self._table.settle(room)
 
-    def _record_start(self, hosted: HostedWorld, message: Control) -> str:
-        world = hosted.world
-        default = f"{world.config.script.name}-{world.making.seed}-{world.config.name}-{world.playback.tick}"
-        name = hosted.recorder.start(message.path or default, world.making.chronicle.log.records())
+    def _record_start(self, room: WorldRoom, message: Control) -> str:
+        world = room.world
+        default = f"{world.config.script.name}-{world.link.seed}-{world.config.name}-{world.playback.tick}"
+        name = room.recorder.start(message.path or default, world.link.chronicle.log.records())
         world.notice("recording", f"recording {name}")
         world.changed = True
         return name
 
-    def _record_stop(self, hosted: HostedWorld) -> str:
-        name = hosted.recorder.stop(hosted.world.playback.tick)
+    def _record_stop(self, room: WorldRoom) -> str:
+        name = room.recorder.stop(room.world.playback.tick)
         if not name:
             raise Refused("recording", "nothing is being recorded")
-        hosted.world.notice("recording", f"{name} is complete")
-        hosted.world.changed = True
+        room.world.notice("recording", f"{name} is complete")
+        room.world.changed = True
         return name
 
     def _displayed(self, client: Client, message: Displayed) -> None:
-        hosted = self._hosting.of_member(client, message.world)
-        hosted.world.photon_ms.add(message.event_to_photon_ms)
+        room = self._table.of_member(client, message.world)
+        room.world.photon_ms.add(message.event_to_photon_ms)
 
     def _heartbeat(self, client: Client, message: Heartbeat) -> None:
         if not message.reply:

@@ -24,7 +24,7 @@ from longtake.protocol.generator_messages import (
 )
 from longtake.protocol.messages import Message, ModelInfo
 from longtake.runtime.clock import MonotonicClock
-from longtake.runtime.generator.hosts import GeneratorConfig, ProcessHost, ThreadHost
+from longtake.runtime.generator.hosts import GeneratorHostConfig, ProcessHost, ThreadHost
 from longtake.runtime.generator.supervisor import Supervisor
 from longtake.runtime.takes.file import Take, TakeBlock, TakeError, TakeReset, TakeRestore
 
@@ -75,7 +75,7 @@ class ReplayResult:
         return f"{line}; {self.model_differs}" if self.model_differs else line
 
 
-def replay(take: Take, config: GeneratorConfig, *, in_process: bool = False) -> ReplayResult:
+def replay(take: Take, config: GeneratorHostConfig, *, in_process: bool = False) -> ReplayResult:
     """Make a take again and compare. Raises `TakeError` or `ReplayFailed`."""
     blocks = same = 0
     first: ReplayedBlock | None = None
@@ -98,7 +98,7 @@ class ReplayFailed(LongtakeError):
 class Replay:
     """A replay under way: `for block in Replay(take, config).blocks(): ...`; blocks come as they are made."""
 
-    def __init__(self, take: Take, config: GeneratorConfig, *, in_process: bool = False) -> None:
+    def __init__(self, take: Take, config: GeneratorHostConfig, *, in_process: bool = False) -> None:
         self.take = take
         self.model: ModelInfo | None = None
         """of the generator that replays; None before the first block"""

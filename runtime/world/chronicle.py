@@ -5,8 +5,8 @@ from typing import Literal
 from longtake.protocol.generator_messages import GenBlock
 from longtake.protocol.messages import Applied, Notice, Reading
 from longtake.runtime.takes.file import TakeBlock, TakeCue, TakeHeader, TakeLog, TakeRecord
+from longtake.runtime.world.block_plan import MadeBlock
 from longtake.runtime.world.effects import Effect, Record, Tell
-from longtake.runtime.world.steps import MadeBlock
 
 MAX_TIMELINE_CHARACTERS = 60_000
 """of labels and prompts that one `joined` carries; the oldest marks are left out beyond it"""

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from longtake.protocol.messages import Message
-from longtake.runtime.server.encoding import Picture
 from longtake.runtime.takes.file import TakeRecord
+from longtake.runtime.world.outgoing_frame import OutgoingFrame
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -44,7 +44,7 @@ class Command:
 class Publish:
     """Show a picture to every subscriber."""
 
-    picture: Picture
+    frame: OutgoingFrame
     number: int
     generation: int
     held: bool

@@ -48,16 +48,16 @@ class Lead:
         if recache_s > 0:
             self.recache_s.add(recache_s)
 
-    def target_frames(self, sharing: int = 1) -> int:
+    def target_frames(self, worlds_on_generator: int = 1) -> int:
         """Return the number of unshown frames at or below which the next step is started.
 
-        `sharing` is the number of worlds that take turns on the generator, this one included. Before anything
-        is measured it is one block; a recache that was never seen is taken to last as long as a block.
+        `worlds_on_generator` is the number of worlds that take turns on the generator, this one included. Until a
+        block is measured the target is one block. A recache that was never measured counts as long as a block.
         """
         block = self.block_s.percentile(self._config.percent)
         if block is None:
             return min(self._first_guess, self.most_frames)
         recache = self.recache_s.percentile(self._config.percent)
-        needed_s = block * max(1, sharing) + (block if recache is None else recache) + self._config.margin_s
+        needed_s = block * max(1, worlds_on_generator) + (block if recache is None else recache) + self._config.margin_s
         frames = math.ceil(needed_s * self._fps)
         return min(max(frames, self._config.least_frames), self.most_frames)

@@ -8,9 +8,9 @@ from collections import deque
 from dataclasses import dataclass
 
 from longtake.protocol.messages import Mode
-from longtake.runtime.server.encoding import Picture
+from longtake.runtime.world.deadlines import Deadlines
 from longtake.runtime.world.effects import Requester
-from longtake.runtime.world.schedule import Schedule
+from longtake.runtime.world.outgoing_frame import OutgoingFrame
 from longtake.runtime.world.statistics import Rate, Rolling
 
 
@@ -18,7 +18,7 @@ from longtake.runtime.world.statistics import Rate, Rolling
 class Shown:
     """One frame goes out."""
 
-    picture: Picture
+    frame: OutgoingFrame
     held: bool
 
 
@@ -42,13 +42,13 @@ class Playback:
         self.shown = 0
         self.held = 0
         self.skipped = 0
-        self.last: Picture | None = None
+        self.last: OutgoingFrame | None = None
         self.late_ms = Rolling(256)
         self.finished: list[Run] = []
         """runs that ended since the caller last emptied this"""
-        self._ready: deque[Picture] = deque()
+        self._ready: deque[OutgoingFrame] = deque()
         self._runs: deque[Run] = deque()
-        self._schedule = Schedule(fps)
+        self._deadlines = Deadlines(fps)
         self._rate = Rate()
 
     @property
@@ -64,7 +64,7 @@ class Playback:
     @property
     def deadline(self) -> float | None:
         """When `show` is next worth calling in live mode; None when nothing is scheduled."""
-        return self._schedule.deadline
+        return self._deadlines.deadline
 
     @property
     def asked(self) -> int:
@@ -78,11 +78,11 @@ class Playback:
             return True
         return not self.paused and self.mode != "lockstep"
 
-    def next_picture(self) -> Picture | None:
+    def next_frame(self) -> OutgoingFrame | None:
         """Return the picture that will be shown next, or None."""
         return self._ready[0] if self._ready else None
 
-    def add(self, pictures: list[Picture], now: float) -> None:
+    def add(self, pictures: list[OutgoingFrame], now: float) -> None:
         """Take a block's frames in. The first ones of a take start the schedule."""
         self._ready.extend(pictures)
         self._wake(now)
@@ -100,7 +100,7 @@ class Playback:
         """Stop showing; what runs have asked for is still shown."""
         self.paused = True
         if not self._runs:
-            self._schedule.stop()
+            self._deadlines.stop()
 
     def resume(self, now: float) -> None:
         """Show on. The schedule is anchored anew, so the time away is not made up."""
@@ -117,13 +117,13 @@ class Playback:
         runs = list(self._runs)
         self._runs.clear()
         if self.paused:
-            self._schedule.stop()
+            self._deadlines.stop()
         return runs
 
     def reset(self) -> None:
         """Begin a new take: nothing of the old one is shown any more, not even held."""
         self._ready.clear()
-        self._schedule.stop()
+        self._deadlines.stop()
         self.last = None
         self.tick = 0
 
@@ -140,7 +140,7 @@ class Playback:
         return self._rate.per_second(now)
 
     def _show_live(self, now: float) -> Shown | None:
-        due = self._schedule.take(now)
+        due = self._deadlines.take(now)
         if due is None:
             return None
         self.skipped += due.skipped
@@ -150,7 +150,7 @@ class Playback:
         if self.last is None:
             return None
         self.held += 1
-        return Shown(picture=self.last, held=True)
+        return Shown(frame=self.last, held=True)
 
     def _next(self, now: float) -> Shown:
         picture = self._ready.popleft()
@@ -159,7 +159,7 @@ class Playback:
         self.shown += 1
         self._rate.add(now)
         self._count_run()
-        return Shown(picture=picture, held=False)
+        return Shown(frame=picture, held=False)
 
     def _count_run(self) -> None:
         if not self._runs:
@@ -168,10 +168,10 @@ class Playback:
         if self._runs[0].frames == 0:
             self.finished.append(self._runs.popleft())
         if not self._runs and self.paused:
-            self._schedule.stop()
+            self._deadlines.stop()
 
     def _wake(self, now: float) -> None:
         """Anchor the live schedule if it stands still, there is a reason to run, and a frame to begin with."""
-        waiting = self.mode == "live" and self._schedule.deadline is None
+        waiting = self.mode == "live" and self._deadlines.deadline is None
         if waiting and self.running and (self._ready or self.last is not None):
-            self._schedule.anchor(now)
+            self._deadlines.anchor(now)

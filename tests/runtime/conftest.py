@@ -22,7 +22,7 @@ def start(tmp_path: Path) -> Iterator[Callable[..., Any]]:
     """Start servers in threads; `process=True` gives them a generator process, `fake` sets `FakeConfig`."""
     import json
 
-    from longtake.runtime.generator.hosts import GeneratorConfig
+    from longtake.runtime.generator.hosts import GeneratorHostConfig
     from longtake.runtime.server.local import server_thread
     from longtake.runtime.server.loop import ServerConfig
 
@@ -30,7 +30,7 @@ def start(tmp_path: Path) -> Iterator[Callable[..., Any]]:
 
         def begin(*, process: bool = False, fake: dict[str, Any] | None = None, **config: Any) -> Any:
             os.environ["LONGTAKE_FAKE"] = json.dumps(fake or {})
-            generator = GeneratorConfig(models=("fake",), factory="fakes:load", **config.pop("generator", {}))
+            generator = GeneratorHostConfig(models=("fake",), factory="fakes:load", **config.pop("generator", {}))
             config.setdefault("endpoint", "tcp://127.0.0.1:0")
             config.setdefault("takes", tmp_path / "takes")
             config.setdefault("heartbeat_s", 1.0)

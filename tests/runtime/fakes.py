@@ -10,6 +10,7 @@ import os
 import signal
 import time
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,8 +20,8 @@ from longtake.protocol.messages import Message, ModelInfo
 from longtake.runtime.generator.worker import Worker
 from longtake.runtime.takes.file import TakeBlock, TakeRecord
 from longtake.runtime.world.effects import Answer, Command, Publish, Record, Requester, Tell
-from longtake.runtime.world.making import WorldConfig
-from longtake.runtime.world.world import World
+from longtake.runtime.world.generator_link import WorldConfig
+from longtake.runtime.world.running_world import RunningWorld
 
 HEIGHT, WIDTH, FPS = 12, 20, 16
 
@@ -175,6 +176,24 @@ def load(name: str, *, device: str, precision: str, threads: int) -> FakeModel:
     return FakeModel(name=name, config=config)
 
 
+class FullDisk:
+    """A writer on a disk that is full after some records."""
+
+    room = 2
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.records = 0
+
+    def write(self, *records: object) -> None:
+        self.records += len(records)
+        if self.records > self.room:
+            raise OSError(28, "No space left on device")
+
+    def close(self) -> None:
+        raise OSError(28, "No space left on device")
+
+
 class FakeClock:
     """A clock that stands still until it is moved; sleeping moves it."""
 
@@ -191,7 +210,7 @@ class FakeClock:
 
 
 class FakeGenerator:
-    """Drives a `World` without processes: carries its commands out on a `FakeModel`, when told to."""
+    """Drives a `RunningWorld` without processes: carries its commands out on a `FakeModel`, when told to."""
 
     def __init__(self, model: FakeModel) -> None:
         self.model = model
@@ -211,7 +230,7 @@ class Stage:
         self.clock = FakeClock()
         self.generator = FakeGenerator(model or FakeModel())
         config.setdefault("prompt", "a red balloon")
-        self.world = World(WorldConfig(name="w1", model=self.generator.model.info, **config))
+        self.world = RunningWorld(WorldConfig(name="w1", model=self.generator.model.info, **config))
         self.shown: list[Publish] = []
         self.told: list[Message] = []
         self.answered: list[Message] = []
@@ -264,7 +283,7 @@ class Stage:
         if isinstance(message, GenBlock):
             self.world.block_made(message, data, self.clock.now())
         elif isinstance(message, GenStepped):
-            self.world.stepped(message)
+            self.world.denoised(message)
         elif isinstance(message, GenSaved):
             self.world.saved(message, bytes(data))
         elif isinstance(message, GenDone):
@@ -318,11 +337,11 @@ class Stage:
 
     @property
     def digests(self) -> list[str]:
-        return [record.digest for record in self.world.making.chronicle.log.records() if isinstance(record, TakeBlock)]
+        return [record.digest for record in self.world.link.chronicle.log.records() if isinstance(record, TakeBlock)]
 
     @property
     def ticks(self) -> list[int]:
-        return [shown.picture.tick for shown in self.shown]
+        return [shown.frame.tick for shown in self.shown]
 
     def of(self, kind: type[Any]) -> list[Any]:
         """What members were told or clients were answered, of one kind."""

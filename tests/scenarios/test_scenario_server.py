@@ -11,7 +11,7 @@ from longtake.clients.film.headless import render
 from longtake.clients.player.player import OpenWorld, Player
 from longtake.clients.session.session import Session
 from longtake.protocol import messages as m
-from longtake.runtime.generator.hosts import GeneratorConfig
+from longtake.runtime.generator.hosts import GeneratorHostConfig
 from longtake.runtime.server.local import LocalServer, local_server, server_thread
 from longtake.runtime.server.loop import ServerConfig
 from longtake.scenarios.runner import run_scenario, schedule
@@ -40,7 +40,7 @@ def server(tmp_path: Path) -> Iterator[LocalServer]:
         endpoint=f"inproc://scenario-{tmp_path.name}",
         in_process=True,
         takes=tmp_path / "takes",
-        generator=GeneratorConfig(models=("fake",), factory="tests.runtime.fakes:load"),
+        generator=GeneratorHostConfig(models=("fake",), factory="tests.runtime.fakes:load"),
     )
     with server_thread(config) as local:
         yield local
@@ -102,7 +102,7 @@ def test_playing_at_a_real_server(server: LocalServer, monkeypatch: pytest.Monke
         player = Player(
             session, OpenWorld(model="fake", script=SCENARIO.script()), size=(640, 480), screenshots=tmp_path
         )
-        player.link.start()
+        player.connector.start()
         turn_until(player, lambda: player.state.frame is not None)
         press(player, pygame.K_n, "n")
         turn_until(player, lambda: player.state.latency_ms is not None and "night" in player.state.in_force())
@@ -122,7 +122,7 @@ def test_playing_at_a_real_server(server: LocalServer, monkeypatch: pytest.Monke
         assert player.state.prompt == "a fox at night", "a reset keeps the prompt"
         assert "night" in player.state.in_force()
         assert not player.state.paused
-        player.link.stop()
+        player.connector.stop()
     pygame.display.quit()
 
 
@@ -136,13 +136,13 @@ def test_the_player_survives_the_server_s_restart(monkeypatch: pytest.MonkeyPatc
         player = Player(
             session, OpenWorld(model="fake", script=SCENARIO.script()), size=(480, 360), screenshots=tmp_path
         )
-        player.link.start()
+        player.connector.start()
         turn_until(player, lambda: player.state.tick > 10)
     turn_until(player, lambda: player.state.connection == "reconnecting")
     with local_server("fake", factory=factory, takes=tmp_path, endpoint=endpoint):
         turn_until(player, lambda: player.state.connection == "live" and player.state.frame is not None)
         press(player, pygame.K_n, "n")
         turn_until(player, lambda: player.state.latency_ms is not None)
-        player.link.stop()
+        player.connector.stop()
         session.close()
     pygame.display.quit()

@@ -48,10 +48,10 @@ def playing(server: ActingServer, window: None, tmp_path: Path) -> Iterator[Play
     """A player that directs a world of its own, which stands until the test publishes."""
     with Session.connect(server.endpoint, context=server.context, reconnect_s=60) as session:
         player = Player(session, OpenWorld(script=SCRIPT, seed=7), size=(640, 480), screenshots=tmp_path)
-        player.link.start()
+        player.connector.start()
         turn_until(player, lambda: player.state.info is not None)
         yield player
-        player.link.stop()
+        player.connector.stop()
 
 
 def turn_until(player: Player, condition: Callable[[], bool], seconds: float = 5.0) -> None:
@@ -221,7 +221,7 @@ def test_overlays_are_switched_by_their_keys(server: ActingServer, playing: Play
 def test_a_spectator_watches_and_cannot_steer(server: ActingServer, playing: Player, tmp_path: Path) -> None:
     with Session.connect(server.endpoint, context=server.context) as session:
         watching = Player(session, JoinWorld(world="w1"), size=(480, 360), screenshots=tmp_path)
-        watching.link.start()
+        watching.connector.start()
         turn_until(watching, lambda: watching.state.info is not None)
         press(watching, pygame.K_n, "n")
         press(watching, pygame.K_SPACE, " ")
@@ -231,7 +231,7 @@ def test_a_spectator_watches_and_cannot_steer(server: ActingServer, playing: Pla
         time.sleep(0.1)
         assert server.got["event"] == []
         assert server.got["control"] == []
-        watching.link.stop()
+        watching.connector.stop()
 
 
 def test_it_goes_on_after_a_lost_connection(server: ActingServer, playing: Player) -> None:

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from longtake.clients.session.async_session import AsyncSession
-from longtake.clients.session.session import State
+from longtake.clients.session.session import ConnectionState
 from longtake.protocol import messages as m
 from longtake.protocol.errors import Refused, RequestTimeout, WorldClosed
 from tests.clients.fake_server import FakeServer
@@ -30,7 +30,7 @@ def test_steering_and_lockstep(fake_server):
             await world.leave()
             with pytest.raises(WorldClosed):
                 await world.next_picture(1)
-        assert session.state is State.CLOSED
+        assert session.state is ConnectionState.CLOSED
 
     asyncio.run(play())
 

@@ -7,7 +7,7 @@ import msgspec
 import pytest
 import zmq
 
-from longtake.clients.session.session import Session, State
+from longtake.clients.session.session import ConnectionState, Session
 from longtake.protocol import messages as m
 from longtake.protocol.errors import (
     ConnectionFailed,
@@ -36,8 +36,8 @@ def test_connecting_tells_models_and_worlds(fake_server):
     with connect(fake_server, client="a test") as session:
         assert [model.name for model in session.models] == ["diorama"]
         assert session.worlds() == []
-        assert session.state is State.CONNECTED
-    assert session.state is State.CLOSED
+        assert session.state is ConnectionState.CONNECTED
+    assert session.state is ConnectionState.CLOSED
     assert fake_server.got["hello"] == [m.Hello(client="a test")]
     assert wait_for(lambda: len(fake_server.got["goodbye"]) == 1)
 

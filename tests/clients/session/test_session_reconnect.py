@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from longtake.clients.session.session import Session, State
+from longtake.clients.session.session import ConnectionState, Session
 from longtake.protocol import messages as m
 from longtake.protocol.errors import ConnectionFailed, ConnectionLost, LongtakeError, WorldClosed
 from tests.clients.fake_server import FakeServer
@@ -40,7 +40,7 @@ def test_a_silent_server_is_noticed_and_found_again(fake_server):
         assert len(world.advance(3)) == 3
         fake_server.silent = True
         waiting = world.prompt("into the void", wait=False)
-        wait_for(lambda: session.state is State.RECONNECTING, "noticing the silence")
+        wait_for(lambda: session.state is ConnectionState.RECONNECTING, "noticing the silence")
         with pytest.raises(ConnectionLost, match="has been silent for"):
             waiting.result(5)
         with pytest.raises(ConnectionLost, match="being made again; retry soon"):
@@ -81,7 +81,7 @@ def test_pictures_taken_while_away_are_not_granted_twice(fake_server):
         fake_server.publish("w1", 8)
         world.wait(lambda w: len(w._buffer) == 8, "a full buffer", 5)
         fake_server.silent = True
-        wait_for(lambda: session.state is State.RECONNECTING, "noticing the silence")
+        wait_for(lambda: session.state is ConnectionState.RECONNECTING, "noticing the silence")
         assert [world.next_picture(1).header.tick for _ in range(3)] == [0, 1, 2]
         fake_server.silent = False
         wait_for(lambda: len(fake_server.got["subscribe"]) >= 2, "the new subscription")
@@ -92,7 +92,7 @@ def test_goodbye_of_the_server_is_a_loss_at_once(fake_server):
     with connect(fake_server, reconnect_s=0) as session:
         world = session.open()
         fake_server.tell(m.Goodbye())
-        wait_for(lambda: session.state is State.CLOSED, "the end", 5)
+        wait_for(lambda: session.state is ConnectionState.CLOSED, "the end", 5)
         with pytest.raises(ConnectionLost, match="said goodbye"):
             world.next_picture(5)
 
@@ -101,7 +101,7 @@ def test_a_server_that_never_comes_back_is_given_up():
     with FakeServer("tcp://127.0.0.1:0", heartbeat_s=HEARTBEAT_S) as server:
         session = connect_tcp(server, reconnect_s=1.0)
         world = session.open()
-    wait_for(lambda: session.state is State.CLOSED, "giving up")
+    wait_for(lambda: session.state is ConnectionState.CLOSED, "giving up")
     with pytest.raises(ConnectionFailed, match="no Longtake server answers"):
         world.next_picture(5)
     with pytest.raises(LongtakeError, match="no Longtake server answers"):

@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 
 from longtake.clients.session.async_session import AsyncSession
-from longtake.clients.session.session import Session, State
+from longtake.clients.session.session import ConnectionState, Session
 from longtake.protocol import messages as m
 from longtake.protocol.endpoints import frames_connect, parse_connect
 from longtake.protocol.errors import ConnectionFailed, Refused, RequestTimeout, WorldClosed
 from longtake.protocol.wire import encode
-from longtake.runtime.generator.hosts import GeneratorConfig
+from longtake.runtime.generator.hosts import GeneratorHostConfig
 from longtake.runtime.server.local import LocalServer, server_thread
 from longtake.runtime.server.loop import ServerConfig
 
@@ -36,7 +36,7 @@ def server(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[LocalServ
         in_process=True,
         heartbeat_s=1.0,
         takes=tmp_path / "takes",
-        generator=GeneratorConfig(models=("fake",), factory="tests.runtime.fakes:load"),
+        generator=GeneratorHostConfig(models=("fake",), factory="tests.runtime.fakes:load"),
     )
     with server_thread(config) as local:
         yield local
@@ -163,7 +163,7 @@ def test_heartbeats_keep_both_sides_connected(server):
     with connect(server) as session:
         world = session.open("fake", prompt="p", mode="lockstep", delivery="every")
         time.sleep(4.0)  # longer than either side waits for a sign of life
-        assert (session.state, session.reconnects) == (State.CONNECTED, 0)
+        assert (session.state, session.reconnects) == (ConnectionState.CONNECTED, 0)
         assert session.rtt_ms > 0
         assert len(world.advance(4)) == 4
 

@@ -14,7 +14,7 @@ from longtake.protocol.generator_messages import (
     GenStepped,
 )
 from longtake.protocol.wire import decode, encode
-from longtake.runtime.generator.hosts import GeneratorConfig
+from longtake.runtime.generator.hosts import GeneratorHostConfig
 from longtake.runtime.generator.supervisor import GeneratorFailed, Supervisor
 from longtake.runtime.registry import ModelUnknown
 
@@ -58,7 +58,7 @@ class Case:
         self.context = zmq.Context()
         self.clock = FakeClock()
         self.host = FakeHost(self.context)
-        full = GeneratorConfig(models=("fake",), factory="fakes:load", **config)
+        full = GeneratorHostConfig(models=("fake",), factory="fakes:load", **config)
         self.supervisor = Supervisor(config=full, host=self.host, context=self.context, clock=self.clock)
         self.supervisor.start()
 
@@ -231,4 +231,4 @@ def test_it_pings_and_drops_commands_while_there_is_nobody(make) -> None:
 
 def test_unknown_models_are_named_before_anything_starts() -> None:
     with pytest.raises(ModelUnknown, match="there are: diorama"):
-        GeneratorConfig(models=("dioarma",))
+        GeneratorHostConfig(models=("dioarma",))

@@ -15,14 +15,14 @@ from raw_client import RawClient
 
 from longtake.clients.session.session import Session
 from longtake.protocol import messages
-from longtake.runtime.generator.hosts import GeneratorConfig
+from longtake.runtime.generator.hosts import GeneratorHostConfig
 from longtake.runtime.server.local import local_server
 from longtake.runtime.server.loop import ServerError
 from longtake.runtime.takes.file import TakeRestore, read_take
 from longtake.runtime.takes.replay import replay
 
 Start = Callable[..., Any]
-FAKE = GeneratorConfig(models=("fake",), factory="fakes:load")
+FAKE = GeneratorHostConfig(models=("fake",), factory="fakes:load")
 pytestmark = pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="needs POSIX signals")
 
 
@@ -54,7 +54,7 @@ def test_a_killed_generator_is_replaced_and_the_take_goes_on(start: Start, decod
         client.control_world(world, "record_start", path="killed")
         client.ask(messages.Prompt, messages.Ack, world=world, text="a fox", at_tick=12)
         client.wait(messages.Applied, cue=1)
-        wait_for(lambda: local.server.hosting.find(world).world.making.steps.recovery.point.snapshot, "a snapshot")
+        wait_for(lambda: local.server.worlds.find(world).world.link.plan.recovery.point.snapshot, "a snapshot")
         first = supervisor.pid
         os.kill(first, signal.SIGKILL)
         assert client.wait(messages.Notice, kind="generator_lost")

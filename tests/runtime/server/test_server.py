@@ -6,12 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from fakes import FullDisk
 from raw_client import RawClient
 
 from longtake.clients.session.session import Session
 from longtake.protocol import messages
 from longtake.protocol.errors import EndpointError
-from longtake.runtime.generator.hosts import GeneratorConfig
+from longtake.runtime.generator.hosts import GeneratorHostConfig
 from longtake.runtime.server.local import local_server
 from longtake.runtime.server.loop import Server, ServerConfig, ServerError
 from longtake.runtime.takes.file import read_take
@@ -108,9 +109,7 @@ def test_recording_from_the_middle_holds_the_take_from_its_beginning(start: Star
 
 
 def test_a_disk_that_fails_ends_the_recording_and_nothing_else(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
-    import test_take
-
-    monkeypatch.setattr("longtake.runtime.takes.recorder.TakeWriter", test_take.FullDisk)
+    monkeypatch.setattr("longtake.runtime.takes.recorder.TakeWriter", FullDisk)
     local = start()
     with RawClient(local) as client:
         world = client.open(mode="lockstep").world
@@ -129,11 +128,11 @@ def test_a_vanished_clients_world_is_kept_rejoined_and_in_the_end_closed(start: 
     world = client.open(mode="lockstep", seed=3).world
     client.control_world(world, "advance", ticks=8)
     client.vanish()
-    hosted = local.server.hosting.find(world)
+    room = local.server.worlds.find(world)
     until = time.monotonic() + 20
-    while hosted.members and time.monotonic() < until:
+    while room.members and time.monotonic() < until:
         time.sleep(0.02)
-    assert hosted.members == []
+    assert room.members == []
     with RawClient(local) as again:
         joined = again.ask(messages.Join, messages.Joined, world=world, role="director")
         assert (joined.tick, joined.seed) == (8, 3)
@@ -150,12 +149,12 @@ def test_a_vanished_clients_world_is_kept_rejoined_and_in_the_end_closed(start: 
 def test_a_client_that_has_gone_is_no_warning(start: Start, caplog: pytest.LogCaptureFixture) -> None:
     local = start(heartbeat_s=0.2)
     client = RawClient(local)
-    hosted = local.server.hosting.find(client.open().world)
+    room = local.server.worlds.find(client.open().world)
     client.vanish()
     until = time.monotonic() + 20
-    while hosted.members and time.monotonic() < until:
+    while room.members and time.monotonic() < until:
         time.sleep(0.02)
-    assert hosted.members == []
+    assert room.members == []
     assert "does not take its messages" not in caplog.text
 
 
@@ -197,7 +196,9 @@ def test_heartbeats_are_answered(start: Start) -> None:
 
 def test_a_port_in_use_is_one_clear_line(start: Start) -> None:
     local = start()
-    second = Server(ServerConfig(endpoint=local.endpoint, generator=GeneratorConfig(models=("fake",), factory="f:f")))
+    second = Server(
+        ServerConfig(endpoint=local.endpoint, generator=GeneratorHostConfig(models=("fake",), factory="f:f"))
+    )
     with pytest.raises(ServerError, match=r"is in use: another server may be running there") as error:
         second.bind()
     assert "\n" not in str(error.value)
@@ -205,14 +206,14 @@ def test_a_port_in_use_is_one_clear_line(start: Start) -> None:
 
 def test_a_folder_that_is_not_there_is_one_clear_line(tmp_path: Path) -> None:
     endpoint = f"ipc://{tmp_path}/none/socket"
-    server = Server(ServerConfig(endpoint=endpoint, generator=GeneratorConfig(models=("fake",), factory="f:f")))
+    server = Server(ServerConfig(endpoint=endpoint, generator=GeneratorHostConfig(models=("fake",), factory="f:f")))
     with pytest.raises(ServerError, match=r"cannot be bound: No such file or directory$"):
         server.bind()
 
 
 def test_only_loopback_is_bound() -> None:
     server = Server(
-        ServerConfig(endpoint="tcp://0.0.0.0:0", generator=GeneratorConfig(models=("fake",), factory="f:f"))
+        ServerConfig(endpoint="tcp://0.0.0.0:0", generator=GeneratorHostConfig(models=("fake",), factory="f:f"))
     )
     with pytest.raises(EndpointError, match="ssh -L"):
         server.bind()

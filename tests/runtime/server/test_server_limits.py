@@ -94,8 +94,8 @@ def test_a_live_world_for_which_there_is_no_time_is_refused_with_the_figures(sta
     local = start(fake={"step_s": 0.15})
     with RawClient(local) as client:
         world = client.open().world
-        hosted = local.server.hosting.find(world)
-        while len(hosted.world.making.lead.block_s) < 3:
+        room = local.server.worlds.find(world)
+        while len(room.world.link.lead.block_s) < 3:
             time.sleep(0.05)
         error = client.open()
         assert error.code == "no_room"

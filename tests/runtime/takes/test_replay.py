@@ -11,12 +11,12 @@ from fakes import FakeConfig, FakeModel
 from raw_client import RawClient
 
 from longtake.protocol import messages
-from longtake.runtime.generator.hosts import GeneratorConfig
+from longtake.runtime.generator.hosts import GeneratorHostConfig
 from longtake.runtime.takes.file import Take, TakeBlock, TakeRestore, encode_record, read_take
 from longtake.runtime.takes.replay import Replay, ReplayFailed, replay
 
 Start = Callable[..., Any]
-FAKE = GeneratorConfig(models=("fake",), factory="fakes:load")
+FAKE = GeneratorHostConfig(models=("fake",), factory="fakes:load")
 
 
 def recorded(start: Start) -> tuple[Take, Path]:
@@ -98,7 +98,7 @@ def test_another_model_is_named(start: Start) -> None:
     other = Replay(take, FAKE, in_process=True)
     other.model = FakeModel(config=FakeConfig(height=24)).info
     assert other.differences() == "height was 12, is 24"
-    missing = GeneratorConfig(models=("another",), factory="fakes:load")
+    missing = GeneratorHostConfig(models=("another",), factory="fakes:load")
     with pytest.raises(ReplayFailed, match="needs the model 'fake'"):
         replay(take, missing, in_process=True)
 
@@ -107,7 +107,7 @@ def test_options_that_are_not_the_recorded_ones_are_named(start: Start) -> None:
     take, path = recorded(start)
     header = msgspec.structs.replace(take.header, options={"linear": "int8", "compile": "True"})
     path.write_bytes(b"".join(encode_record(record) for record in [header, *take.records]))
-    again = GeneratorConfig(models=("fake",), factory="fakes:load", options={"linear": "plain", "seed": "3"})
+    again = GeneratorHostConfig(models=("fake",), factory="fakes:load", options={"linear": "plain", "seed": "3"})
     other = Replay(read_take(path), again, in_process=True)
     other.model = FakeModel().info
     assert other.differences() == "compile was True, is not given, linear was int8, is plain, seed was not given, is 3"

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from fakes import FakeModel
+from fakes import FakeModel, FullDisk
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -119,7 +119,7 @@ def test_kill_9_loses_nothing_that_was_written(tmp_path: Path) -> None:
     path = tmp_path / "killed.take"
     code = (
         "import sys, pathlib\n"
-        "from fakes import FakeModel\n"
+        "from fakes import FullDisk, FakeModel\n"
         "from longtake.runtime.takes.file import *\n"
         f"writer = TakeWriter(pathlib.Path({str(path)!r}))\n"
         "writer.write(TakeHeader(format=1, world='w', model=FakeModel().info, seed=1, prompt='x'))\n"
@@ -136,24 +136,6 @@ def test_kill_9_loses_nothing_that_was_written(tmp_path: Path) -> None:
     blocks = read_take(path).blocks
     assert len(blocks) > 500
     assert [block.block for block in blocks] == list(range(len(blocks)))
-
-
-class FullDisk:
-    """A writer on a disk that is full after some records."""
-
-    room = 2
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.records = 0
-
-    def write(self, *records: object) -> None:
-        self.records += len(records)
-        if self.records > self.room:
-            raise OSError(28, "No space left on device")
-
-    def close(self) -> None:
-        raise OSError(28, "No space left on device")
 
 
 def test_a_full_disk_ends_the_recording_and_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -47,11 +47,11 @@ def test_the_next_step_is_asked_for_before_the_frames_are_there() -> None:
     stage = beside().open()
     # Promised frames count as lead: one block and another one, and no third.
     assert [step.block for step in stage.commands(GenStep)] == [0, 1]
-    assert (stage.world.playback.lead, stage.world.making.steps.promised) == (0, [0, 1])
+    assert (stage.world.playback.lead, stage.world.link.plan.awaiting_decode) == (0, [0, 1])
     stage.decoded()
     stage.work()
     assert len(stage.commands(GenStep)) == 2
-    assert (stage.world.playback.lead, stage.world.making.steps.promised) == (4, [1])
+    assert (stage.world.playback.lead, stage.world.link.plan.awaiting_decode) == (4, [1])
 
 
 def test_a_take_is_the_same_whenever_its_frames_come() -> None:
@@ -64,17 +64,17 @@ def test_a_take_is_the_same_whenever_its_frames_come() -> None:
     blocks = len(other.digests)
     assert blocks >= 19
     assert other.digests == alone.digests[:blocks]
-    shown = [publish.picture.tick for publish in other.shown if not publish.held]
+    shown = [publish.frame.tick for publish in other.shown if not publish.held]
     assert shown == list(range(len(shown)))
 
 
 def test_no_more_than_two_blocks_are_promised() -> None:
     stage = beside(mode="offline").open()
-    stage.world.making.lead.most_frames = 1000
+    stage.world.link.lead.most_frames = 1000
     for _ in range(3):
         stage.work()
-    assert stage.world.making.steps.promised == [0, 1]
-    assert not stage.world.making.free
+    assert stage.world.link.plan.awaiting_decode == [0, 1]
+    assert not stage.world.link.free
 
 
 def test_lockstep_makes_what_was_asked_for_and_no_more() -> None:
@@ -112,7 +112,7 @@ def test_frames_that_never_come_are_made_again() -> None:
     stage = beside(seed=4).open()
     stage.decoded()
     stage.run(4)
-    assert stage.world.making.steps.promised
+    assert stage.world.link.plan.awaiting_decode
     stage.decoding.clear()
     stage.die()
     stage.revive()
@@ -129,7 +129,7 @@ def test_the_load_is_the_turns_and_the_lead_is_told_the_whole_wait() -> None:
     stage = beside().open()
     stage.clock.time += 0.4
     stage.decoded()
-    lead = stage.world.making.lead
+    lead = stage.world.link.lead
     assert lead.turn_s.median() == 0.1
     assert lead.block_s.median() == pytest.approx(0.4)
     assert stage.world.load() == 0.1 * 16 / 4

@@ -41,12 +41,12 @@ def test_it_follows_the_slowest_percent_and_forgets() -> None:
 
 def test_a_world_that_shares_waits_for_the_turns_of_the_others() -> None:
     lead = measured(0.1, 0.1)
-    assert lead.target_frames(sharing=1) == math.ceil(0.2 * 16)
-    assert lead.target_frames(sharing=2) == math.ceil(0.3 * 16)
+    assert lead.target_frames(worlds_on_generator=1) == math.ceil(0.2 * 16)
+    assert lead.target_frames(worlds_on_generator=2) == math.ceil(0.3 * 16)
 
 
 def test_it_is_bounded_however_slow_the_generator_is() -> None:
-    assert measured(5.0, 9.0).target_frames(sharing=8) == 2 * MODEL.block_frames
+    assert measured(5.0, 9.0).target_frames(worlds_on_generator=8) == 2 * MODEL.block_frames
 
 
 def test_it_is_at_least_one_frame() -> None:

@@ -41,8 +41,8 @@ def test_a_cue_takes_effect_at_the_first_block_not_yet_started() -> None:
     assert steps_with_prompt(stage) == [(ack.block, "a blue balloon")]
     (_, applied) = stage.of(Applied)
     assert (applied.block, applied.tick, applied.cue, applied.prompt) == (ack.block, ack.tick, 1, "a blue balloon")
-    assert {s.picture.cue for s in stage.shown if s.picture.tick < ack.tick} == {0}
-    assert {s.picture.cue for s in stage.shown if s.picture.tick >= ack.tick} == {1}
+    assert {s.frame.cue for s in stage.shown if s.frame.tick < ack.tick} == {0}
+    assert {s.frame.cue for s in stage.shown if s.frame.tick >= ack.tick} == {1}
 
 
 def test_a_cue_while_a_step_runs_waits_for_the_next_block() -> None:
@@ -146,9 +146,7 @@ def test_live_lockstep_and_offline_make_the_same_blocks() -> None:
         offline.show()
 
     assert live.world.playback.held > 0
-    shown = [
-        [s.picture.pixels.tobytes() for s in stage.shown if not s.held][:100] for stage in (live, lockstep, offline)
-    ]
+    shown = [[s.frame.pixels.tobytes() for s in stage.shown if not s.held][:100] for stage in (live, lockstep, offline)]
     assert shown[0] == shown[1] == shown[2]
     assert live.digests[:25] == lockstep.digests[:25] == offline.digests[:25]
     assert len(set(live.digests)) == len(live.digests)
@@ -200,7 +198,7 @@ def test_a_reset_drops_everything_old_wherever_it_is() -> None:
     assert {s.generation for s in stage.shown[shown:]} == {1}
     assert not any(s.held for s in stage.shown[shown:])
     assert not set(stage.digests) & set(old_digests)
-    assert stage.world.making.steps.pending == 0
+    assert stage.world.link.plan.pending == 0
     assert [notice.kind for notice in stage.of(Notice)] == ["reset"]
     opened = stage.commands(GenOpen)[-1]
     assert (opened.generation, opened.seed) == (1, 2)
@@ -263,7 +261,7 @@ def test_cut_in_leaves_out_the_frames_that_were_made_but_not_shown() -> None:
     stage = Stage().open()
     stage.run(2)
     for _ in range(20):
-        stage.world.making.lead.observe(block_s=0.2, recache_s=0.2)
+        stage.world.link.lead.observe(block_s=0.2, recache_s=0.2)
     stage.work()
     shown, tick = len(stage.shown), stage.world.playback.tick
     ack = prompt(stage, "cut", cut_in=True)

@@ -36,7 +36,7 @@ def test_the_schedule_begins_with_the_first_block_not_with_the_opening() -> None
     stage.clock.time += 30
     assert stage.world.deadline is None
     stage.alive = True
-    stage.world.making.open()
+    stage.world.link.open()
     stage.work()
     assert stage.world.deadline == stage.clock.now()
     stage.run(8)
@@ -108,7 +108,7 @@ def test_the_lead_is_bounded_by_target_and_block() -> None:
     for _ in range(64):
         stage.run(1)
         highest = max(highest, stage.world.playback.lead)
-    target = stage.world.making.lead.target_frames()
+    target = stage.world.link.lead.target_frames()
     assert target == 1, "a generator that takes no time needs no more"
     assert highest <= 4 + 4, "the first guess is one block"
     assert stage.world.playback.lead <= target + 4

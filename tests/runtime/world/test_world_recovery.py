@@ -26,7 +26,7 @@ def test_snapshots_are_taken_between_blocks_every_few_seconds() -> None:
     stage = Stage(snapshot_every_s=1.0).open()
     stage.run(80)
     assert 3 <= len(stage.commands(GenSnapshot)) <= 5
-    assert stage.world.making.steps.recovery.point.snapshot is not None
+    assert stage.world.link.plan.recovery.point.snapshot is not None
     assert stage.world.playback.held == 0
 
 
@@ -42,7 +42,7 @@ def test_the_last_frame_is_held_and_marked_stale_while_it_is_gone() -> None:
     stage.run(16)
     gone = stage.shown[shown:]
     assert all(frame.held and frame.stale for frame in gone)
-    assert {frame.picture.tick for frame in gone} == {shown - 1}
+    assert {frame.frame.tick for frame in gone} == {shown - 1}
     assert kinds(stage) == ["generator_lost"]
     status = stage.world.status(stage.clock.now(), members=1, recording="", generator="ready")
     assert status.generator == "lost"
@@ -61,7 +61,7 @@ def test_it_comes_back_from_the_snapshot_and_the_take_goes_on_unbroken() -> None
     count = min(len(stage.digests), len(fresh.digests))
     assert count > 30
     assert stage.digests[:count] == fresh.digests[:count]
-    moving = [s.picture.tick for s in stage.shown if not s.held]
+    moving = [s.frame.tick for s in stage.shown if not s.held]
     assert moving == list(range(len(moving))), "a tick was lost or shown twice"
     assert not stage.shown[-1].held
     assert kinds(stage) == ["generator_lost", "generator_back"]
@@ -70,8 +70,8 @@ def test_it_comes_back_from_the_snapshot_and_the_take_goes_on_unbroken() -> None
 def test_blocks_made_again_are_neither_shown_nor_logged_twice() -> None:
     stage = Stage(snapshot_every_s=1.0).open()
     lose_in_the_middle(stage)
-    before, made = len(stage.commands(GenStep)), stage.world.making.steps.made
-    source = stage.world.making.steps.recovery.point.block
+    before, made = len(stage.commands(GenStep)), stage.world.link.plan.made
+    source = stage.world.link.plan.recovery.point.block
     assert source < made
     stage.revive()
     again = [step.block for step in stage.commands(GenStep)[before:]]
@@ -154,7 +154,7 @@ def test_a_world_that_kills_the_generator_again_and_again_is_closed() -> None:
     stage.world.cue("prompt", "deadly", at_tick=None, cut_in=False, request=1)
     for _ in range(3):
         assert stage.world.phase == "ready"
-        while not (stage.world.wants_turn(stage.clock.now()) and not stage.world.making.steps.catching_up):
+        while not (stage.world.wants_turn(stage.clock.now()) and not stage.world.link.plan.catching_up):
             stage.clock.time = stage.world.deadline or stage.clock.time
             stage.world.service(stage.clock.now())
         while isinstance(stage.world.next_command(stage.clock.now()), GenSnapshot):
@@ -165,7 +165,7 @@ def test_a_world_that_kills_the_generator_again_and_again_is_closed() -> None:
             stage.generator.worker = Worker({"fake": stage.generator.model}, stage.generator._answer)
             stage.world.generator_back()
             stage.carry_out()
-            while stage.world.making.steps.catching_up:
+            while stage.world.link.plan.catching_up:
                 stage.command(stage.world.next_command(stage.clock.now()), None)
     assert stage.world.phase == "closed"
     assert "again and again" in stage.of(Notice)[-1].text

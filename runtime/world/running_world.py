@@ -1,7 +1,7 @@
 """One running take on the server's side, without any input or output of its own.
 
 The shell calls it with explicit `now` and carries out the `effects` it leaves behind. It joins the making side
-(`longtake.runtime.world.making`) and the showing side (`longtake.runtime.world.playback`) of the take.
+(`longtake.runtime.world.generator_link`) and the showing side (`longtake.runtime.world.playback`) of the take.
 
     world.open(requester)                   # effects: Command(GenOpen)
     world.command_done(GenDone(...), now)   # effects: Answer(Joined)
@@ -26,10 +26,10 @@ from longtake.protocol.generator_messages import (
     GenStepped,
 )
 from longtake.protocol.messages import Ack, Done, Error, Joined, Role, Status
-from longtake.runtime.server.encoding import pictures_of_block
 from longtake.runtime.takes.file import TakeCut
 from longtake.runtime.world.effects import Answer, Command, DropWaiting, Effect, Publish, Requester
-from longtake.runtime.world.making import After, Making, Phase, WorldConfig
+from longtake.runtime.world.generator_link import FailureAction, GeneratorLink, Phase, WorldConfig
+from longtake.runtime.world.outgoing_frame import frames_of_block
 from longtake.runtime.world.playback import Playback, Shown
 from longtake.runtime.world.prompt_state import plain
 from longtake.runtime.world.statistics import Rolling
@@ -37,7 +37,7 @@ from longtake.runtime.world.statistics import Rolling
 log = logging.getLogger(__name__)
 
 
-class World:
+class RunningWorld:
     """See the module's docstring. Methods called for a client raise `Refused` when they may not be carried out."""
 
     def __init__(self, config: WorldConfig) -> None:
@@ -46,14 +46,14 @@ class World:
             raise Refused("no_capability", f"{config.model.name} has no probe to read its pictures with")
         self.config = config
         self.effects: list[Effect] = []
-        self.gate: Callable[[], bool] = lambda: True
+        self.may_show: Callable[[], bool] = lambda: True
         """whether everybody for whom nothing may be dropped can take a frame; asked in lockstep and offline"""
-        self.sharing = 1
+        self.worlds_on_generator = 1
         """running worlds that take turns on the generator, this one included"""
         self.changed = False
         """members should get a status now; the shell clears it"""
         self.photon_ms = Rolling(64)
-        self.making = Making(config, self.effects)
+        self.link = GeneratorLink(config, self.effects)
         self.playback = Playback(fps=config.model.fps, mode=config.mode, paused=config.paused)
         self._cut_block: int | None = None
         self._published = 0
@@ -61,58 +61,58 @@ class World:
     @property
     def phase(self) -> Phase:
         """Where the world stands in its generator."""
-        return self.making.phase
+        return self.link.phase
 
     @property
     def generation(self) -> int:
         """Counts the resets."""
-        return self.making.generation
+        return self.link.generation
 
     @property
     def stale(self) -> bool:
         """Whether the world's generator is gone, or has not caught up yet."""
-        return self.making.behind
+        return self.link.behind
 
     # --- the generator's side ------------------------------------------------------------------------------
 
     def open(self, opener: Requester | None) -> None:
         """Ask the generator to open the world; the opener gets `joined` when that is done."""
-        self.making.open(opener)
+        self.link.open(opener)
 
     def command_done(self, message: GenDone) -> None:
         """The generator has opened or restored the world."""
-        opener = self.making.opened(message)
+        opener = self.link.opened(message)
         if opener is not None:
             self.effects.append(Answer(to=opener, message=self.joined(opener.request, "director")))
         self._tell_back()
 
     def wants_turn(self, now: float) -> bool:
         """Whether the generator should do something for this world."""
-        return self.making.free and (self._wants_step() or self._wants_snapshot(now))
+        return self.link.free and (self._wants_step() or self._wants_snapshot(now))
 
     def next_command(self, now: float) -> GenStep | GenSnapshot:
         """Return what the generator shall do; call it only when `wants_turn`."""
-        return self.making.ask_snapshot(now) if self._wants_snapshot(now) else self.making.ask_step(now)
+        return self.link.ask_snapshot(now) if self._wants_snapshot(now) else self.link.ask_step(now)
 
-    def stepped(self, message: GenStepped) -> None:
+    def denoised(self, message: GenStepped) -> None:
         """A block's step is done, its frames are still being decoded."""
-        self.making.stepped(message)
+        self.link.denoised(message)
 
     def block_made(self, message: GenBlock, pixels: memoryview, now: float) -> None:
         """Take a block in. One of an older generation, or that was not asked for, is dropped."""
-        if not self.making.expects(message):
+        if not self.link.expects(message):
             return
-        wrong = self.making.wrong_shape(message)
+        wrong = self.link.wrong_shape(message)
         if wrong:
             self.close(wrong)
             return
-        made = self.making.block_made(message, now)
+        made = self.link.block_made(message, now)
         self._tell_back()
         if made is None:
             return
         if self._cut_block == made.block:
             self._cut(made.first_tick)
-        pictures = pictures_of_block(
+        pictures = frames_of_block(
             pixels,
             frames=message.frames,
             height=message.height,
@@ -125,24 +125,24 @@ class World:
 
     def saved(self, message: GenSaved, snapshot: bytes) -> None:
         """Take a snapshot in."""
-        self.making.saved(message, snapshot)
+        self.link.saved(message, snapshot)
 
     def failed(self, message: GenError) -> None:
         """A command failed in a generator that lives on."""
-        self._after(self.making.failed(message), message.message)
+        self._after(self.link.failed(message), message.message)
 
     def generator_lost(self) -> None:
         """The generator is gone. Go on showing the last frame until `generator_back`."""
         if self.phase == "closed":
             return
-        if not self.making.lost_told:
-            self.making.lost_told = True
+        if not self.link.lost_told:
+            self.link.lost_told = True
             self.notice("generator_lost", "the generator stopped; a new one is being started")
-        self._after(self.making.lost(), "it died at the same block again and again")
+        self._after(self.link.lost(), "it died at the same block again and again")
 
     def generator_back(self) -> None:
         """A new generator is ready: bring the world back in it."""
-        self._after(self.making.back(), "it was lost, and this model cannot save its worlds")
+        self._after(self.link.back(), "it was lost, and this model cannot save its worlds")
 
     # --- the clock's side ----------------------------------------------------------------------------------
 
@@ -153,7 +153,7 @@ class World:
 
     def service(self, now: float) -> bool:
         """Show at most one frame if it is time; return whether one was shown (then call again)."""
-        if self.phase == "closed" or (self.config.mode != "live" and not self.gate()):
+        if self.phase == "closed" or (self.config.mode != "live" and not self.may_show()):
             return False
         shown = self.playback.show(now)
         if shown is not None:
@@ -169,7 +169,7 @@ class World:
         """Accept a prompt or an event; the answer says where it takes effect."""
         if cut_in and self.config.mode != "live":
             raise Refused("wrong_mode", "a cut-in cue needs a live world; elsewhere nothing waits to be shown")
-        accepted = self.making.steps.accept(kind, plain(label), at_tick)
+        accepted = self.link.plan.accept(kind, plain(label), at_tick)
         if cut_in:
             self._cut_block = accepted.cue.block
         self.effects.append(Command(message=GenEncode(model=self.config.model.name, prompt=accepted.prompt)))
@@ -209,12 +209,12 @@ class World:
 
     def reset(self, seed: int | None, why: str = "") -> None:
         """Begin a new take under the prompt asked for last, not the first; what waits for later ticks is dropped."""
-        self.making.reset(seed)
+        self.link.reset(seed)
         self.playback.reset()
         self.effects.append(DropWaiting())
         self._drop_runs("wrong_mode", "the world was reset before the frames were shown")
         self._cut_block = None
-        self.notice("reset", why or f"a new take begins with seed {self.making.seed}")
+        self.notice("reset", why or f"a new take begins with seed {self.link.seed}")
         self.changed = True
 
     def close(self, text: str) -> None:
@@ -223,20 +223,20 @@ class World:
             return
         self._drop_runs("unknown_world", text)
         self.notice("closed", text)
-        self.making.close(text)
+        self.link.close(text)
 
     # --- reports -------------------------------------------------------------------------------------------
 
     def load(self) -> float:
         """Return the part of the generator's time that the world takes in live mode; 0 before it is measured."""
-        turn_s = self.making.lead.turn_s.median() or 0.0
+        turn_s = self.link.lead.turn_s.median() or 0.0
         return turn_s * self.config.model.fps / self.config.model.block_frames
 
     def notice(
         self, kind: Literal["closed", "reset", "generator_lost", "generator_back", "recording"], text: str
     ) -> None:
         """Tell the members that something happened."""
-        self.making.chronicle.notice(kind, text, generation=self.generation, tick=self.playback.tick)
+        self.link.chronicle.notice(kind, text, generation=self.generation, tick=self.playback.tick)
 
     def joined(self, request: int, role: Role, recording: str = "") -> Joined:
         """Return the state a client begins with."""
@@ -247,13 +247,13 @@ class World:
             model=self.config.model,
             script=self.config.script,
             mode=self.config.mode,
-            seed=self.making.seed,
+            seed=self.link.seed,
             generation=self.generation,
             tick=self.playback.tick,
             block=self.playback.block,
             paused=self.playback.paused,
-            prompt=self.making.steps.asked.prompt(),
-            timeline=self.making.chronicle.newest_marks(),
+            prompt=self.link.plan.asked.prompt(),
+            timeline=self.link.chronicle.newest_marks(),
             recording=recording,
         )
 
@@ -261,7 +261,7 @@ class World:
         self, now: float, *, members: int, recording: str, generator: Literal["ready", "starting", "lost"]
     ) -> Status:
         """Return the figures of the moment; `generator` is the state of the process."""
-        lead, playback = self.making.lead, self.playback
+        lead, playback = self.link.lead, self.playback
         return Status(
             world=self.config.name,
             generation=self.generation,
@@ -271,7 +271,7 @@ class World:
             paused=playback.paused,
             fps=playback.fps(now),
             lead=playback.lead,
-            lead_target=lead.target_frames(self.sharing),
+            lead_target=lead.target_frames(self.worlds_on_generator),
             shown=playback.shown,
             held=playback.held,
             skipped=playback.skipped,
@@ -282,7 +282,7 @@ class World:
             members=members,
             recording=recording,
             generator="lost" if self.stale and generator == "ready" else generator,
-            prompt=self.making.steps.state.prompt(),
+            prompt=self.link.plan.state.prompt(),
         )
 
     def done(self, request: int, detail: str = "") -> Done:
@@ -299,21 +299,21 @@ class World:
 
     def _wants_step(self) -> bool:
         """Whether the next block should be begun now: that is what bounds the lead."""
-        if self.making.steps.catching_up or self._cut_block is not None:
+        if self.link.plan.catching_up or self._cut_block is not None:
             return True
-        lead = self.playback.lead + self.making.steps.promised_frames
+        lead = self.playback.lead + self.link.plan.frames_awaiting_decode
         if self.config.mode == "lockstep":
             # only what was asked for, or where a cue takes effect would depend on the machine's speed
             return lead < self.playback.asked
         if self.config.mode == "offline":
             return self.playback.running and lead <= self.config.model.block_frames
-        return lead <= self.making.lead.target_frames(self.sharing)
+        return lead <= self.link.lead.target_frames(self.worlds_on_generator)
 
     def _wants_snapshot(self, now: float) -> bool:
         """Between blocks, and only when no frame is urgent."""
-        return (self.playback.lead > 0 or self.config.mode != "live") and self.making.wants_snapshot(now)
+        return (self.playback.lead > 0 or self.config.mode != "live") and self.link.wants_snapshot(now)
 
-    def _after(self, what: After, why: str) -> None:
+    def _after(self, what: FailureAction, why: str) -> None:
         """Do what a failure of the generator leaves no choice but to do."""
         if what == "close":
             self.close(f"the generator failed: {why}")
@@ -322,14 +322,14 @@ class World:
             self.reset(None, f"the generator failed: {why}")
 
     def _tell_back(self) -> None:
-        if self.making.lost_told and self.phase == "ready" and not self.making.behind:
-            self.making.lost_told = False
+        if self.link.lost_told and self.phase == "ready" and not self.link.behind:
+            self.link.lost_told = False
             self.notice("generator_back", "the take goes on")
 
     def _publish(self, shown: Shown) -> None:
         self.effects.append(
             Publish(
-                picture=shown.picture,
+                frame=shown.frame,
                 number=self._published,
                 generation=self.generation,
                 held=shown.held,
@@ -343,7 +343,7 @@ class World:
         self._cut_block = None
         tick = self.playback.tick
         if self.playback.cut(first_tick):
-            self.making.chronicle.record(TakeCut(tick=tick, to_tick=first_tick))
+            self.link.chronicle.record(TakeCut(tick=tick, to_tick=first_tick))
 
     def _finish_runs(self) -> None:
         for run in self.playback.finished:

@@ -23,18 +23,18 @@ from longtake.protocol.generator_messages import (
 )
 from longtake.protocol.messages import Error, Mode, ModelInfo, Script
 from longtake.runtime.takes.file import FORMAT, TakeHeader, TakeReset, TakeRestore
+from longtake.runtime.world.block_plan import BlockPlan, MadeBlock
 from longtake.runtime.world.chronicle import Chronicle
 from longtake.runtime.world.effects import Answer, Command, Effect, Requester
 from longtake.runtime.world.lead import Lead, LeadConfig
 from longtake.runtime.world.prompt_state import PromptState
-from longtake.runtime.world.steps import MadeBlock, Steps
 
 log = logging.getLogger(__name__)
 MAX_FAILURES = 3
 """failures in a row, without a new block in between, after which a world is closed"""
 
 Phase = Literal["opening", "ready", "lost", "restoring", "closed"]
-After = Literal["", "reset", "close"]
+FailureAction = Literal["", "reset", "close"]
 """what the world has to do after a failure"""
 
 
@@ -59,7 +59,7 @@ class WorldConfig:
     versions: tuple[tuple[str, str], ...] = ()
 
 
-class Making:
+class GeneratorLink:
     """Where a world stands in its generator. Commands are appended to `effects`."""
 
     def __init__(self, config: WorldConfig, effects: list[Effect]) -> None:
@@ -72,7 +72,7 @@ class Making:
         """the members know that the generator was lost, and not yet that it is back"""
         self.lead = Lead(config.model, config.lead)
         state = PromptState.start(config.script, config.prompt)
-        self.steps = Steps(model=config.model, state=state, snapshot_every_s=config.snapshot_every_s)
+        self.plan = BlockPlan(model=config.model, state=state, snapshot_every_s=config.snapshot_every_s)
         self.chronicle = Chronicle(world=config.name, effects=effects, header=self._header())
         self._effects = effects
         self._opener: Requester | None = None
@@ -83,12 +83,12 @@ class Making:
     @property
     def behind(self) -> bool:
         """Whether the generator is gone, or is still making again what was made before it was lost."""
-        return self.phase in ("lost", "restoring") or self.steps.catching_up
+        return self.phase in ("lost", "restoring") or self.plan.catching_up
 
     @property
     def free(self) -> bool:
         """Whether the generator could be given something to do for this world: one block may still be decoded."""
-        return self.phase == "ready" and self.steps.running is None and len(self.steps.promised) < 2
+        return self.phase == "ready" and self.plan.running is None and len(self.plan.awaiting_decode) < 2
 
     def open(self, opener: Requester | None = None) -> None:
         """Ask the generator to open the world; `opened` says when that is done."""
@@ -105,34 +105,34 @@ class Making:
 
     def wants_snapshot(self, now: float) -> bool:
         """Whether it is time to save the world."""
-        if "snapshot" not in self.model.capabilities or self.steps.catching_up:
+        if "snapshot" not in self.model.capabilities or self.plan.catching_up:
             return False
-        return self.steps.recovery.due(now, self.steps.made)
+        return self.plan.recovery.due(now, self.plan.made)
 
     def ask_snapshot(self, now: float) -> GenSnapshot:
         """Return the command to save the world."""
-        self.steps.recovery.asked(now)
+        self.plan.recovery.asked(now)
         return GenSnapshot(world=self.config.name, generation=self.generation)
 
     def ask_step(self, now: float) -> GenStep:
         """Return the command for the next block; its prompt is fixed by this."""
-        block, prompt = self.steps.issue()
+        block, prompt = self.plan.issue()
         self._asked_at[block] = now
         return GenStep(world=self.config.name, generation=self.generation, block=block, prompt=prompt)
 
     def expects(self, message: GenBlock) -> bool:
         """Whether a block is the one that was asked for, and not left over from an older generation."""
-        return message.generation == self.generation and message.block == self.steps.expected
+        return message.generation == self.generation and message.block == self.plan.expected
 
-    def stepped(self, message: GenStepped) -> None:
+    def denoised(self, message: GenStepped) -> None:
         """A step is done, and its frames follow. One that was not asked for is ignored."""
-        if message.generation == self.generation and message.block == self.steps.running:
-            self.steps.stepped()
+        if message.generation == self.generation and message.block == self.plan.running:
+            self.plan.denoised()
             self.lead.turn_s.add(message.step_ms / 1000)
 
     def wrong_shape(self, message: GenBlock) -> str:
         """Return what is wrong with a block's shape, or nothing."""
-        expected = (self.steps.grid.length(message.block), self.model.height, self.model.width)
+        expected = (self.plan.grid.length(message.block), self.model.height, self.model.width)
         got = (message.frames, message.height, message.width)
         if got == expected:
             return ""
@@ -143,9 +143,9 @@ class Making:
         recache_s = message.timings_ms.get("recache", 0.0) / 1000
         block_s = max(0.0, now - self._asked_at.pop(message.block, now) - recache_s)
         self.lead.observe(block_s=block_s, recache_s=recache_s)
-        if message.block not in self.steps.promised:
+        if message.block not in self.plan.awaiting_decode:
             self.lead.turn_s.add(block_s)
-        made = self.steps.done(message.block)
+        made = self.plan.done(message.block)
         if made is not None:
             self._failures = 0
             self.chronicle.block(made, message)
@@ -153,14 +153,14 @@ class Making:
 
     def saved(self, message: GenSaved, snapshot: bytes) -> None:
         """Take a snapshot in."""
-        if message.generation == self.generation and message.block == self.steps.next_block:
-            self.steps.recovery.saved(message.block, snapshot)
+        if message.generation == self.generation and message.block == self.plan.next_block:
+            self.plan.recovery.saved(message.block, snapshot)
 
-    def failed(self, message: GenError) -> After:
+    def failed(self, message: GenError) -> FailureAction:
         """A command failed in a generator that lives on: go back to the restore point, or give up."""
         if message.generation != self.generation or self.phase == "closed":
             return ""
-        if self.phase == "ready" and self.steps.expected is None:
+        if self.phase == "ready" and self.plan.expected is None:
             log.warning("world %s could not be saved: %s", self.config.name, message.message)
             return ""
         self._failures += 1
@@ -171,20 +171,20 @@ class Making:
             return "reset"
         return self._bring_back()
 
-    def lost(self) -> After:
+    def lost(self) -> FailureAction:
         """The generator is gone."""
         if self.phase == "closed":
             return ""
-        if self.steps.expected is not None:
+        if self.plan.expected is not None:
             self._failures += 1
             if self._failures >= MAX_FAILURES:
                 return "close"
-        self.steps.interrupted()
+        self.plan.interrupted()
         if self.phase != "opening":
             self.phase = "lost"
         return ""
 
-    def back(self) -> After:
+    def back(self) -> FailureAction:
         """A new generator is ready: bring the world back in it."""
         if self.phase == "opening":
             self._command_open()
@@ -193,12 +193,12 @@ class Making:
         return ""
 
     def reset(self, seed: int | None) -> None:
-        """Begin a new generation, under the prompt asked for last (`Steps.asked`)."""
+        """Begin a new generation, under the prompt asked for last (`BlockPlan.asked`)."""
         self.generation += 1
         self.seed = self.seed if seed is None else seed
-        self.steps.reset()
+        self.plan.reset()
         self.chronicle.begin(self._header())
-        prompt = self.steps.state.prompt()
+        prompt = self.plan.state.prompt()
         self.chronicle.only_write(TakeReset(generation=self.generation, seed=self.seed, prompt=prompt))
         self._command_open()
 
@@ -208,13 +208,13 @@ class Making:
         self._effects.append(Command(message=GenClose(world=self.config.name, generation=self.generation)))
         self.phase = "closed"
 
-    def _bring_back(self) -> After:
-        point = self.steps.recovery.point
-        if point.snapshot is None and self.steps.made and "snapshot" not in self.model.capabilities:
+    def _bring_back(self) -> FailureAction:
+        point = self.plan.recovery.point
+        if point.snapshot is None and self.plan.made and "snapshot" not in self.model.capabilities:
             return "reset"
-        self.steps.go_back()
-        if self.steps.made:
-            record = TakeRestore(block=self.steps.made, source=point.block, kind=point.kind, snapshot=point.digest)
+        self.plan.go_back()
+        if self.plan.made:
+            record = TakeRestore(block=self.plan.made, source=point.block, kind=point.kind, snapshot=point.digest)
             self.chronicle.record(record)
         if point.snapshot is None:
             self._command_open()
@@ -254,7 +254,7 @@ class Making:
             world=self.config.name,
             model=self.model,
             seed=self.seed,
-            prompt=self.steps.state.prompt(),
+            prompt=self.plan.state.prompt(),
             script=self.config.script,
             mode=self.config.mode,
             generation=self.generation,

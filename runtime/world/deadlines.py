@@ -16,7 +16,7 @@ class Due:
     """deadlines before this one that the loop missed altogether"""
 
 
-class Schedule:
+class Deadlines:
     """Absolute deadlines at a fixed rate. Stopped until `anchor` is called.
 
         schedule.anchor(clock.now())

@@ -9,8 +9,8 @@ import threading
 from collections.abc import Callable
 from typing import Protocol
 
-from longtake.clients.player.state import Connection
-from longtake.clients.session.session import Session, State, World
+from longtake.clients.player.state import ConnectionPhase
+from longtake.clients.session.session import ConnectionState, Session, World
 from longtake.protocol.errors import LongtakeError, VersionMismatch
 
 logger = logging.getLogger(__name__)
@@ -28,7 +28,7 @@ class Entry(Protocol):
         """Open or join. Raises LongtakeError."""
 
 
-class Link:
+class WorldConnector:
     """Holds the session and the world. `wake` is called, on any thread, when there is something new to see."""
 
     def __init__(self, session: Session, enter: Entry, wake: Callable[[], None], *, retry_s: float = RETRY_S) -> None:
@@ -43,7 +43,7 @@ class Link:
         """the world to show; the last one while a new one is being entered"""
         self.fatal: LongtakeError | None = None
         """why there will be no world"""
-        self._state: Connection = "connecting"
+        self._state: ConnectionPhase = "connecting"
         self._detail = "opening the world; the first time a model is loaded this takes a while"
 
     def start(self) -> None:
@@ -62,9 +62,9 @@ class Link:
             self._set("connecting", "")
             self._again.set()
 
-    def connection(self) -> tuple[Connection, str]:
+    def connection(self) -> tuple[ConnectionPhase, str]:
         """Where things stand, and one line about it."""
-        if self._state == "live" and self._session.state is State.RECONNECTING:
+        if self._state == "live" and self._session.state is ConnectionState.RECONNECTING:
             return "reconnecting", f"{self._session.config.endpoint} does not answer; trying again"
         return self._state, self._detail
 
@@ -84,8 +84,8 @@ class Link:
             return self._enter(self._session)
         except LongtakeError as error:
             logger.info("the world cannot be entered yet: %s", error)
-            hopeless = isinstance(error, VersionMismatch) or self._session.state is State.CLOSED
-            waiting = error.retryable or self._session.state is not State.CONNECTED
+            hopeless = isinstance(error, VersionMismatch) or self._session.state is ConnectionState.CLOSED
+            waiting = error.retryable or self._session.state is not ConnectionState.CONNECTED
             if hopeless or not waiting:
                 self.fatal = error if self.world is None else None
                 self._set("failed", str(error))
@@ -110,12 +110,12 @@ class Link:
         if self._stop.is_set():
             return
         closed = any(notice.kind == "closed" for notice in world.notices)
-        if closed or self._session.state is State.CLOSED:
+        if closed or self._session.state is ConnectionState.CLOSED:
             self._set("closed", f"{world.ended}; F5 opens it again" if closed else str(world.ended))
             self._again.wait()
         else:
             self._set("reconnecting", str(world.ended))
 
-    def _set(self, state: Connection, detail: str) -> None:
+    def _set(self, state: ConnectionPhase, detail: str) -> None:
         self._state, self._detail = state, detail
         self._wake()

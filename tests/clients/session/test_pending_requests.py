@@ -1,14 +1,14 @@
-"""Requests: each future gets exactly its own answer."""
+"""PendingRequests: each future gets exactly its own answer."""
 
 import pytest
 
-from longtake.clients.session.requests import Requests, wait_answer
+from longtake.clients.session.pending_requests import PendingRequests, wait_answer
 from longtake.protocol.errors import ConnectionLost, ProtocolError, Refused, RequestTimeout
 from longtake.protocol.messages import Done, Error, WorldList
 
 
 def test_answers_reach_their_own_request():
-    requests = Requests()
+    requests = PendingRequests()
     first, first_answer = requests.begin(Done)
     second, second_answer = requests.begin(Done)
     assert requests.settle(Done(request=second, world="w", tick=2))
@@ -18,7 +18,7 @@ def test_answers_reach_their_own_request():
 
 
 def test_an_error_carries_code_text_and_whether_to_retry():
-    requests = Requests()
+    requests = PendingRequests()
     number, answer = requests.begin(Done)
     requests.settle(Error(request=number, code="new_code", message="do this", retryable=True))
     with pytest.raises(Refused, match="do this") as refused:
@@ -27,7 +27,7 @@ def test_an_error_carries_code_text_and_whether_to_retry():
 
 
 def test_an_answer_of_another_kind_is_an_error_not_a_surprise():
-    requests = Requests()
+    requests = PendingRequests()
     number, answer = requests.begin(Done)
     requests.settle(WorldList(request=number, worlds=[]))
     with pytest.raises(ProtocolError, match="WorldList, not Done"):
@@ -35,7 +35,7 @@ def test_an_answer_of_another_kind_is_an_error_not_a_surprise():
 
 
 def test_waiting_ends_with_one_line_and_a_late_answer_is_harmless():
-    requests = Requests()
+    requests = PendingRequests()
     number, answer = requests.begin(Done)
     with pytest.raises(RequestTimeout, match=r"no answer to pause within 0\.01 s"):
         wait_answer(answer, 0.01, "pause")
@@ -43,11 +43,11 @@ def test_waiting_ends_with_one_line_and_a_late_answer_is_harmless():
 
 
 def test_messages_without_a_number_answer_nothing():
-    assert not Requests().settle(Error(code="internal", message="x"))
+    assert not PendingRequests().settle(Error(code="internal", message="x"))
 
 
 def test_a_lost_connection_fails_all():
-    requests = Requests()
+    requests = PendingRequests()
     answers = [requests.begin(Done)[1] for _ in range(3)]
     requests.fail_all(ConnectionLost("gone"))
     for answer in answers:

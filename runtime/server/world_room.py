@@ -12,7 +12,7 @@ from longtake.runtime.server.publisher import Publisher
 from longtake.runtime.server.sessions import Client, Sessions
 from longtake.runtime.takes.recorder import Recorder
 from longtake.runtime.world.effects import Answer, Command, DropWaiting, Effect, Publish, Record, Tell
-from longtake.runtime.world.world import World
+from longtake.runtime.world.running_world import RunningWorld
 
 log = logging.getLogger(__name__)
 
@@ -20,7 +20,7 @@ STATUS_EVERY_S = 0.5
 
 
 @dataclass(frozen=True, kw_only=True)
-class Outlets:
+class ServerPorts:
     """The parts of the server that a world's effects go to."""
 
     supervisor: Supervisor
@@ -29,10 +29,10 @@ class Outlets:
     clock: Clock
 
 
-class HostedWorld:
+class WorldRoom:
     """A world and who is in it."""
 
-    def __init__(self, world: World, outlets: Outlets, takes: Path) -> None:
+    def __init__(self, world: RunningWorld, ports: ServerPorts, takes: Path) -> None:
         self.world = world
         self.recorder = Recorder(takes)
         self.members: list[Client] = []
@@ -40,9 +40,9 @@ class HostedWorld:
         """when the last member left"""
         self.status_at = 0.0
         """when the next status is due"""
-        self._to = outlets
+        self._to = ports
         name, mode = world.config.name, world.config.mode
-        world.gate = lambda: outlets.publisher.ready(name, mode)
+        world.may_show = lambda: ports.publisher.ready(name, mode)
 
     @property
     def name(self) -> str:

@@ -3,16 +3,10 @@
 The JPEG is made by `longtake.runtime.server.jpeg_thread`, beside the loop.
 """
 
-import io
-
-from PIL import Image
-
 from longtake.protocol.messages import Encoding
 
-JPEG_QUALITY = 85
 
-
-class Picture:
+class OutgoingFrame:
     """One frame of a take. `pixels` is `[height, width, 3] uint8 RGB` as bytes, a view into its block's buffer."""
 
     __slots__ = ("block", "cue", "height", "jpeg", "jpeg_asked", "pixels", "tick", "width")
@@ -35,29 +29,21 @@ class Picture:
         """Return the picture in that encoding; None while its JPEG is not made."""
         return self.pixels if encoding == "raw" else self.jpeg
 
-    def coming(self, encoding: Encoding) -> bool:
+    def is_encoding(self, encoding: Encoding) -> bool:
         """Whether the picture is being encoded just now."""
         return encoding == "jpeg" and self.jpeg_asked and self.jpeg is None
 
 
-def encode_jpeg(pixels: memoryview | bytes, height: int, width: int, quality: int = JPEG_QUALITY) -> bytes:
-    """Return a JPEG file of `[height, width, 3] uint8 RGB` rows."""
-    image = Image.frombytes("RGB", (width, height), bytes(pixels), "raw", "RGB")
-    out = io.BytesIO()
-    image.save(out, format="JPEG", quality=quality)
-    return out.getvalue()
-
-
-def pictures_of_block(
+def frames_of_block(
     buffer: memoryview, *, frames: int, height: int, width: int, first_tick: int, block: int, cue: int
-) -> list[Picture]:
+) -> list[OutgoingFrame]:
     """Cut a block's buffer `[frames, height, width, 3] uint8` into its pictures without copying."""
     size = height * width * 3
     if buffer.nbytes != frames * size:
         raise ValueError(f"a block of {frames} x {height} x {width} x 3 has {frames * size} bytes, not {buffer.nbytes}")
     flat = buffer.cast("B")
     return [
-        Picture(
+        OutgoingFrame(
             pixels=flat[i * size : (i + 1) * size],
             height=height,
             width=width,

@@ -13,34 +13,34 @@ from raw_client import RawClient
 
 from longtake.protocol import messages
 from longtake.runtime.clock import MonotonicClock
-from longtake.runtime.server import encoding
-from longtake.runtime.server.encoding import Picture
+from longtake.runtime.server import jpeg_thread
 from longtake.runtime.server.jpeg_thread import JpegThread
 from longtake.runtime.server.limits import Limits, TokenBucket
 from longtake.runtime.server.publisher import Publisher
 from longtake.runtime.server.sessions import Client
 from longtake.runtime.world.effects import Publish
+from longtake.runtime.world.outgoing_frame import OutgoingFrame
 
 Start = Callable[..., Any]
 
 
-def picture(tick: int) -> Picture:
-    return Picture(pixels=memoryview(bytes(12)), height=2, width=2, tick=tick, block=0, cue=0)
+def picture(tick: int) -> OutgoingFrame:
+    return OutgoingFrame(pixels=memoryview(bytes(12)), height=2, width=2, tick=tick, block=0, cue=0)
 
 
 class HandEncoder:
     """Stands in for the thread: pictures are finished when the test says so."""
 
     def __init__(self) -> None:
-        self.asked: list[Picture] = []
+        self.asked: list[OutgoingFrame] = []
         self.finished = False
 
-    def ask(self, picture: Picture) -> None:
+    def ask(self, picture: OutgoingFrame) -> None:
         if not picture.jpeg_asked:
             picture.jpeg_asked = True
             self.asked.append(picture)
 
-    def came(self) -> bool:
+    def drain_finished(self) -> bool:
         self.finished, was = False, self.finished
         return was
 
@@ -76,9 +76,9 @@ class Desk:
             frame_bytes=12,
         )
 
-    def show(self, shown: Picture | None = None, held: bool = False) -> Picture:
+    def show(self, shown: OutgoingFrame | None = None, held: bool = False) -> OutgoingFrame:
         shown = shown or picture(self.number)
-        self.publisher.publish("w", Publish(picture=shown, number=self.number, generation=0, held=held, stale=False))
+        self.publisher.publish("w", Publish(frame=shown, number=self.number, generation=0, held=held, stale=False))
         self.number += 1
         return shown
 
@@ -193,7 +193,7 @@ def test_the_thread_makes_each_once_and_outlives_a_failure(context: Any, caplog:
         jpegs.socket.poll(100)
     assert (bad.jpeg, good.jpeg, len(made)) == (b"", b"file", 2)
     assert "left out" in caplog.text
-    while not jpegs.came() and time.monotonic() < until:
+    while not jpegs.drain_finished() and time.monotonic() < until:
         time.sleep(0.01)
     jpegs.close()
     assert not [thread for thread in threading.enumerate() if thread.name == "server-jpeg"]
@@ -202,7 +202,7 @@ def test_the_thread_makes_each_once_and_outlives_a_failure(context: Any, caplog:
 def test_a_slow_encoder_costs_no_deadline(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
     def slow(pixels: memoryview, height: int, width: int) -> bytes:
         time.sleep(0.25)  # four ticks
-        return encoding.encode_jpeg(pixels, height, width)
+        return jpeg_thread.encode_jpeg(pixels, height, width)
 
     local = start()
     monkeypatch.setattr(local.server._jpegs, "_encode", slow)
@@ -221,7 +221,7 @@ def test_a_slow_encoder_costs_no_deadline(start: Start, monkeypatch: pytest.Monk
         assert ticks[-1] >= 8, "it is sent the newest, not a queue"
         raw = [director.frame_message()[0].tick for _ in range(12)]
         assert raw == sorted(raw)
-        playback = local.server.hosting.find(world).world.playback
+        playback = local.server.worlds.find(world).world.playback
         assert playback.skipped * 2 < playback.shown, "on the loop every encoding would skip three deadlines"
 
 

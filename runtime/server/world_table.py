@@ -9,13 +9,13 @@ from longtake.protocol.generator_messages import GenBlock, GenDone, GenError, Ge
 from longtake.protocol.messages import Message, Notice, Open, Role, WorldEntry
 from longtake.runtime.clock import Clock
 from longtake.runtime.generator.supervisor import Supervisor
-from longtake.runtime.server.hosted_world import HostedWorld, Outlets
 from longtake.runtime.server.limits import Limits
 from longtake.runtime.server.publisher import Publisher
 from longtake.runtime.server.sessions import Client, Sessions
+from longtake.runtime.server.world_room import ServerPorts, WorldRoom
 from longtake.runtime.world.effects import Requester
-from longtake.runtime.world.making import WorldConfig
-from longtake.runtime.world.world import World
+from longtake.runtime.world.generator_link import WorldConfig
+from longtake.runtime.world.running_world import RunningWorld
 
 log = logging.getLogger(__name__)
 
@@ -23,7 +23,7 @@ FULL_LOAD = 0.95
 """of the generator's time that live worlds may take together"""
 
 
-class Hosting:
+class WorldTable:
     """All worlds of a server."""
 
     def __init__(
@@ -44,14 +44,14 @@ class Hosting:
         self._sessions = sessions
         self._publisher = publisher
         self._clock = clock
-        self._outlets = Outlets(supervisor=supervisor, sessions=sessions, publisher=publisher, clock=clock)
+        self._ports = ServerPorts(supervisor=supervisor, sessions=sessions, publisher=publisher, clock=clock)
         self._limits = limits
         self._takes = takes
         self._keep_s = keep_s
         self._snapshot_every_s = snapshot_every_s
         self._options = options
         self._versions = versions
-        self._worlds: dict[str, HostedWorld] = {}
+        self._worlds: dict[str, WorldRoom] = {}
         self._waiting: list[tuple[Client, Open]] = []
         """opens that wait for the first generator to be ready"""
         self._count = 0
@@ -66,17 +66,17 @@ class Hosting:
         """Return the list of running worlds."""
         return [
             WorldEntry(
-                world=hosted.name,
-                model=hosted.world.config.model.name,
-                script=hosted.world.config.script.name,
-                mode=hosted.world.config.mode,
-                tick=hosted.world.playback.tick,
-                members=len(hosted.members),
+                world=room.name,
+                model=room.world.config.model.name,
+                script=room.world.config.script.name,
+                mode=room.world.config.mode,
+                tick=room.world.playback.tick,
+                members=len(room.members),
             )
-            for hosted in self._worlds.values()
+            for room in self._worlds.values()
         ]
 
-    def find(self, name: str) -> HostedWorld:
+    def find(self, name: str) -> WorldRoom:
         """Return a world; an empty name means the newest. Raises `Refused("unknown_world")`."""
         if not name and self._worlds:
             return next(reversed(self._worlds.values()))
@@ -85,18 +85,18 @@ class Hosting:
             raise Refused("unknown_world", f"no world {name!r} runs here; there are: {known}")
         return self._worlds[name]
 
-    def of_member(self, client: Client, name: str, *, steer: bool = False) -> HostedWorld:
+    def of_member(self, client: Client, name: str, *, steer: bool = False) -> WorldRoom:
         """Return a world the client has joined; with `steer`, as a director. Raises `Refused`."""
-        hosted = self._worlds.get(name)
+        room = self._worlds.get(name)
         role = client.roles.get(name)
-        if hosted is None or role is None:
+        if room is None or role is None:
             raise Refused(
                 "unknown_world",
                 f"join the world {name!r} first; this client is in: {', '.join(client.roles) or 'none'}",
             )
         if steer and role != "director":
             raise Refused("forbidden", f"viewers may not steer {name}; join it as a director")
-        return hosted
+        return room
 
     def open(self, client: Client, message: Open) -> None:
         """Open a world with the client as its director; `joined` follows when the generator has opened it."""
@@ -122,33 +122,33 @@ class Hosting:
             options=self._options,
             versions=self._versions,
         )
-        world = World(config)
+        world = RunningWorld(config)
         self._check_time(world)
         self._count += 1
-        hosted = HostedWorld(world, self._outlets, self._takes)
-        self._worlds[config.name] = hosted
-        hosted.enter(client, "director")
+        room = WorldRoom(world, self._ports, self._takes)
+        self._worlds[config.name] = room
+        room.enter(client, "director")
         world.open(Requester(client=client, request=message.request))
         log.info("%s opens %s: %s, seed %d, %s", client.name, config.name, model.name, config.seed, config.mode)
 
     def join(self, client: Client, name: str, role: Role, request: int) -> None:
         """Take a client into a running world and tell it how that stands."""
-        hosted = self.find(name)
-        hosted.enter(client, role)
-        self._sessions.send(client, hosted.world.joined(request, role, hosted.recorder.name))
+        room = self.find(name)
+        room.enter(client, role)
+        self._sessions.send(client, room.world.joined(request, role, room.recorder.name))
 
-    def leave(self, client: Client, name: str) -> HostedWorld:
+    def leave(self, client: Client, name: str) -> WorldRoom:
         """Let a client out of a world, which goes on."""
-        hosted = self.of_member(client, name)
-        hosted.exit(client)
-        return hosted
+        room = self.of_member(client, name)
+        room.exit(client)
+        return room
 
     def forget(self, client: Client) -> None:
         """A client is gone."""
         self._waiting = [(other, message) for other, message in self._waiting if other is not client]
-        for hosted in self._worlds.values():
-            if client in hosted.members:
-                hosted.exit(client)
+        for room in self._worlds.values():
+            if client in room.members:
+                room.exit(client)
         self._publisher.forget_client(client)
 
     # --- generator -----------------------------------------------------------------------------------------
@@ -159,29 +159,29 @@ class Hosting:
         if isinstance(message, GenReady):
             self._generator_back()
             return
-        hosted = self._worlds.get(getattr(message, "world", ""))
-        if hosted is None:
+        room = self._worlds.get(getattr(message, "world", ""))
+        if room is None:
             return
-        world = hosted.world
+        world = room.world
         if isinstance(message, GenBlock) and part is not None:
             world.block_made(message, part, now)
         elif isinstance(message, GenStepped):
-            world.stepped(message)
+            world.denoised(message)
         elif isinstance(message, GenSaved) and part is not None:
             world.saved(message, bytes(part))
         elif isinstance(message, GenDone):
             world.command_done(message)
         elif isinstance(message, GenError):
-            log.error("world %s: the generator reports: %s", hosted.name, message.message)
+            log.error("world %s: the generator reports: %s", room.name, message.message)
             world.failed(message)
-        self._settle(hosted)
+        self._settle(room)
 
     def generator_lost(self) -> None:
         """The generator is gone; a new one is coming."""
-        for hosted in list(self._worlds.values()):
-            hosted.world.generator_lost()
-            hosted.world.changed = True
-            self._settle(hosted)
+        for room in list(self._worlds.values()):
+            room.world.generator_lost()
+            room.world.changed = True
+            self._settle(room)
 
     def give_turn(self) -> None:
         """If the generator is free, let the next world that wants something have it: in turn, after the last one."""
@@ -201,34 +201,34 @@ class Hosting:
 
     def next_deadline(self) -> float | None:
         """Return the earliest deadline of all worlds."""
-        deadlines = [hosted.world.deadline for hosted in self._worlds.values()]
+        deadlines = [room.world.deadline for room in self._worlds.values()]
         return min((deadline for deadline in deadlines if deadline is not None), default=None)
 
     def next_status(self) -> float | None:
         """Return when the next status is due."""
-        return min((hosted.status_at for hosted in self._worlds.values() if hosted.members), default=None)
+        return min((room.status_at for room in self._worlds.values() if room.members), default=None)
 
     def service(self) -> None:
         """Show what is due, report, and close what nobody has been in for long."""
-        sharing = sum(hosted.world.playback.running for hosted in self._worlds.values())
-        for hosted in list(self._worlds.values()):
-            hosted.world.sharing = max(1, sharing)
-            hosted.service()
-            self._settle(hosted)
-            hosted.report()
-            self._expire(hosted)
+        worlds_on_generator = sum(room.world.playback.running for room in self._worlds.values())
+        for room in list(self._worlds.values()):
+            room.world.worlds_on_generator = max(1, worlds_on_generator)
+            room.service()
+            self._settle(room)
+            room.report()
+            self._expire(room)
 
-    def settle(self, hosted: HostedWorld) -> None:
+    def settle(self, room: WorldRoom) -> None:
         """Carry out what a request to a world has left behind."""
-        self._settle(hosted)
-        hosted.report()
+        self._settle(room)
+        room.report()
 
     def close_all(self, text: str) -> None:
         """End everything: the server closes."""
-        for hosted in list(self._worlds.values()):
-            notice = Notice(world=hosted.name, kind="shutdown", text=text, tick=hosted.world.playback.tick)
-            hosted.tell(notice)
-            hosted.end()
+        for room in list(self._worlds.values()):
+            notice = Notice(world=room.name, kind="shutdown", text=text, tick=room.world.playback.tick)
+            room.tell(notice)
+            room.end()
         self._worlds.clear()
 
     # --- inside --------------------------------------------------------------------------------------------
@@ -240,9 +240,9 @@ class Hosting:
         if mine >= self._limits.worlds_per_client:
             raise Refused("too_many", f"this client directs {mine} worlds, the most it may; close one")
 
-    def _check_time(self, world: World) -> None:
+    def _check_time(self, world: RunningWorld) -> None:
         """Refuse a live world for which the generator has no time left, going by what the others measure."""
-        live = [hosted.world for hosted in self._worlds.values() if hosted.world.config.mode == "live"]
+        live = [room.world for room in self._worlds.values() if room.world.config.mode == "live"]
         measured = [other.load() for other in live if other.load() > 0]
         if world.config.mode != "live" or not measured:
             return
@@ -255,27 +255,27 @@ class Hosting:
             )
 
     def _generator_back(self) -> None:
-        for hosted in list(self._worlds.values()):
-            hosted.world.generator_back()
-            hosted.world.changed = True
-            self._settle(hosted)
+        for room in list(self._worlds.values()):
+            room.world.generator_back()
+            room.world.changed = True
+            self._settle(room)
         waiting, self._waiting = self._waiting, []
         for client, message in waiting:
             try:
                 self.open(client, message)
             except Refused as error:
                 self._sessions.send(client, error_message(error, message.request))
-        for hosted in list(self._worlds.values()):
-            self._settle(hosted)
+        for room in list(self._worlds.values()):
+            self._settle(room)
 
-    def _settle(self, hosted: HostedWorld) -> None:
+    def _settle(self, room: WorldRoom) -> None:
         """Carry out a world's effects, and let go of it if that closed it."""
-        hosted.carry_out()
-        if hosted.world.phase == "closed" and self._worlds.pop(hosted.name, None) is not None:
-            hosted.end()
-            log.info("world %s is closed", hosted.name)
+        room.carry_out()
+        if room.world.phase == "closed" and self._worlds.pop(room.name, None) is not None:
+            room.end()
+            log.info("world %s is closed", room.name)
 
-    def _expire(self, hosted: HostedWorld) -> None:
-        if hosted.empty_since is not None and self._clock.now() - hosted.empty_since > self._keep_s:
-            hosted.world.close(f"nobody has been here for {self._keep_s:g} s")
-            self._settle(hosted)
+    def _expire(self, room: WorldRoom) -> None:
+        if room.empty_since is not None and self._clock.now() - room.empty_since > self._keep_s:
+            room.world.close(f"nobody has been here for {self._keep_s:g} s")
+            self._settle(room)

@@ -8,17 +8,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from longtake.runtime.clock import wait_until
-from longtake.runtime.world.schedule import Schedule
+from longtake.runtime.world.deadlines import Deadlines
 
 
 def test_stopped_until_anchored() -> None:
-    schedule = Schedule(16)
+    schedule = Deadlines(16)
     assert schedule.deadline is None
     assert schedule.take(1e9) is None
 
 
 def test_deadlines_do_not_drift_however_late_the_loop_comes() -> None:
-    schedule = Schedule(16)
+    schedule = Deadlines(16)
     schedule.anchor(100.0)
     late = random.Random(1)
     for n in range(10_000):
@@ -31,7 +31,7 @@ def test_deadlines_do_not_drift_however_late_the_loop_comes() -> None:
 
 
 def test_missed_deadlines_are_skipped_and_counted_not_made_up() -> None:
-    schedule = Schedule(16)
+    schedule = Deadlines(16)
     schedule.anchor(0.0)
     assert schedule.take(0.0) is not None
     due = schedule.take(1.01)  # deadlines 1 .. 16 have passed
@@ -44,7 +44,7 @@ def test_missed_deadlines_are_skipped_and_counted_not_made_up() -> None:
 
 
 def test_anchoring_again_forgets_the_time_away() -> None:
-    schedule = Schedule(16)
+    schedule = Deadlines(16)
     schedule.anchor(0.0)
     schedule.take(0.0)
     schedule.stop()
@@ -61,7 +61,7 @@ def test_anchoring_again_forgets_the_time_away() -> None:
     st.lists(st.floats(0, 0.5), min_size=1, max_size=50),
 )
 def test_taken_and_skipped_add_up(fps: float, anchor: float, pauses: list[float]) -> None:
-    schedule = Schedule(fps)
+    schedule = Deadlines(fps)
     schedule.anchor(anchor)
     now, taken, last = anchor, 0, -1.0
     for pause in pauses:
@@ -97,4 +97,4 @@ def test_waiting_sleeps_for_most_of_the_time_and_spins_for_the_rest() -> None:
 
 def test_a_rate_that_cannot_be_is_refused() -> None:
     with pytest.raises(ValueError, match="positive"):
-        Schedule(0)
+        Deadlines(0)

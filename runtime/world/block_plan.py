@@ -41,7 +41,7 @@ class MadeBlock:
     """the prompt its step carried, None if it did not change"""
 
 
-class Steps:
+class BlockPlan:
     """One take's blocks and cues; `reset` begins the next take."""
 
     def __init__(self, *, model: ModelInfo, state: PromptState, snapshot_every_s: float) -> None:
@@ -53,7 +53,7 @@ class Steps:
         self.made = 0
         self.running: int | None = None
         """the block whose step the generator is making"""
-        self.promised: list[int] = []
+        self.awaiting_decode: list[int] = []
         """blocks after their step, whose frames are still being decoded"""
         self.recovery = Recovery(every_s=snapshot_every_s)
         self._every_s = snapshot_every_s
@@ -97,24 +97,24 @@ class Steps:
     @property
     def expected(self) -> int | None:
         """The block whose frames come next, None if there is none."""
-        return self.promised[0] if self.promised else self.running
+        return self.awaiting_decode[0] if self.awaiting_decode else self.running
 
     @property
-    def promised_frames(self) -> int:
+    def frames_awaiting_decode(self) -> int:
         """Frames that are still being decoded and will be shown."""
-        return sum(self.grid.length(block) for block in self.promised if block >= self.made)
+        return sum(self.grid.length(block) for block in self.awaiting_decode if block >= self.made)
 
-    def stepped(self) -> None:
+    def denoised(self) -> None:
         """Take in that the running step is done, and that its frames follow."""
         if self.running is not None:
-            self.promised.append(self.running)
+            self.awaiting_decode.append(self.running)
             self.next_block = self.running + 1
             self.running = None
 
     def done(self, block: int) -> MadeBlock | None:
         """Take in the frames of the expected block; None if it had been made before."""
-        if self.promised:
-            self.promised.remove(block)
+        if self.awaiting_decode:
+            self.awaiting_decode.remove(block)
         else:
             self.running = None
             self.next_block = block + 1
@@ -135,7 +135,7 @@ class Steps:
     def interrupted(self) -> None:
         """What was asked for will not come back."""
         self.running = None
-        self.promised.clear()
+        self.awaiting_decode.clear()
 
     def go_back(self) -> RestorePoint:
         """Begin again at the restore point, which is returned."""

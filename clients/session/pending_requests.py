@@ -18,7 +18,7 @@ class _Pending:
     future: "Future[Any]"
 
 
-class Requests:
+class PendingRequests:
     """Hands out request numbers and settles the future of each when its answer comes."""
 
     def __init__(self) -> None:
