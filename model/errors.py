@@ -8,6 +8,7 @@ ModelError
 ├── CheckpointError    weights that do not fit the model they are loaded into
 ├── HubError           weights that cannot be fetched
 ├── SnapshotError      bytes that are no snapshot, or one of another model
+├── TrainingError      a training run that cannot start or go on
 ├── WorldError         a verb used on a world in the wrong state
 └── CaseError          a conformance case that cannot be read
 ```
@@ -40,6 +41,10 @@ class HubError(ModelError):
 
 class WorldError(ModelError):
     """A verb used on a world in the wrong state (closed, of another generator, without a text encoder)."""
+
+
+class TrainingError(ModelError):
+    """A training run that cannot start or go on; the message says what to do."""
 
 
 class CaseError(ModelError):

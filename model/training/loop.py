@@ -1,29 +1,36 @@
-"""The training loop shared by diorama's parts: two single-threaded ranks, averaged gradients, EMA, logs, resume.
+"""The training loop that all parts share: averaged gradients, averaged weights, logs, checkpoints, exact resume.
 
-Two processes with one thread each beat one process with two threads on small operations, and degrade gracefully
-when something else wants a core. A run lives in one folder: `config.json`, `log.jsonl`, `checkpoint.pt`
-(resumable) and `ema.safetensors` (averaged weights, the ones to use).
+A run lives in one folder: `config.json`, `log.jsonl`, `checkpoint.pt` (resumable) and `ema.safetensors` (averaged
+weights, the ones to use). One process drives a GPU; on a CPU two single-threaded ones share the work, which beats
+one process with two threads on small operations, and degrades gracefully when something else wants a core.
 """
 
 import json
 import logging
-import math
-import os
 import signal
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Final, Generic
 
 import torch
 from safetensors.torch import save_file
 from torch import Tensor, distributed, nn
-from torch.multiprocessing.spawn import spawn
+from tqdm import tqdm
 
+from longtake.model.errors import TrainingError
+from longtake.model.training.files import append_line, write_whole
 from longtake.model.training.optimizer import Optimizers
+from longtake.model.training.task import Batch, Task, Turn
 
 log = logging.getLogger(__name__)
+
+CHECKPOINT: Final = "checkpoint.pt"
+WEIGHTS: Final = "ema.safetensors"
+LOG: Final = "log.jsonl"
+MAX_NORM: Final = 10.0
+"""gradients are clipped to this norm"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,26 +52,11 @@ class LoopConfig:
     """parameters whose name contains one of these go to AdamW although they are matrices"""
     seed: int = 0
     ranks: int = 2
+    """processes; 1 on a GPU"""
+    device: str = "cpu"
+    """auto, cpu or cuda"""
     hours: float = 0.0
     """if set, the schedule follows the clock: training ends after this many hours, whatever the steps"""
-
-
-class Task(Protocol):
-    """What a run trains: a module and its loss."""
-
-    module: nn.Module
-
-    def batches(self, rank: int, ranks: int, seed: int) -> Iterator[Any]:
-        """An endless stream of this rank's batches."""
-
-    def loss(self, batch: Any, progress: float) -> tuple[Tensor, dict[str, float]]:
-        """Scalar loss, and figures for the log. `progress` runs from 0 to 1."""
-
-    def collect_gradients(self) -> None:
-        """Called after each backward: the place to bring gradients from a working copy into `module`."""
-
-    def evaluate(self, module: nn.Module) -> dict[str, float]:
-        """Held-out figures with the averaged weights; called on rank 0 at each checkpoint."""
 
 
 def schedule_factor(progress: float, step: int, config: LoopConfig) -> float:
@@ -73,10 +65,10 @@ def schedule_factor(progress: float, step: int, config: LoopConfig) -> float:
     return warm * min(1.0, max(0.0, (1 - progress) / config.decay_fraction))
 
 
-class Run:
+class Run(Generic[Batch]):
     """One rank of one run."""
 
-    def __init__(self, task: Task, config: LoopConfig, folder: Path, rank: int) -> None:
+    def __init__(self, task: Task[Batch], config: LoopConfig, folder: Path, rank: int = 0) -> None:
         self.task, self.config, self.folder, self.rank = task, config, folder, rank
         self.optimizers = Optimizers(
             task.module,
@@ -85,9 +77,13 @@ class Run:
             weight_decay=config.weight_decay,
             adam_names=config.adam_names,
         )
-        self.ema = {k: v.detach().clone().float() for k, v in task.module.state_dict().items()}
+        self.ema = {
+            k: v.detach().clone().float() if v.is_floating_point() else v.detach().clone()
+            for k, v in task.module.state_dict().items()
+        }
         self.step = 0
         self.trained_s = 0.0
+        """wall-clock seconds spent in `train`, over all the times that the run was resumed"""
         self.stopping = False
         self.progress = 0.0
         """0 at the start, 1 at the end; the same on every rank, or their weights would part"""
@@ -95,63 +91,91 @@ class Run:
         self._time_to_save = False
 
     def resume(self) -> bool:
-        """Load the folder's checkpoint if there is one."""
-        path = self.folder / "checkpoint.pt"
+        """Load the folder's checkpoint if there is one.
+
+        Raises:
+            TrainingError: the checkpoint cannot be read, or belongs to another model.
+        """
+        path = self.folder / CHECKPOINT
         if not path.exists():
             return False
-        saved = torch.load(path, weights_only=True, map_location="cpu")
-        self.task.module.load_state_dict(saved["module"])
-        self.optimizers.load_state_dict(saved["optimizers"])
-        self.ema, self.step, self.trained_s = saved["ema"], saved["step"], saved["trained_s"]
+        try:
+            saved = torch.load(path, weights_only=True, map_location="cpu")
+            self.task.module.load_state_dict(saved["module"])
+            self.optimizers.load_state_dict(saved["optimizers"])
+            for name, value in saved["ema"].items():
+                self.ema[name].copy_(value)
+            self.step, self.trained_s = saved["step"], saved["trained_s"]
+            self.task.restore(saved["task"])
+        except (RuntimeError, KeyError, ValueError, OSError) as error:
+            reason = (str(error).splitlines() or ["it cannot be read"])[0]
+            raise TrainingError(f"{path} is no checkpoint of this run ({reason}); choose another folder") from error
         return True
 
     def save(self) -> None:
-        """Write checkpoint and averaged weights, each replaced at once."""
+        """Write checkpoint and averaged weights, each replaced at once; raises TrainingError if they cannot be."""
         state = {
             "module": self.task.module.state_dict(),
             "optimizers": self.optimizers.state_dict(),
             "ema": self.ema,
             "step": self.step,
             "trained_s": self.trained_s,
+            "task": self.task.state(),
         }
-        torch.save(state, self.folder / "checkpoint.tmp")
-        os.replace(self.folder / "checkpoint.tmp", self.folder / "checkpoint.pt")
-        save_file({k: v.contiguous() for k, v in self.ema.items()}, self.folder / "ema.tmp")
-        os.replace(self.folder / "ema.tmp", self.folder / "ema.safetensors")
+        weights = {k: v.cpu().contiguous() for k, v in self.ema.items()}
+        write_whole(self.folder / CHECKPOINT, lambda path: torch.save(state, path))
+        write_whole(self.folder / WEIGHTS, lambda path: save_file(weights, path))
 
     def train(self) -> None:
         """Run until the end of the schedule or a stop signal."""
         signal.signal(signal.SIGTERM, self._ask_to_stop)
         signal.signal(signal.SIGINT, self._ask_to_stop)
-        batches = self.task.batches(self.rank, self.config.ranks, self.config.seed + self.step)
-        self._last_saved = time.monotonic()
-        figures: dict[str, list[float]] = {}
-        while not self._agree():
-            began = time.monotonic()
-            for name, value in self._update(next(batches)).items():
-                figures.setdefault(name, []).append(value)
-            self.trained_s += time.monotonic() - began
-            if self.rank == 0 and self.step % self.config.log_every == 0:
-                self._log({k: sum(v) / len(v) for k, v in figures.items()}, time.monotonic() - began)
-                figures.clear()
-            if self._time_to_save:
-                self._checkpoint()
-                self._last_saved = time.monotonic()
+        began = self._last_saved = time.monotonic()
+        spent_before = self.trained_s
+        figures: dict[str, list[float | Tensor]] = {}
+        hidden = None if self.rank == 0 else True
+        with tqdm(desc=self.folder.name, total=1000, disable=hidden, bar_format=_BAR) as bar:
+            while not self._agree():
+                turn = Turn.at(self.step, seed=self.config.seed, rank=self.rank, progress=self.progress)
+                for name, value in self._update(turn).items():
+                    figures.setdefault(name, []).append(value)
+                self.trained_s = spent_before + time.monotonic() - began
+                if self.rank == 0 and self.step % self.config.log_every == 0:
+                    self._log(_means(figures))
+                    figures.clear()
+                    bar.set_postfix_str(f"step {self.step}", refresh=False)
+                    bar.update(round(1000 * self.progress) - bar.n)
+                if self._time_to_save:
+                    self._checkpoint()
+                    self._last_saved = time.monotonic()
+                    self.trained_s = spent_before + time.monotonic() - began
         self._checkpoint()
 
-    def _update(self, batch: Any) -> dict[str, float]:
-        loss, figures = self.task.loss(batch, self.progress)
+    def _update(self, turn: Turn) -> dict[str, float | Tensor]:
+        batch = self.task.batch(turn)
+        turn.seed_torch()
+        loss, figures = self.task.loss(batch, turn.progress)
         loss.backward()
         self.task.collect_gradients()
         self._average_gradients()
-        norm = nn.utils.clip_grad_norm_(self.task.module.parameters(), 10.0)
-        if math.isfinite(float(norm)):
-            self.optimizers.step(schedule_factor(self.progress, self.step, self.config))
+        norm = self._clip()
+        self.optimizers.step(schedule_factor(turn.progress, self.step, self.config))
         for p in self.task.module.parameters():
             p.grad = None
         self.step += 1
         self._average_weights()
-        return {"loss": float(loss.detach()), "grad": float(norm), **figures}
+        return {"loss": loss.detach(), "grad": norm, **figures}
+
+    @torch.no_grad()
+    def _clip(self) -> Tensor:
+        """Clip the gradients' norm, without waiting for the device; if it is not finite they become zero."""
+        grads = [p.grad for p in self.task.module.parameters() if p.grad is not None]
+        norm = nn.utils.get_total_norm(grads)
+        scale = torch.where(norm.isfinite(), (MAX_NORM / (norm + 1e-6)).clamp_max(1.0), torch.zeros_like(norm))
+        torch._foreach_mul_(grads, scale)
+        for grad in grads:
+            grad.nan_to_num_(0.0, 0.0, 0.0)  # infinity times zero is not a number
+        return norm
 
     def _average_gradients(self) -> None:
         if self.config.ranks == 1:
@@ -168,11 +192,14 @@ class Run:
         if self.rank != 0:
             return
         decay = min(self.config.ema, (1 + self.step) / (10 + self.step))
+        averaged, current = [], []
         for name, value in self.task.module.state_dict().items():
             if value.is_floating_point():
-                self.ema[name].lerp_(value.float(), 1 - decay)
+                averaged.append(self.ema[name])
+                current.append(value.float())
             else:
-                self.ema[name] = value.clone()
+                self.ema[name].copy_(value)
+        torch._foreach_lerp_(averaged, current, 1 - decay)
 
     def _own_progress(self) -> float:
         if self.config.hours:
@@ -195,47 +222,35 @@ class Run:
     def _checkpoint(self) -> None:
         if self.rank == 0:
             self.save()
-            kept = {k: v.clone() for k, v in self.task.module.state_dict().items()}
-            self.task.module.load_state_dict(self.ema)
-            self.task.module.eval()
-            with torch.inference_mode():
-                figures = self.task.evaluate(self.task.module)
-            self.task.module.train()
-            self.task.module.load_state_dict(kept)
-            self._log({f"eval_{k}": v for k, v in figures.items()}, 0.0)
+            self._log({f"eval_{k}": v for k, v in self._evaluate().items()})
         if self.config.ranks > 1:
             distributed.barrier()
 
-    def _log(self, figures: dict[str, float], step_s: float) -> None:
-        row = {"step": self.step, "hours": round(self.trained_s / 3600, 4), "step_s": round(step_s, 3)}
+    def _evaluate(self) -> dict[str, float]:
+        """Held-out figures with the averaged weights in the module's place."""
+        module = self.task.module
+        kept = {k: v.clone() for k, v in module.state_dict().items()}
+        module.load_state_dict(self.ema)
+        module.eval()
+        try:
+            with torch.inference_mode():
+                return self.task.evaluate(module)
+        finally:
+            module.train()
+            module.load_state_dict(kept)
+
+    def _log(self, figures: Mapping[str, float]) -> None:
+        row: dict[str, Any] = {"step": self.step, "hours": round(self.trained_s / 3600, 4)}
+        if self.step:
+            row["step_s"] = round(self.trained_s / self.step, 3)
         row |= {k: round(v, 5) for k, v in figures.items()}
-        with (self.folder / "log.jsonl").open("a") as file:
-            file.write(json.dumps(row) + "\n")
+        append_line(self.folder / LOG, json.dumps(row))
         log.info("%s", row)
 
 
-def _rank_main(rank: int, make: Callable[[], Task], config: LoopConfig, folder: Path, port: int) -> None:
-    logging.basicConfig(level=logging.INFO if rank == 0 else logging.WARNING, format="%(asctime)s %(message)s")
-    torch.set_num_threads(1)
-    if config.ranks > 1:
-        address = f"tcp://127.0.0.1:{port}"
-        distributed.init_process_group("gloo", init_method=address, rank=rank, world_size=config.ranks)
-    torch.manual_seed(config.seed)
-    run = Run(make(), config, folder, rank)
-    resumed = run.resume()
-    log.info("rank %d %s at step %d", rank, "resumes" if resumed else "starts", run.step)
-    torch.manual_seed(config.seed * 7919 + run.step * 2 + rank + 1)
-    run.train()
-    if config.ranks > 1:
-        distributed.destroy_process_group()
+_BAR: Final = "{desc}: {percentage:3.0f}%|{bar}| {elapsed} {postfix}"
 
 
-def launch(make: Callable[[], Task], config: LoopConfig, folder: Path, described: object, port: int = 29517) -> None:
-    """Train with `config.ranks` processes; `make` builds the task in each. `described` goes into config.json."""
-    folder.mkdir(parents=True, exist_ok=True)
-    text = json.dumps({"loop": asdict(config), "task": described}, indent=1, default=str)
-    (folder / "config.json").write_text(text)
-    if config.ranks == 1:
-        _rank_main(0, make, config, folder, port)
-    else:
-        spawn(_rank_main, (make, config, folder, port), nprocs=config.ranks)
+def _means(figures: Mapping[str, list[float | Tensor]]) -> dict[str, float]:
+    """Average what was gathered since the last line of the log; only here does the host wait for the device."""
+    return {k: float(torch.stack([torch.as_tensor(x) for x in v]).double().mean()) for k, v in figures.items()}

@@ -5,28 +5,28 @@ orthogonal matrix, found with five Newton-Schulz steps. `torch.optim.Muon` takes
 on every rank; here kernels are flattened to matrices and each rank does its share.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import torch
 from torch import Tensor, distributed, nn
 
-from longtake.model.ops.precision import cpu_multiplies
+from longtake.model.ops.precision import product_precision
 
 _COEFFICIENTS = (3.4445, -4.7750, 2.0315)  # quintic iteration, from the page cited above
 
 
-def orthogonalise(matrix: Tensor, steps: int = 5) -> Tensor:
-    """[rows, columns] float -> the same shape with singular values near 1."""
+def orthogonalise(matrices: Tensor, steps: int = 5) -> Tensor:
+    """Return matrices with singular values near 1: [..., rows, columns] float -> the same shape."""
     a, b, c = _COEFFICIENTS
-    x = matrix.to(torch.bfloat16 if cpu_multiplies(torch.bfloat16) else torch.float32)
-    tall = x.shape[0] > x.shape[1]
-    x = x.T if tall else x
-    x = x / (x.norm() + 1e-7)
+    x = matrices.to(product_precision(torch.bfloat16, matrices.device))
+    tall = x.shape[-2] > x.shape[-1]
+    x = x.mT if tall else x
+    x = x / (x.norm(dim=(-2, -1), keepdim=True) + 1e-7)
     for _ in range(steps):
-        gram = x @ x.T
+        gram = x @ x.mT
         x = a * x + (b * gram + c * gram @ gram) @ x
-    result: Tensor = x.T if tall else x
-    return result.to(matrix.dtype)
+    result: Tensor = x.mT if tall else x
+    return result.to(matrices.dtype)
 
 
 class Muon(torch.optim.Optimizer):
@@ -41,26 +41,42 @@ class Muon(torch.optim.Optimizer):
         rank, world = _rank_and_world()
         for group in self.param_groups:
             params = [p for p in group["params"] if p.grad is not None]
-            updates = [self._update(p, group["momentum"], mine=i % world == rank) for i, p in enumerate(params)]
+            updates = self._updates(params, group["momentum"], rank, world)
             if world > 1:
                 flat = torch.cat([u.flatten() for u in updates])
                 distributed.all_reduce(flat)  # the other ranks' updates are zeros here
                 updates = [u.view_as(p) for u, p in zip(flat.split([p.numel() for p in params]), params, strict=True)]
-            for p, update in zip(params, updates, strict=True):
-                p.mul_(1 - group["lr"] * group["weight_decay"])
-                p.add_(update.view_as(p), alpha=-group["lr"])
+            torch._foreach_mul_(params, 1 - group["lr"] * group["weight_decay"])
+            torch._foreach_add_(params, updates, alpha=-group["lr"])
 
-    def _update(self, p: Tensor, momentum: float, *, mine: bool) -> Tensor:
-        state = self.state[p]
-        if "buffer" not in state:
-            state["buffer"] = torch.zeros_like(p)
-        assert p.grad is not None
-        state["buffer"].lerp_(p.grad, 1 - momentum)
-        if not mine:
-            return torch.zeros_like(p)
-        matrix = p.grad.lerp(state["buffer"], momentum).flatten(1)
-        scale = max(1.0, matrix.shape[0] / matrix.shape[1]) ** 0.5
-        return orthogonalise(matrix).mul_(scale).view_as(p)
+    def _updates(self, params: list[Tensor], momentum: float, rank: int, world: int) -> list[Tensor]:
+        """Return the updates of this rank's share of the parameters, and zeros for the others."""
+        grads: list[Tensor] = []
+        buffers: list[Tensor] = []
+        for p in params:
+            assert p.grad is not None
+            grads.append(p.grad)
+            buffers.append(self.state[p].setdefault("buffer", torch.zeros_like(p)))
+        torch._foreach_lerp_(buffers, grads, 1 - momentum)
+        ahead = torch._foreach_lerp(grads, buffers, momentum)
+        mine = range(rank, len(params), world)
+        updates = [a if i in mine else torch.zeros_like(a) for i, a in enumerate(ahead)]
+        for shape, places in _by_shape(ahead, mine).items():
+            # One product for all matrices of a shape: a GPU waits for launches, not for the arithmetic.
+            scale = max(1.0, shape[0] / shape[1]) ** 0.5
+            for place, made in zip(
+                places, orthogonalise(torch.stack([ahead[i].flatten(1) for i in places])), strict=True
+            ):
+                updates[place] = made.mul(scale).view_as(params[place])
+        return updates
+
+
+def _by_shape(tensors: Sequence[Tensor], places: Iterable[int]) -> dict[torch.Size, list[int]]:
+    """Group tensors by their shape as matrices."""
+    groups: dict[torch.Size, list[int]] = {}
+    for place in places:
+        groups.setdefault(tensors[place].flatten(1).shape, []).append(place)
+    return groups
 
 
 def _rank_and_world() -> tuple[int, int]:

@@ -8,8 +8,16 @@ from importlib.util import find_spec
 from longtake.runtime.cli.hosting import need_torch
 from longtake.runtime.cli.usage import UNUSABLE, UsageError, unknown
 
-PARTS = ("clips", "autoencoder", "text_encoder", "probe", "latents", "transformer", "export")
-"""in the order of the recipe"""
+PARTS = {
+    "clips": "data.clips",
+    "autoencoder": "recipes.autoencoder",
+    "text_encoder": "recipes.text_encoder",
+    "probe": "recipes.probe",
+    "latents": "data.latents",
+    "transformer": "recipes.transformer",
+    "export": "export",
+}
+"""Modules of `longtake.model.training`, in the order of the recipe."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -26,7 +34,7 @@ def run(options: argparse.Namespace) -> int:
     if options.part not in PARTS:
         raise UsageError(unknown("part", options.part, PARTS))
     need_torch("training", "host,train")
-    module = f"longtake.model.training.{options.part}"
+    module = f"longtake.model.training.{PARTS[options.part]}"
     if find_spec(module) is None:
         raise UsageError(f"{module} is not installed; train from a checkout of the repository")
     arguments = options.arguments[1:] if options.arguments[:1] == ["--"] else options.arguments

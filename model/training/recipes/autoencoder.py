@@ -8,7 +8,6 @@ same latents.
 
 import argparse
 import math
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -22,9 +21,11 @@ from torch.nn import functional
 
 from longtake.model.diorama.autoencoder import Autoencoder, AutoencoderConfig, psnr_db
 from longtake.model.diorama.labels import HEIGHT, WIDTH
-from longtake.model.ops.precision import cpu_multiplies
+from longtake.model.training.compute import CPU, half_precision, to_device
 from longtake.model.training.data.clips import Clips
-from longtake.model.training.loop import LoopConfig, launch
+from longtake.model.training.launch import launch
+from longtake.model.training.loop import LoopConfig
+from longtake.model.training.task import Figures, Task, Turn
 
 LAST = "decoder.body.14."
 """the decoder's last convolution"""
@@ -59,15 +60,19 @@ class AutoencoderTaskConfig:
     """weights to start from: a file of this training's, or a folder with what shipped"""
 
 
-class AutoencoderTask:
+AutoencoderBatch = tuple[Tensor, Tensor, float]
+"""Frames [B, T, 3, h, w] uint8, weights [B, T, 1, h, w] float32, and the standard deviation of the latents' noise."""
+
+
+class AutoencoderTask(Task[AutoencoderBatch]):
     """L1 + gradient + squared error, the actor's box weighted."""
 
-    def __init__(self, config: AutoencoderTaskConfig) -> None:
-        self.config = config
+    def __init__(self, config: AutoencoderTaskConfig, device: torch.device = CPU) -> None:
+        self.config, self.device = config, device
         self.module: nn.Module = Autoencoder(AutoencoderConfig(upscale=config.upscale))
         if config.start:
             self.module.load_state_dict(enlarged(weights_of(Path(config.start)), config.upscale))
-        self.module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.module.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         if config.decoder_only:
             self.module.encoder.requires_grad_(False)
         self.clips, self.held_out = Clips(Path(config.data)), Clips(Path(config.held_out))
@@ -75,17 +80,16 @@ class AutoencoderTask:
             if clips.scale != config.upscale:
                 raise ValueError(f"the clips are of scale {clips.scale}, the decoder's pictures of {config.upscale}")
 
-    def batches(self, rank: int, ranks: int, seed: int) -> Iterator[tuple[Tensor, Tensor, float]]:
-        """Frames [B, T, 3, h, w] uint8 and weights [B, T, 1, h, w]."""
-        rng = np.random.default_rng((seed, rank))
-        self.whole = False
-        while True:
-            size = (HEIGHT, WIDTH) if self.whole else self.config.crop
-            count = max(1, self.config.clips * self.config.crop[0] * self.config.crop[1] // (size[0] * size[1]))
-            picked = [self._crop(rng, size) for _ in range(count)]
-            frames = torch.from_numpy(np.stack([f for f, _ in picked])).permute(0, 1, 4, 2, 3)
-            weights = torch.from_numpy(np.stack([w for _, w in picked])).unsqueeze(2)
-            yield frames, weights, float(rng.uniform(0, self.config.latent_noise))
+    def batch(self, turn: Turn) -> AutoencoderBatch:
+        """Return crops, or whole frames towards the end."""
+        config, rng = self.config, turn.rng
+        size = (HEIGHT, WIDTH) if turn.progress >= config.full_after else config.crop
+        count = max(1, config.clips * config.crop[0] * config.crop[1] // (size[0] * size[1]))
+        picked = [self._crop(rng, size) for _ in range(count)]
+        frames = torch.from_numpy(np.stack([f for f, _ in picked])).permute(0, 1, 4, 2, 3)
+        weights = torch.from_numpy(np.stack([w for _, w in picked])).unsqueeze(2)
+        noise = float(rng.uniform(0, config.latent_noise))
+        return to_device(frames, self.device), to_device(weights, self.device), noise
 
     def _crop(self, rng: np.random.Generator, size: tuple[int, int]) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
         length, scale = 4 * self.config.latents, self.config.upscale
@@ -112,13 +116,12 @@ class AutoencoderTask:
                 corner[axis] = int(np.clip(8 * round(wanted / 8), 0, 8 * (free // 8)))
         return corner[0], corner[1]
 
-    def loss(self, batch: tuple[Tensor, Tensor, float], progress: float) -> tuple[Tensor, dict[str, float]]:
+    def loss(self, batch: AutoencoderBatch, progress: float) -> tuple[Tensor, Figures]:
         """See the class."""
-        self.whole = progress >= self.config.full_after
         frames, weights, noise = batch
         target = frames.float() / 255
         assert isinstance(self.module, Autoencoder)
-        with half_precision():
+        with half_precision(self.device):
             with torch.set_grad_enabled(not self.config.decoder_only):
                 self.module.encoder.train(not self.config.decoder_only)
                 latents = self.module.encode(averaged(target, self.config.upscale))
@@ -131,10 +134,7 @@ class AutoencoderTask:
                 + self.config.gradient_weight
                 * (weights.narrow(dim, 1, weights.shape[dim] - 1) * error.diff(dim=dim).abs()).mean()
             )
-        return loss, {"psnr": float(psnr_db(made.detach(), target).mean())}
-
-    def collect_gradients(self) -> None:
-        """Gradients are where they belong already."""
+        return loss, {"psnr": psnr_db(made.detach(), target).mean()}
 
     def evaluate(self, module: nn.Module) -> dict[str, float]:
         """PSNR over 16 held-out clips, 16 frames of each; also of the averages that the encoder saw."""
@@ -144,8 +144,8 @@ class AutoencoderTask:
         for clip in range(0, min(len(self.held_out), 48), 3):
             start = 4 * (clip % 16)
             frames = torch.from_numpy(np.array(self.held_out.frames[clip][start : start + 16])).permute(0, 3, 1, 2)
-            target = frames.unsqueeze(0).float() / 255
-            with half_precision():
+            target = frames.unsqueeze(0).to(self.device).float() / 255
+            with half_precision(self.device):
                 made = module.decode_clip(module.encode(averaged(target, scale))).float()
             values.append(float(psnr_db(made, target)))
             small.append(float(psnr_db(averaged(made, scale), averaged(target, scale))))
@@ -158,11 +158,6 @@ class AutoencoderTask:
             "averages_psnr_db": float(np.mean(small)),
             "actor_psnr_db": float(np.mean(actors)),
         }
-
-
-def half_precision() -> torch.autocast:
-    """bf16 where the processor multiplies it; elsewhere nothing changes."""
-    return torch.autocast("cpu", torch.bfloat16, enabled=cpu_multiplies(torch.bfloat16))
 
 
 def averaged(frames: Tensor, scale: int) -> Tensor:
@@ -208,7 +203,7 @@ def calibrate(model: Autoencoder, clips: Clips, count: int = 160) -> None:
     norm.momentum = None  # a plain average
     norm.train()
     rng = np.random.default_rng(3)
-    with half_precision():
+    with half_precision(CPU):
         for clip in rng.integers(len(clips), size=count):
             start = 4 * int(rng.integers((clips.frames[int(clip)].shape[0] - 16) // 4 + 1))
             frames = torch.from_numpy(np.array(clips.frames[int(clip)][start : start + 16])).permute(0, 3, 1, 2)
@@ -231,6 +226,7 @@ def main() -> None:
     parser.add_argument("--gradient-weight", type=float, default=AutoencoderTaskConfig.gradient_weight)
     parser.add_argument("--full-after", type=float, default=0.75)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--device", default="cpu", help="auto, cpu or cuda")
     args = parser.parse_args()
     task = AutoencoderTaskConfig(
         data=args.data,
@@ -250,6 +246,7 @@ def main() -> None:
         adam_names=outer,
         decay_fraction=args.decay,
         seed=args.seed,
+        device=args.device,
     )
     launch(partial(AutoencoderTask, task), loop, args.out, asdict(task))
     if not args.decoder_only:

@@ -4,7 +4,6 @@ python -m longtake.model.training.recipes.probe --data clips --held-out clips_he
 """
 
 import argparse
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -17,8 +16,11 @@ from torch.nn import functional as F
 
 from longtake.model.diorama.labels import LABELS, SCORED
 from longtake.model.diorama.probe import Probe, ProbeConfig
+from longtake.model.training.compute import CPU, half_precision, to_device
 from longtake.model.training.data.clips import Clips
-from longtake.model.training.loop import LoopConfig, launch
+from longtake.model.training.launch import launch
+from longtake.model.training.loop import LoopConfig
+from longtake.model.training.task import Figures, Task, Turn
 
 SETTLE_FRAMES = 44
 """frames after a switch in which two scenes are seen at once: not shown to the probe"""
@@ -61,42 +63,41 @@ def soften(frames: Tensor, rng: np.random.Generator) -> Tensor:
     return padded[..., 6 + shift[0] : 6 + shift[0] + 96, 10 + shift[1] : 10 + shift[1] + 160].clamp(0, 1)
 
 
-class ProbeTask:
+ProbeBatch = tuple[Tensor, dict[str, Tensor]]
+"""Softened frames [B, 3, 96, 160] float in 0..1, and for each kind its classes [B] int64."""
+
+
+class ProbeTask(Task[ProbeBatch]):
     """Cross-entropy, one head a kind."""
 
-    def __init__(self, config: ProbeTaskConfig) -> None:
-        self.config = config
-        self.module: nn.Module = Probe(ProbeConfig()).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    def __init__(self, config: ProbeTaskConfig, device: torch.device = CPU) -> None:
+        self.config, self.device = config, device
+        self.module: nn.Module = Probe(ProbeConfig()).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.clips, self.held_out = Clips(Path(config.data)), Clips(Path(config.held_out))
 
-    def batches(self, rank: int, ranks: int, seed: int) -> Iterator[tuple[Tensor, dict[str, Tensor]]]:
-        """Softened frames [B, 3, 96, 160] and targets."""
-        rng = np.random.default_rng((seed, rank, 11))
-        while True:
-            frames: list[NDArray[np.uint8]] = []
-            labels: list[dict[str, str]] = []
-            while len(frames) < self.config.batch:
-                clip = int(rng.integers(len(self.clips)))
-                frame = int(rng.integers(self.clips.frames[clip].shape[0]))
-                row = settled(self.clips, clip, frame)
-                if row is not None:
-                    frames.append(np.asarray(self.clips.frames[clip][frame]))
-                    labels.append(row)
-            picture = torch.from_numpy(np.stack(frames)).permute(0, 3, 1, 2).float() / 255
-            halves = [soften(part, rng) for part in picture.chunk(4)]
-            yield torch.cat(halves), targets(labels)
+    def batch(self, turn: Turn) -> ProbeBatch:
+        """Return frames that show one scene, with their labels."""
+        frames: list[NDArray[np.uint8]] = []
+        labels: list[dict[str, str]] = []
+        while len(frames) < self.config.batch:
+            clip = int(turn.rng.integers(len(self.clips)))
+            frame = int(turn.rng.integers(self.clips.frames[clip].shape[0]))
+            row = settled(self.clips, clip, frame)
+            if row is not None:
+                frames.append(np.asarray(self.clips.frames[clip][frame]))
+                labels.append(row)
+        picture = to_device(torch.from_numpy(np.stack(frames)), self.device).permute(0, 3, 1, 2).float() / 255
+        halves = [soften(part, turn.rng) for part in picture.chunk(4)]
+        return torch.cat(halves), {kind: to_device(each, self.device) for kind, each in targets(labels).items()}
 
-    def loss(self, batch: tuple[Tensor, dict[str, Tensor]], progress: float) -> tuple[Tensor, dict[str, float]]:
+    def loss(self, batch: ProbeBatch, progress: float) -> tuple[Tensor, Figures]:
         """Sum over the kinds."""
         frames, wanted = batch
-        with torch.autocast("cpu", torch.bfloat16):
+        with half_precision(self.device):
             logits = self.module(frames.to(memory_format=torch.channels_last))
         losses = [F.cross_entropy(logits[kind].float(), wanted[kind]) for kind in SCORED]
-        right = [float((logits[kind].argmax(-1) == wanted[kind]).float().mean()) for kind in SCORED]
+        right = [(logits[kind].argmax(-1) == wanted[kind]).float().mean() for kind in SCORED]
         return torch.stack(losses).sum(), dict(zip(SCORED, right, strict=True))
-
-    def collect_gradients(self) -> None:
-        """Gradients are where they belong already."""
 
     def evaluate(self, module: nn.Module) -> dict[str, float]:
         """Share of held-out clips read rightly, kind by kind, each by the vote over 8 frames."""
@@ -107,13 +108,14 @@ class ProbeTask:
 def accuracy(probe: Probe, clips: Clips) -> dict[str, float]:
     """Share of rightly read windows of 8 frames, at a clip's start and end."""
     right: dict[str, list[bool]] = {kind: [] for kind in SCORED}
+    device = next(probe.parameters()).device
     for clip in range(len(clips)):
         frames = clips.frames[clip]
         for start in (0, frames.shape[0] - 8):
             first, last = settled(clips, clip, start), settled(clips, clip, start + 7)
             if first is None or first != last:
                 continue
-            reading = probe.read(torch.from_numpy(np.array(frames[start : start + 8])))
+            reading = probe.read(torch.from_numpy(np.array(frames[start : start + 8])).to(device))
             for kind in SCORED:
                 right[kind].append(reading.labels[kind] == first[kind])
     return {kind: float(np.mean(values)) for kind, values in right.items()}
@@ -127,11 +129,20 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--steps", type=int, default=1500)
     parser.add_argument("--ranks", type=int, default=2)
+    parser.add_argument("--device", default="cpu", help="auto, cpu or cuda")
     args = parser.parse_args()
     task = ProbeTaskConfig(data=args.data, held_out=args.held_out)
     adam = ("body.0.", "look", "heads")
-    loop = LoopConfig(steps=args.steps, lr=0.01, adam_lr=0.002, adam_names=adam, ema=0.99, ranks=args.ranks)
-    launch(partial(ProbeTask, task), loop, args.out, asdict(task), port=29521)
+    loop = LoopConfig(
+        steps=args.steps,
+        lr=0.01,
+        adam_lr=0.002,
+        adam_names=adam,
+        ema=0.99,
+        ranks=args.ranks,
+        device=args.device,
+    )
+    launch(partial(ProbeTask, task), loop, args.out, asdict(task))
 
 
 if __name__ == "__main__":

@@ -10,7 +10,6 @@ second is what a `causal` recache leaves in the cache.
 """
 
 import argparse
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -29,10 +28,13 @@ from longtake.model.generation.schedule import Schedule
 from longtake.model.network.layers import Attend
 from longtake.model.network.transformer import Transformer
 from longtake.model.ops.attention import bmm
+from longtake.model.training.compute import CPU
 from longtake.model.training.data.latents import LatentClip, LatentClips
-from longtake.model.training.half import HalfCopy
-from longtake.model.training.loop import LoopConfig, launch
+from longtake.model.training.launch import launch
+from longtake.model.training.loop import LoopConfig
 from longtake.model.training.objectives.window import WindowAttention
+from longtake.model.training.task import Figures, Task, Turn
+from longtake.model.training.working_copy import WorkingCopy
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,17 +84,17 @@ class Batch:
     """[B, L, text_dim]"""
 
 
-class TransformerTask:
+class TransformerTask(Task[tuple[Batch, Batch]]):
     """See the module."""
 
-    def __init__(self, config: TransformerTaskConfig) -> None:
+    def __init__(self, config: TransformerTaskConfig, device: torch.device = CPU) -> None:
         self.config = config
         self.generator: GeneratorConfig = preset("diorama")
         transformer = Transformer(self.generator.transformer)
         if config.start:
             transformer.load_state_dict(load_file(config.start))
         self.module: nn.Module = transformer
-        self.half = HalfCopy(transformer)
+        self.half = WorkingCopy(transformer, torch.bfloat16)
         self.clips = LatentClips(Path(config.latents), Path(config.data))
         self.text = TextEncoder(TextEncoderConfig())
         self.text.load_state_dict(load_file(config.text))
@@ -108,14 +110,11 @@ class TransformerTask:
             for layer in self.half.module.layers:
                 layer.compile(dynamic=False)
 
-    def batches(self, rank: int, ranks: int, seed: int) -> Iterator[tuple[Batch, Batch]]:
-        """Clips, and single first frames."""
-        rng = np.random.default_rng((seed, rank, 5))
-        torch.manual_seed(seed * 31 + rank)
-        while True:
-            clips = [self._clip(rng) for _ in range(self.config.clips)]
-            singles = [self._single(rng) for _ in range(self.config.singles)]
-            yield self._pack(clips), self._pack(singles)
+    def batch(self, turn: Turn) -> tuple[Batch, Batch]:
+        """Return clips, and single first frames."""
+        clips = [self._clip(turn.rng) for _ in range(self.config.clips)]
+        singles = [self._single(turn.rng) for _ in range(self.config.singles)]
+        return self._pack(clips), self._pack(singles)
 
     def _clip(self, rng: np.random.Generator) -> tuple[Tensor, Tensor, Tensor, str]:
         clip = self._pick(rng)
@@ -182,7 +181,7 @@ class TransformerTask:
         text = self.text.encode([row[3] for row in rows])
         return Batch(latents=latents, counted=counted, weights=weights, text=text.clone())
 
-    def loss(self, batch: tuple[Batch, Batch], progress: float) -> tuple[Tensor, dict[str, float]]:
+    def loss(self, batch: tuple[Batch, Batch], progress: float) -> tuple[Tensor, Figures]:
         """Weighted squared error of the flow."""
         self.half.refresh()
         clips, singles = batch
@@ -191,7 +190,7 @@ class TransformerTask:
         of_clips = self._error(clips, self.config.copies, context)
         of_singles = self._error(singles, 1, None)
         loss = of_clips + self.config.single_weight * of_singles
-        return loss, {"clips": float(of_clips.detach()), "singles": float(of_singles.detach())}
+        return loss, {"clips": of_clips.detach(), "singles": of_singles.detach()}
 
     def _sigmas(self, shape: tuple[int, ...]) -> Tensor:
         even = torch.rand(shape)
@@ -232,10 +231,6 @@ class TransformerTask:
     def collect_gradients(self) -> None:
         """The working copy's gradients into the master's."""
         self.half.collect()
-
-    def evaluate(self, module: nn.Module) -> dict[str, float]:
-        """Nothing beyond the loss: `longtake eval` judges samples."""
-        return {}
 
 
 def main() -> None:
@@ -278,7 +273,7 @@ def main() -> None:
         decay_fraction=args.decay,
         seed=args.seed,
     )
-    launch(partial(TransformerTask, task), loop, args.out, asdict(task), port=29519)
+    launch(partial(TransformerTask, task), loop, args.out, asdict(task))
 
 
 if __name__ == "__main__":

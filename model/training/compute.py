@@ -1,0 +1,27 @@
+"""What training does differently from device to device."""
+
+from typing import Final
+
+import torch
+from torch import Tensor
+
+from longtake.model.ops.precision import product_precision
+
+CPU: Final = torch.device("cpu")
+
+
+def working_dtype(device: torch.device) -> torch.dtype:
+    """Return the type to compute in: bf16, or fp32 on a processor that does not multiply bf16."""
+    return product_precision(torch.bfloat16, device)
+
+
+def half_precision(device: torch.device) -> torch.autocast:
+    """Compute in bf16 within a `with` block, if the device multiplies it."""
+    return torch.autocast(device.type, torch.bfloat16, enabled=working_dtype(device) is torch.bfloat16)
+
+
+def to_device(x: Tensor, device: torch.device) -> Tensor:
+    """Copy to a device without waiting for it."""
+    if device.type != "cuda":
+        return x.to(device)
+    return x.pin_memory().to(device, non_blocking=True)

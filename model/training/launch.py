@@ -1,0 +1,115 @@
+"""Starts the ranks of a run and waits for them."""
+
+import json
+import logging
+import os
+import signal
+import socket
+import sys
+from collections.abc import Callable
+from dataclasses import asdict, replace
+from pathlib import Path
+from types import FrameType
+
+import torch
+from torch import distributed
+from torch.multiprocessing.spawn import ProcessContext, ProcessExitedException, ProcessRaisedException, spawn
+
+from longtake.model.errors import ModelError, TrainingError
+from longtake.model.ops.allocator import keep_freed_memory
+from longtake.model.ops.precision import choose_device
+from longtake.model.training.files import write_whole
+from longtake.model.training.loop import LoopConfig, Run
+from longtake.model.training.task import Batch, Task
+
+log = logging.getLogger(__name__)
+
+FAILED = 2
+"""exit status of a rank that has said in one line why it ends"""
+
+MakeTask = Callable[[torch.device], Task[Batch]]
+"""Builds the task on a device, in the rank's own process."""
+
+
+def launch(make: MakeTask[Batch], config: LoopConfig, folder: Path, described: object) -> None:
+    """Train until the schedule ends or a signal asks to stop; a folder with a checkpoint is gone on with.
+
+    Args:
+        make: builds the task, once in each rank.
+        config: of the loop; on a GPU there is one rank, whatever it says.
+        folder: of the run.
+        described: goes into `config.json` beside the loop's own settings and the command.
+
+    Raises:
+        BackendError: the device cannot be had here.
+        TrainingError: a rank has ended early; the message says why and what to do.
+    """
+    device = choose_device(config.device)
+    config = replace(config, device=device.type, ranks=1 if device.type == "cuda" else config.ranks)
+    text = json.dumps({"command": sys.argv, "loop": asdict(config), "task": described}, indent=1, default=str)
+    write_whole(folder / "config.json", lambda path: path.write_text(text))
+    if config.ranks == 1:
+        run_rank(0, make, config, folder)
+        return
+    context = spawn(_rank_main, (make, config, folder, _free_port()), nprocs=config.ranks, join=False)
+    assert isinstance(context, ProcessContext)
+    _wait(context)
+
+
+def run_rank(rank: int, make: MakeTask[Batch], config: LoopConfig, folder: Path) -> None:
+    """Run one rank in this process, resuming from the folder's checkpoint."""
+    keep_freed_memory()
+    task = make(torch.device(config.device))
+    try:
+        run = Run(task, config, folder, rank)
+        resumed = run.resume()
+        log.info("rank %d %s at step %d on %s", rank, "resumes" if resumed else "starts", run.step, config.device)
+        run.train()
+    finally:
+        task.close()
+
+
+def _rank_main(rank: int, make: MakeTask[Batch], config: LoopConfig, folder: Path, port: int) -> None:
+    logging.basicConfig(level=logging.INFO if rank == 0 else logging.WARNING, format="%(asctime)s %(message)s")
+    torch.set_num_threads(1)
+    distributed.init_process_group("gloo", init_method=f"tcp://127.0.0.1:{port}", rank=rank, world_size=config.ranks)
+    try:
+        run_rank(rank, make, config, folder)
+    except ModelError as error:
+        log.error("%s", error)
+        sys.exit(FAILED)
+    distributed.destroy_process_group()
+
+
+def _wait(context: ProcessContext) -> None:
+    """Wait for the ranks, handing on signals so that they save; raises TrainingError if one has failed."""
+
+    def hand_on(number: int, _: FrameType | None) -> None:
+        for pid in context.pids():
+            if pid is not None:
+                os.kill(pid, number)
+
+    kept = {number: signal.signal(number, hand_on) for number in (signal.SIGTERM, signal.SIGINT)}
+    again = "run the same command again: it goes on from the last checkpoint"
+    try:
+        while not context.join():
+            pass
+    except ProcessRaisedException as error:
+        raise TrainingError(f"rank {error.error_index} failed: {str(error).strip().splitlines()[-1]}") from error
+    except ProcessExitedException as error:
+        if error.exit_code == FAILED:
+            raise TrainingError(f"rank {error.error_index} has ended, for the reason above; then {again}") from error
+        raise TrainingError(
+            f"rank {error.error_index} was ended from outside (exit status {error.exit_code}); {again}"
+        ) from error
+    finally:
+        for number, handler in kept.items():
+            signal.signal(number, handler)
+
+
+def _free_port() -> int:
+    """Return a port of this machine for the ranks to meet at."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
