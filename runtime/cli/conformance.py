@@ -14,6 +14,7 @@ from longtake.runtime.cli.usage import FAILED, OK, UsageError, unknown
 
 if TYPE_CHECKING:
     from longtake.model.evaluation.conformance import CaseResult
+    from longtake.model.training.conformance.case import TrainingResult
 
 BACK_END = ("linear", "cache", "compile", "graphs")
 """options that say how to compute, and not what"""
@@ -65,6 +66,7 @@ def run(options: argparse.Namespace) -> int:
     from longtake.model.evaluation.self_check import model_weights, run_self_check
     from longtake.model.longlive.options import LongLiveOptions
     from longtake.model.ops.precision import choose_device, choose_precision
+    from longtake.model.training.conformance.run import with_training
 
     device = choose_device(options.device)
     if options.own and options.model == BUNDLED:
@@ -73,10 +75,11 @@ def run(options: argparse.Namespace) -> int:
         config, weights = model_weights(options.model, texts) if options.model else (None, None)
         return report(options, run_self_check(device, config=config, weights=weights, compile=compiled))
     chosen = LongLiveOptions.parse(back_end)
+    dtype = choose_precision(options.precision, device)
     results = run_case_dir(
         options.cases,
         device=device,
-        dtype=choose_precision(options.precision, device),
+        dtype=dtype,
         attention=options.attention,
         linear=chosen.linear,
         cache=chosen.cache,
@@ -84,10 +87,10 @@ def run(options: argparse.Namespace) -> int:
         graphs=chosen.graphs,
         tolerance=options.tolerance,
     )
-    return report(options, results)
+    return report(options, with_training(results, options.cases, device=device, dtype=dtype))
 
 
-def report(options: argparse.Namespace, results: "Iterable[CaseResult]") -> int:
+def report(options: argparse.Namespace, results: "Iterable[CaseResult | TrainingResult]") -> int:
     """Print every case as it is done; the code fails where a case does, or where none was run."""
     done = []
     for result in results:
@@ -117,7 +120,7 @@ def report(options: argparse.Namespace, results: "Iterable[CaseResult]") -> int:
     return OK if passed else FAILED
 
 
-def probed(result: "CaseResult") -> dict[str, object]:
+def probed(result: "CaseResult | TrainingResult") -> dict[str, object]:
     """What the probe read, where there is one."""
     names = ("readings", "changed", "lost", "confidence_change")
     return {name: getattr(result, name) for name in names if hasattr(result, name)}

@@ -1,0 +1,1 @@
+"""Training against the public reference: recorded losses, gradients, rollouts and chunks."""
