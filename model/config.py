@@ -36,8 +36,12 @@ class TransformerConfig:
     """Latent frames, rows and columns that make one token."""
     eps: float = 1e-6
     """Of every norm."""
+    actions: int = 0
+    """Axes of the action vector that conditions a latent frame; 0 for a model without actions."""
 
     def __post_init__(self) -> None:
+        if self.actions < 0:
+            raise ConfigError(f"actions must not be negative, not {self.actions}")
         for name in ("dim", "ffn_dim", "heads", "layers", "text_tokens", "text_dim", "latent_channels"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name} must be at least 1, not {getattr(self, name)}")

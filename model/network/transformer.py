@@ -79,6 +79,11 @@ class Transformer(nn.Module):
             nn.Linear(config.time_frequencies, config.dim), nn.SiLU(), nn.Linear(config.dim, config.dim)
         )
         self.time_projection = nn.Sequential(nn.SiLU(), nn.Linear(config.dim, config.dim * 6))
+        self.action_embedding = (
+            nn.Sequential(nn.Linear(config.actions, config.dim), nn.SiLU(), nn.Linear(config.dim, config.dim))
+            if config.actions
+            else None
+        )
         self.blocks = nn.ModuleList(Layer(config, attention) for _ in range(config.layers))
         self.head = Head(config)
         self._initialise()
@@ -94,6 +99,9 @@ class Transformer(nn.Module):
             for index in (0, 2):
                 nn.init.normal_(embedding.get_parameter(f"{index}.weight"), std=0.02)
         nn.init.zeros_(self.head.head.weight)
+        if self.action_embedding is not None:
+            # At first actions change nothing, so training can start from weights that know none.
+            nn.init.zeros_(self.action_embedding.get_parameter("2.weight"))
 
     @property
     def layers(self) -> Sequence[Layer]:
@@ -133,9 +141,25 @@ class Transformer(nn.Module):
         )
         return F.linear(patches, self.patch_embedding.weight.flatten(1), self.patch_embedding.bias)
 
-    def embed_time(self, t: Tensor) -> tuple[Tensor, Tensor]:
-        """t: timesteps [B, F] float, 0 to 1000 -> e [B, F, D] for the head and e0 [B, F, 6, D] for the layers."""
+    def embed_time(self, t: Tensor, actions: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Embed timesteps, and the actions that the frames are made under.
+
+        Args:
+            t: [B, F] float, 0 to 1000.
+            actions: [B, F, axes] float, -1 to 1; None is zeros. Only for a model with actions.
+
+        Returns:
+            e [B, F, D] for the head, and e0 [B, F, 6, D] for the layers.
+        """
         e = self.time_embedding(sinusoid(t, self.config.time_frequencies).to(self.dtype))
+        if self.action_embedding is not None:
+            actions = t.new_zeros(*t.shape, self.config.actions) if actions is None else actions
+            if actions.shape != (*t.shape, self.config.actions):
+                wanted = (*t.shape, self.config.actions)
+                raise ShapeError(f"actions {tuple(actions.shape)} are not {wanted}: a vector for each latent frame")
+            e = e + self.action_embedding(actions.to(self.dtype))
+        elif actions is not None:
+            raise ShapeError("this model has no actions")
         return e, self.time_projection(e).unflatten(-1, (6, self.config.dim))
 
     def embed_text(self, text: Tensor) -> Tensor:
