@@ -13,7 +13,7 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 import msgspec
@@ -50,8 +50,17 @@ class HeldWorld:
     model: Any
     world: Any
     readings: bool
-    failed: str = ""
-    """why frames of it could not be made, after which it makes no more"""
+    failure: threading.Lock = field(default_factory=threading.Lock)
+    """taken for good by the first failure; the worker and the finisher may fail at the same time"""
+
+    @property
+    def failed(self) -> bool:
+        """Whether a block could not be made. The server was told, and will restore, reset or close the world."""
+        return self.failure.locked()
+
+    def fail(self) -> bool:
+        """Mark the world as failed; return whether this is its first failure, which the server is to be told."""
+        return self.failure.acquire(blocking=False)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -193,7 +202,15 @@ class Worker:
     def _step(self, command: GenStep) -> None:
         held = self._held(command)
         if held.failed:
-            raise ValueError(held.failed)
+            return  # the step was sent before the server heard of the failure, and is not answered
+        try:
+            self._make(command, held)
+        except Exception as error:
+            if held.fail() or is_fatal(error):
+                raise
+            log.debug("a failed world fails again", exc_info=True)
+
+    def _make(self, command: GenStep, held: HeldWorld) -> None:
         begun = time.perf_counter()
         recache_ms = 0.0
         if command.prompt is not None:
@@ -219,12 +236,12 @@ class Worker:
     def _finish_one(self, stepped: DenoisedBlock) -> None:
         """Send a block's frames, on the finisher's thread."""
         if stepped.held.failed:
-            return  # the server has been told, and takes the world back
+            return  # the server has been told of an earlier failure
         try:
             self._send_frames(stepped)
         except Exception as error:  # as in `carry_out`
-            stepped.held.failed = f"block {stepped.block.index} has no frames: {one_line(error)}"
-            self._report(stepped.command, error)
+            if stepped.held.fail() or is_fatal(error):
+                self._report(stepped.command, error)
 
     def _report(self, command: Message, error: Exception) -> None:
         """Answer a command that failed; called in the handling of its error."""
@@ -270,6 +287,8 @@ class Worker:
 
     def _snapshot(self, command: GenSnapshot) -> None:
         held = self._held(command)
+        if held.failed:
+            return  # as in `_step`
         snapshot = held.model.snapshot(held.world, exact=command.exact)
         data = snapshot.to_bytes()
         saved = GenSaved(world=command.world, generation=command.generation, block=snapshot.block, exact=command.exact)

@@ -26,7 +26,6 @@ from longtake.protocol.messages import (
     FromClientFrames,
     Goodbye,
     Subscribe,
-    Subscribed,
     Unsubscribe,
 )
 from longtake.protocol.version import __version__
@@ -262,15 +261,7 @@ class Server:
             mode=world.config.mode,
             frame_bytes=world.config.model.height * world.config.model.width * 3,
         )
-        answer = Subscribed(
-            request=message.request,
-            world=message.world,
-            delivery=message.delivery,
-            encoding=message.encoding,
-            generation=world.generation,
-            tick=world.playback.tick,
-        )
-        self.publisher.send(identity, answer)
+        self.publisher.send(identity, world.subscribed(message))
         self.publisher.show_last(identity, message.world)
 
     def _from_generator(self) -> None:

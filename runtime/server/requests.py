@@ -182,14 +182,13 @@ class RequestHandler:
 
     def _record_start(self, room: WorldRoom, message: Control) -> str:
         world = room.world
-        default = f"{world.config.script.name}-{world.link.seed}-{world.config.name}-{world.playback.tick}"
-        name = room.recorder.start(message.path or default, world.link.chronicle.log.records())
+        name = room.recorder.start(message.path or world.take_name, world.records())
         world.notice("recording", f"recording {name}")
         world.changed = True
         return name
 
     def _record_stop(self, room: WorldRoom) -> str:
-        name = room.recorder.stop(room.world.playback.tick)
+        name = room.recorder.stop(room.world.tick)
         if not name:
             raise Refused("recording", "nothing is being recorded")
         room.world.notice("recording", f"{name} is complete")

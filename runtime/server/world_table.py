@@ -13,8 +13,8 @@ from longtake.runtime.server.limits import Limits
 from longtake.runtime.server.publisher import Publisher
 from longtake.runtime.server.sessions import Client, Sessions
 from longtake.runtime.server.world_room import ServerPorts, WorldRoom
+from longtake.runtime.world.config import WorldConfig
 from longtake.runtime.world.effects import Requester
-from longtake.runtime.world.generator_link import WorldConfig
 from longtake.runtime.world.running_world import RunningWorld
 
 log = logging.getLogger(__name__)

@@ -55,7 +55,7 @@ class BlockPlan:
         """the block whose step the generator is making"""
         self.awaiting_decode: list[int] = []
         """blocks after their step, whose frames are still being decoded"""
-        self.recovery = Recovery(every_s=snapshot_every_s)
+        self._recovery = Recovery(every_s=snapshot_every_s)
         self._every_s = snapshot_every_s
         self._queue = CueQueue()
         self._cues_at: dict[int, list[Cue]] = {}
@@ -90,7 +90,7 @@ class BlockPlan:
     def issue(self) -> tuple[int, str | None]:
         """Return the next step's block and its new prompt, None if the prompt stays as it is."""
         block = self.next_block
-        prompt = self._commit(block) if block == self.committed else self.recovery.prompt_of(block)
+        prompt = self._commit(block) if block == self.committed else self._recovery.prompt_of(block)
         self.running = block
         return block, prompt
 
@@ -129,7 +129,7 @@ class BlockPlan:
             first_tick=self.grid.first_tick(block),
             cues=cues,
             last_cue=self._last_cue,
-            prompt=self.recovery.prompt_of(block),
+            prompt=self._recovery.prompt_of(block),
         )
 
     def interrupted(self) -> None:
@@ -140,15 +140,32 @@ class BlockPlan:
     def go_back(self) -> RestorePoint:
         """Begin again at the restore point, which is returned."""
         self.interrupted()
-        self.next_block = self.recovery.point.block
-        return self.recovery.point
+        self.next_block = self._recovery.point.block
+        return self._recovery.point
+
+    @property
+    def restore_point(self) -> RestorePoint:
+        """Where the take would go on after a loss."""
+        return self._recovery.point
+
+    def snapshot_due(self, now: float) -> bool:
+        """Whether it is time for a new snapshot."""
+        return self._recovery.due(now, self.made)
+
+    def snapshot_asked(self, now: float) -> None:
+        """Take in that a snapshot was asked for."""
+        self._recovery.asked(now)
+
+    def snapshot_saved(self, block: int, snapshot: bytes) -> None:
+        """Take in a snapshot: the new restore point."""
+        self._recovery.saved(block, snapshot)
 
     def reset(self) -> None:
         """Begin a new take under the prompt asked for last. Cues for later ticks of the old take are dropped."""
         self.state = self.asked
         self._queue = CueQueue()
         self._cues_at.clear()
-        self.recovery = Recovery(every_s=self._every_s)
+        self._recovery = Recovery(every_s=self._every_s)
         self.next_block = self.committed = self.made = self._last_cue = 0
         self.interrupted()
 
@@ -163,5 +180,5 @@ class BlockPlan:
         self.committed = block + 1
         after = self.state.prompt()
         prompt = after if after != before else None
-        self.recovery.issued(block, prompt)
+        self._recovery.issued(block, prompt)
         return prompt

@@ -1,11 +1,13 @@
 """A world's own history: the timeline its members see, and the log a take file is written from."""
 
+from collections.abc import Iterator
 from typing import Literal
 
 from longtake.protocol.generator_messages import GenBlock
 from longtake.protocol.messages import Applied, Notice, Reading
-from longtake.runtime.takes.file import TakeBlock, TakeCue, TakeHeader, TakeLog, TakeRecord
+from longtake.runtime.takes.file import FORMAT, TakeBlock, TakeCue, TakeHeader, TakeLog, TakeRecord, TakeReset
 from longtake.runtime.world.block_plan import MadeBlock
+from longtake.runtime.world.config import WorldConfig
 from longtake.runtime.world.effects import Effect, Record, Tell
 
 MAX_TIMELINE_CHARACTERS = 60_000
@@ -17,24 +19,32 @@ MAX_MARKS = 2000
 class Chronicle:
     """Timeline and log of one world. What members and the take file should get is appended to `effects`."""
 
-    def __init__(self, *, world: str, effects: list[Effect], header: TakeHeader) -> None:
+    def __init__(self, config: WorldConfig, effects: list[Effect], *, prompt: str) -> None:
+        """`prompt` is what the take begins with."""
         self.timeline: list[Applied] = []
-        self.log = TakeLog(header)
-        self._world = world
+        self._config = config
         self._effects = effects
+        self._log = TakeLog(self._header(generation=0, seed=config.seed, prompt=prompt))
 
-    def begin(self, header: TakeHeader) -> None:
-        """Forget the old take: a new one begins."""
+    @property
+    def first_prompt(self) -> str:
+        """The prompt that the take began with."""
+        return self._log.header.prompt
+
+    def records(self) -> Iterator[TakeRecord]:
+        """Return the take so far: its header, and all records since."""
+        return self._log.records()
+
+    def begin(self, *, generation: int, seed: int, prompt: str) -> None:
+        """Forget the old take and begin a new one. A recording goes on, with a record that says so."""
         self.timeline.clear()
-        self.log = TakeLog(header)
+        self._log = TakeLog(self._header(generation=generation, seed=seed, prompt=prompt))
+        # written, not logged: the new log begins with a header of its own
+        self._effects.append(Record(record=TakeReset(generation=generation, seed=seed, prompt=prompt)))
 
     def record(self, record: TakeRecord) -> None:
         """Log a record, and write it if a take is being recorded."""
-        self.log.add(record)
-        self._effects.append(Record(record=record))
-
-    def only_write(self, record: TakeRecord) -> None:
-        """Write a record if a take is being recorded; the log begins anew with the header and needs none of it."""
+        self._log.add(record)
         self._effects.append(Record(record=record))
 
     def notice(
@@ -46,14 +56,14 @@ class Chronicle:
         tick: int,
     ) -> None:
         """Tell the members that something happened."""
-        notice = Notice(world=self._world, kind=kind, text=text, generation=generation, tick=tick)
+        notice = Notice(world=self._config.name, kind=kind, text=text, generation=generation, tick=tick)
         self._effects.append(Tell(message=notice))
 
     def block(self, made: MadeBlock, message: GenBlock) -> None:
         """Note a block that was made for the first time, the cues it carries, and what is read in it."""
         if made.block == 0:
-            self._mark(made, message, 0, "start", "", self.log.header.prompt)
-        prompt = made.prompt or (self.timeline[-1].prompt if self.timeline else self.log.header.prompt)
+            self._mark(made, message, 0, "start", "", self.first_prompt)
+        prompt = made.prompt or (self.timeline[-1].prompt if self.timeline else self.first_prompt)
         for cue in made.cues:
             self._mark(made, message, cue.number, cue.kind, cue.label, prompt)
             self.record(
@@ -91,7 +101,7 @@ class Chronicle:
         prompt: str,
     ) -> None:
         mark = Applied(
-            world=self._world,
+            world=self._config.name,
             generation=message.generation,
             cue=cue,
             block=made.block,
@@ -107,7 +117,7 @@ class Chronicle:
 
     def _read(self, made: MadeBlock, message: GenBlock) -> None:
         reading = Reading(
-            world=self._world,
+            world=self._config.name,
             generation=message.generation,
             block=made.block,
             tick=made.first_tick,
@@ -115,3 +125,19 @@ class Chronicle:
             confidence=message.confidence,
         )
         self._effects.append(Tell(message=reading))
+
+    def _header(self, *, generation: int, seed: int, prompt: str) -> TakeHeader:
+        config = self._config
+        return TakeHeader(
+            format=FORMAT,
+            world=config.name,
+            model=config.model,
+            seed=seed,
+            prompt=prompt,
+            script=config.script,
+            mode=config.mode,
+            generation=generation,
+            threads=config.threads,
+            options=dict(config.options),
+            versions=dict(config.versions),
+        )

@@ -10,8 +10,7 @@ The shell calls it with explicit `now` and carries out the `effects` it leaves b
     while world.service(now): carry out world.effects
 """
 
-import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Literal
 
 from longtake.protocol.errors import Refused
@@ -25,16 +24,19 @@ from longtake.protocol.generator_messages import (
     GenStep,
     GenStepped,
 )
-from longtake.protocol.messages import Ack, Done, Error, Joined, Role, Status
-from longtake.runtime.takes.file import TakeCut
+from longtake.protocol.messages import Ack, Done, Error, Joined, Role, Status, Subscribe, Subscribed, WorldEntry
+from longtake.runtime.takes.file import TakeCut, TakeRecord
+from longtake.runtime.world.block_plan import BlockPlan
+from longtake.runtime.world.chronicle import Chronicle
+from longtake.runtime.world.config import WorldConfig
 from longtake.runtime.world.effects import Answer, Command, DropWaiting, Effect, Publish, Requester
-from longtake.runtime.world.generator_link import FailureAction, GeneratorLink, Phase, WorldConfig
+from longtake.runtime.world.failures import FailurePolicy
+from longtake.runtime.world.generator_link import GeneratorLink, Phase
+from longtake.runtime.world.lead import Lead
 from longtake.runtime.world.outgoing_frame import frames_of_block
 from longtake.runtime.world.playback import Playback, Shown
-from longtake.runtime.world.prompt_state import plain
+from longtake.runtime.world.prompt_state import PromptState, plain
 from longtake.runtime.world.statistics import Rolling
-
-log = logging.getLogger(__name__)
 
 
 class RunningWorld:
@@ -53,10 +55,22 @@ class RunningWorld:
         self.changed = False
         """members should get a status now; the shell clears it"""
         self.photon_ms = Rolling(64)
-        self.link = GeneratorLink(config, self.effects)
+        state = PromptState.start(config.script, config.prompt)
+        self.plan = BlockPlan(model=config.model, state=state, snapshot_every_s=config.snapshot_every_s)
+        self.lead = Lead(config.model, config.lead)
+        self.chronicle = Chronicle(config, self.effects, prompt=state.prompt())
+        self.link = GeneratorLink(
+            config, plan=self.plan, lead=self.lead, chronicle=self.chronicle, effects=self.effects
+        )
+        self._failures = FailurePolicy(self, self.link)
         self.playback = Playback(fps=config.model.fps, mode=config.mode, paused=config.paused)
         self._cut_block: int | None = None
         self._published = 0
+
+    @property
+    def name(self) -> str:
+        """The world's name."""
+        return self.config.name
 
     @property
     def phase(self) -> Phase:
@@ -67,6 +81,16 @@ class RunningWorld:
     def generation(self) -> int:
         """Counts the resets."""
         return self.link.generation
+
+    @property
+    def tick(self) -> int:
+        """The tick of the next frame."""
+        return self.playback.tick
+
+    @property
+    def running(self) -> bool:
+        """Whether frames are to be shown now, so that the world needs its turns on the generator."""
+        return self.playback.running
 
     @property
     def stale(self) -> bool:
@@ -84,7 +108,7 @@ class RunningWorld:
         opener = self.link.opened(message)
         if opener is not None:
             self.effects.append(Answer(to=opener, message=self.joined(opener.request, "director")))
-        self._tell_back()
+        self._failures.tell_if_back()
 
     def wants_turn(self, now: float) -> bool:
         """Whether the generator should do something for this world."""
@@ -107,7 +131,9 @@ class RunningWorld:
             self.close(wrong)
             return
         made = self.link.block_made(message, now)
-        self._tell_back()
+        if made is not None:
+            self._failures.block_made()
+        self._failures.tell_if_back()
         if made is None:
             return
         if self._cut_block == made.block:
@@ -129,20 +155,15 @@ class RunningWorld:
 
     def failed(self, message: GenError) -> None:
         """A command failed in a generator that lives on."""
-        self._after(self.link.failed(message), message.message)
+        self._failures.command_failed(message)
 
     def generator_lost(self) -> None:
         """The generator is gone. Go on showing the last frame until `generator_back`."""
-        if self.phase == "closed":
-            return
-        if not self.link.lost_told:
-            self.link.lost_told = True
-            self.notice("generator_lost", "the generator stopped; a new one is being started")
-        self._after(self.link.lost(), "it died at the same block again and again")
+        self._failures.generator_lost()
 
     def generator_back(self) -> None:
         """A new generator is ready: bring the world back in it."""
-        self._after(self.link.back(), "it was lost, and this model cannot save its worlds")
+        self._failures.generator_back()
 
     # --- the clock's side ----------------------------------------------------------------------------------
 
@@ -169,13 +190,13 @@ class RunningWorld:
         """Accept a prompt or an event; the answer says where it takes effect."""
         if cut_in and self.config.mode != "live":
             raise Refused("wrong_mode", "a cut-in cue needs a live world; elsewhere nothing waits to be shown")
-        accepted = self.link.plan.accept(kind, plain(label), at_tick)
+        accepted = self.plan.accept(kind, plain(label), at_tick)
         if cut_in:
             self._cut_block = accepted.cue.block
         self.effects.append(Command(message=GenEncode(model=self.config.model.name, prompt=accepted.prompt)))
         return Ack(
             request=request,
-            world=self.config.name,
+            world=self.name,
             generation=self.generation,
             cue=accepted.cue.number,
             block=accepted.cue.block,
@@ -229,31 +250,62 @@ class RunningWorld:
 
     def load(self) -> float:
         """Return the part of the generator's time that the world takes in live mode; 0 before it is measured."""
-        turn_s = self.link.lead.turn_s.median() or 0.0
+        turn_s = self.lead.turn_s.median() or 0.0
         return turn_s * self.config.model.fps / self.config.model.block_frames
 
     def notice(
         self, kind: Literal["closed", "reset", "generator_lost", "generator_back", "recording"], text: str
     ) -> None:
         """Tell the members that something happened."""
-        self.link.chronicle.notice(kind, text, generation=self.generation, tick=self.playback.tick)
+        self.chronicle.notice(kind, text, generation=self.generation, tick=self.tick)
+
+    def records(self) -> Iterator[TakeRecord]:
+        """Return the take so far, as a recording that begins now writes it."""
+        return self.chronicle.records()
+
+    @property
+    def take_name(self) -> str:
+        """What a recording that begins now is called, unless it is given a name."""
+        return f"{self.config.script.name}-{self.link.seed}-{self.name}-{self.tick}"
+
+    def entry(self, members: int) -> WorldEntry:
+        """Return the world's line in the list of worlds."""
+        return WorldEntry(
+            world=self.name,
+            model=self.config.model.name,
+            script=self.config.script.name,
+            mode=self.config.mode,
+            tick=self.tick,
+            members=members,
+        )
+
+    def subscribed(self, message: Subscribe) -> Subscribed:
+        """Return the answer to a subscription of the world's frames."""
+        return Subscribed(
+            request=message.request,
+            world=self.name,
+            delivery=message.delivery,
+            encoding=message.encoding,
+            generation=self.generation,
+            tick=self.tick,
+        )
 
     def joined(self, request: int, role: Role, recording: str = "") -> Joined:
         """Return the state a client begins with."""
         return Joined(
             request=request,
-            world=self.config.name,
+            world=self.name,
             role=role,
             model=self.config.model,
             script=self.config.script,
             mode=self.config.mode,
             seed=self.link.seed,
             generation=self.generation,
-            tick=self.playback.tick,
+            tick=self.tick,
             block=self.playback.block,
             paused=self.playback.paused,
-            prompt=self.link.plan.asked.prompt(),
-            timeline=self.link.chronicle.newest_marks(),
+            prompt=self.plan.asked.prompt(),
+            timeline=self.chronicle.newest_marks(),
             recording=recording,
         )
 
@@ -261,9 +313,9 @@ class RunningWorld:
         self, now: float, *, members: int, recording: str, generator: Literal["ready", "starting", "lost"]
     ) -> Status:
         """Return the figures of the moment; `generator` is the state of the process."""
-        lead, playback = self.link.lead, self.playback
+        lead, playback = self.lead, self.playback
         return Status(
-            world=self.config.name,
+            world=self.name,
             generation=self.generation,
             tick=playback.tick,
             block=playback.block,
@@ -282,15 +334,15 @@ class RunningWorld:
             members=members,
             recording=recording,
             generator="lost" if self.stale and generator == "ready" else generator,
-            prompt=self.link.plan.state.prompt(),
+            prompt=self.plan.state.prompt(),
         )
 
     def done(self, request: int, detail: str = "") -> Done:
         """Return the answer to a request that was carried out."""
         return Done(
             request=request,
-            world=self.config.name,
-            tick=self.playback.tick,
+            world=self.name,
+            tick=self.tick,
             generation=self.generation,
             detail=detail,
         )
@@ -299,32 +351,19 @@ class RunningWorld:
 
     def _wants_step(self) -> bool:
         """Whether the next block should be begun now: that is what bounds the lead."""
-        if self.link.plan.catching_up or self._cut_block is not None:
+        if self.plan.catching_up or self._cut_block is not None:
             return True
-        lead = self.playback.lead + self.link.plan.frames_awaiting_decode
+        lead = self.playback.lead + self.plan.frames_awaiting_decode
         if self.config.mode == "lockstep":
             # only what was asked for, or where a cue takes effect would depend on the machine's speed
             return lead < self.playback.asked
         if self.config.mode == "offline":
             return self.playback.running and lead <= self.config.model.block_frames
-        return lead <= self.link.lead.target_frames(self.worlds_on_generator)
+        return lead <= self.lead.target_frames(self.worlds_on_generator)
 
     def _wants_snapshot(self, now: float) -> bool:
         """Between blocks, and only when no frame is urgent."""
         return (self.playback.lead > 0 or self.config.mode != "live") and self.link.wants_snapshot(now)
-
-    def _after(self, what: FailureAction, why: str) -> None:
-        """Do what a failure of the generator leaves no choice but to do."""
-        if what == "close":
-            self.close(f"the generator failed: {why}")
-        elif what == "reset":
-            log.warning("world %s begins again: %s", self.config.name, why)
-            self.reset(None, f"the generator failed: {why}")
-
-    def _tell_back(self) -> None:
-        if self.link.lost_told and self.phase == "ready" and not self.link.behind:
-            self.link.lost_told = False
-            self.notice("generator_back", "the take goes on")
 
     def _publish(self, shown: Shown) -> None:
         self.effects.append(
@@ -343,7 +382,7 @@ class RunningWorld:
         self._cut_block = None
         tick = self.playback.tick
         if self.playback.cut(first_tick):
-            self.link.chronicle.record(TakeCut(tick=tick, to_tick=first_tick))
+            self.chronicle.record(TakeCut(tick=tick, to_tick=first_tick))
 
     def _finish_runs(self) -> None:
         for run in self.playback.finished:

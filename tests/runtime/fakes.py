@@ -19,8 +19,8 @@ from longtake.protocol.generator_messages import GenBlock, GenDone, GenError, Ge
 from longtake.protocol.messages import Message, ModelInfo
 from longtake.runtime.generator.worker import Worker
 from longtake.runtime.takes.file import TakeBlock, TakeRecord
+from longtake.runtime.world.config import WorldConfig
 from longtake.runtime.world.effects import Answer, Command, Publish, Record, Requester, Tell
-from longtake.runtime.world.generator_link import WorldConfig
 from longtake.runtime.world.running_world import RunningWorld
 
 HEIGHT, WIDTH, FPS = 12, 20, 16
@@ -337,7 +337,7 @@ class Stage:
 
     @property
     def digests(self) -> list[str]:
-        return [record.digest for record in self.world.link.chronicle.log.records() if isinstance(record, TakeBlock)]
+        return [record.digest for record in self.world.chronicle.records() if isinstance(record, TakeBlock)]
 
     @property
     def ticks(self) -> list[int]:

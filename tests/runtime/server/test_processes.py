@@ -54,7 +54,7 @@ def test_a_killed_generator_is_replaced_and_the_take_goes_on(start: Start, decod
         client.control_world(world, "record_start", path="killed")
         client.ask(messages.Prompt, messages.Ack, world=world, text="a fox", at_tick=12)
         client.wait(messages.Applied, cue=1)
-        wait_for(lambda: local.server.worlds.find(world).world.link.plan.recovery.point.snapshot, "a snapshot")
+        wait_for(lambda: local.server.worlds.find(world).world.plan.restore_point.snapshot, "a snapshot")
         first = supervisor.pid
         os.kill(first, signal.SIGKILL)
         assert client.wait(messages.Notice, kind="generator_lost")

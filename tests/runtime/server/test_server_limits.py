@@ -95,7 +95,7 @@ def test_a_live_world_for_which_there_is_no_time_is_refused_with_the_figures(sta
     with RawClient(local) as client:
         world = client.open().world
         room = local.server.worlds.find(world)
-        while len(room.world.link.lead.block_s) < 3:
+        while len(room.world.lead.block_s) < 3:
             time.sleep(0.05)
         error = client.open()
         assert error.code == "no_room"

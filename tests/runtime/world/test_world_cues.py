@@ -198,7 +198,7 @@ def test_a_reset_drops_everything_old_wherever_it_is() -> None:
     assert {s.generation for s in stage.shown[shown:]} == {1}
     assert not any(s.held for s in stage.shown[shown:])
     assert not set(stage.digests) & set(old_digests)
-    assert stage.world.link.plan.pending == 0
+    assert stage.world.plan.pending == 0
     assert [notice.kind for notice in stage.of(Notice)] == ["reset"]
     opened = stage.commands(GenOpen)[-1]
     assert (opened.generation, opened.seed) == (1, 2)
@@ -261,7 +261,7 @@ def test_cut_in_leaves_out_the_frames_that_were_made_but_not_shown() -> None:
     stage = Stage().open()
     stage.run(2)
     for _ in range(20):
-        stage.world.link.lead.observe(block_s=0.2, recache_s=0.2)
+        stage.world.lead.observe(block_s=0.2, recache_s=0.2)
     stage.work()
     shown, tick = len(stage.shown), stage.world.playback.tick
     ack = prompt(stage, "cut", cut_in=True)

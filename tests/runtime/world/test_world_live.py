@@ -108,7 +108,7 @@ def test_the_lead_is_bounded_by_target_and_block() -> None:
     for _ in range(64):
         stage.run(1)
         highest = max(highest, stage.world.playback.lead)
-    target = stage.world.link.lead.target_frames()
+    target = stage.world.lead.target_frames()
     assert target == 1, "a generator that takes no time needs no more"
     assert highest <= 4 + 4, "the first guess is one block"
     assert stage.world.playback.lead <= target + 4

@@ -26,7 +26,7 @@ def test_snapshots_are_taken_between_blocks_every_few_seconds() -> None:
     stage = Stage(snapshot_every_s=1.0).open()
     stage.run(80)
     assert 3 <= len(stage.commands(GenSnapshot)) <= 5
-    assert stage.world.link.plan.recovery.point.snapshot is not None
+    assert stage.world.plan.restore_point.snapshot is not None
     assert stage.world.playback.held == 0
 
 
@@ -70,8 +70,8 @@ def test_it_comes_back_from_the_snapshot_and_the_take_goes_on_unbroken() -> None
 def test_blocks_made_again_are_neither_shown_nor_logged_twice() -> None:
     stage = Stage(snapshot_every_s=1.0).open()
     lose_in_the_middle(stage)
-    before, made = len(stage.commands(GenStep)), stage.world.link.plan.made
-    source = stage.world.link.plan.recovery.point.block
+    before, made = len(stage.commands(GenStep)), stage.world.plan.made
+    source = stage.world.plan.restore_point.block
     assert source < made
     stage.revive()
     again = [step.block for step in stage.commands(GenStep)[before:]]
@@ -154,7 +154,7 @@ def test_a_world_that_kills_the_generator_again_and_again_is_closed() -> None:
     stage.world.cue("prompt", "deadly", at_tick=None, cut_in=False, request=1)
     for _ in range(3):
         assert stage.world.phase == "ready"
-        while not (stage.world.wants_turn(stage.clock.now()) and not stage.world.link.plan.catching_up):
+        while not (stage.world.wants_turn(stage.clock.now()) and not stage.world.plan.catching_up):
             stage.clock.time = stage.world.deadline or stage.clock.time
             stage.world.service(stage.clock.now())
         while isinstance(stage.world.next_command(stage.clock.now()), GenSnapshot):
@@ -165,7 +165,7 @@ def test_a_world_that_kills_the_generator_again_and_again_is_closed() -> None:
             stage.generator.worker = Worker({"fake": stage.generator.model}, stage.generator._answer)
             stage.world.generator_back()
             stage.carry_out()
-            while stage.world.link.plan.catching_up:
+            while stage.world.plan.catching_up:
                 stage.command(stage.world.next_command(stage.clock.now()), None)
     assert stage.world.phase == "closed"
     assert "again and again" in stage.of(Notice)[-1].text
