@@ -39,7 +39,7 @@ def run(options: argparse.Namespace) -> int:
     def announce() -> None:
         ready.wait()
         if not stop.is_set():
-            models = server.supervisor.models
+            models = server.pool.models
             on = ", ".join(f"{model.name} on {model.device} in {model.precision}" for model in models)
             say(options, "ready", server.endpoint, f"ready: {on}; `longtake join` watches, Ctrl-C ends")
 

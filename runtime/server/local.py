@@ -11,7 +11,7 @@ import logging
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -78,11 +78,11 @@ def local_server(
 
 @contextlib.contextmanager
 def server_thread(
-    config: ServerConfig, *, clock: Clock | None = None, host: GeneratorHost | None = None, wait_ready: bool = True
+    config: ServerConfig, *, clock: Clock | None = None, hosts: Sequence[GeneratorHost] = (), wait_ready: bool = True
 ) -> Iterator[LocalServer]:
-    """Run a server in a thread of this process; its generator is where `config` or `host` says."""
+    """Run a server in a thread of this process; its generators are where `config` or `hosts` say."""
     context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
-    server = Server(config, clock=clock, context=context, host=host)
+    server = Server(config, clock=clock, context=context, hosts=hosts)
     server.bind()
     stop, ready = threading.Event(), threading.Event()
     failures: list[BaseException] = []

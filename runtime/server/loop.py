@@ -11,7 +11,7 @@ import logging
 import os
 import platform
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -32,13 +32,15 @@ from longtake.protocol.version import __version__
 from longtake.protocol.wire import MAX_SOCKET_BYTES, decode
 from longtake.runtime.clock import Clock, MonotonicClock, wait_until
 from longtake.runtime.generator.hosts import GeneratorHost, GeneratorHostConfig, ProcessHost, ThreadHost
+from longtake.runtime.generator.pool import GeneratorPool
 from longtake.runtime.generator.supervisor import Supervisor
 from longtake.runtime.server.jpeg_thread import JpegThread
 from longtake.runtime.server.limits import Limits
 from longtake.runtime.server.publisher import SEND_QUEUE, Publisher
 from longtake.runtime.server.requests import RequestHandler
 from longtake.runtime.server.sessions import Sessions
-from longtake.runtime.server.world_table import WorldTable
+from longtake.runtime.server.world_room import ServerPorts
+from longtake.runtime.server.world_table import WorldTable, WorldTableConfig
 
 log = logging.getLogger(__name__)
 
@@ -85,8 +87,9 @@ class Server:
         *,
         clock: Clock | None = None,
         context: "zmq.Context[zmq.Socket[bytes]] | None" = None,
-        host: GeneratorHost | None = None,
+        hosts: Sequence[GeneratorHost] = (),
     ) -> None:
+        """`hosts` run the generators, one each; without any, one runs as `config` says."""
         self.config = config
         self.clock = clock or MonotonicClock()
         self.endpoint = ""
@@ -94,24 +97,26 @@ class Server:
         self._context = context or zmq.Context.instance()
         self._control = self._router(receive_queue=256, send_queue=1000)
         self._frames = self._router(receive_queue=1000, send_queue=SEND_QUEUE)
-        if host is None:
-            in_process = config.in_process
-            host = ThreadHost(config.generator, self._context) if in_process else ProcessHost(config.generator)
-        self.supervisor = Supervisor(config=config.generator, host=host, context=self._context, clock=self.clock)
+        generator = config.generator
+        if not hosts:
+            hosts = [ThreadHost(generator, self._context) if config.in_process else ProcessHost(generator)]
+        self.pool = GeneratorPool(
+            [Supervisor(config=generator, host=host, context=self._context, clock=self.clock) for host in hosts]
+        )
         self.sessions = Sessions(self._control, config.limits, config.heartbeat_s)
         self._jpegs = JpegThread(self._context)
         self.publisher = Publisher(self._frames, self.clock, config.limits, self._jpegs)
         self.worlds = WorldTable(
-            supervisor=self.supervisor,
-            sessions=self.sessions,
-            publisher=self.publisher,
-            clock=self.clock,
-            limits=config.limits,
-            takes=config.takes,
-            keep_s=config.keep_s,
-            snapshot_every_s=config.snapshot_every_s,
-            options=tuple(config.generator.options.items()),
-            versions=versions(),
+            WorldTableConfig(
+                takes=config.takes,
+                keep_s=config.keep_s,
+                snapshot_every_s=config.snapshot_every_s,
+                limits=config.limits,
+                options=tuple(generator.options.items()),
+                versions=versions(),
+            ),
+            self.pool,
+            ServerPorts(sessions=self.sessions, publisher=self.publisher, clock=self.clock),
         )
         self._requests: RequestHandler | None = None
         self._left_alone: dict[zmq.Socket[bytes], float] = {}
@@ -128,13 +133,13 @@ class Server:
             self._control.close()
             self._frames.close()
             self._jpegs.close()
-            self.supervisor.stop()
+            self.pool.stop()
             raise
         self.endpoint = str(control)
         self._requests = RequestHandler(
             sessions=self.sessions,
             worlds=self.worlds,
-            supervisor=self.supervisor,
+            pool=self.pool,
             clock=self.clock,
             limits=self.config.limits,
             frames_endpoint=frames_announcement(frames),
@@ -144,10 +149,10 @@ class Server:
     def run(self, stop: threading.Event, on_ready: "threading.Event | None" = None) -> None:
         """Serve until `stop` is set; `on_ready` is set when the generator is. Raises `GeneratorFailed`."""
         try:
-            self.supervisor.start()
+            self.pool.start()
             while not stop.is_set():
                 self.turn()
-                if on_ready is not None and self.supervisor.models and not on_ready.is_set():
+                if on_ready is not None and self.pool.models and not on_ready.is_set():
                     on_ready.set()
         finally:
             self.close()
@@ -156,14 +161,14 @@ class Server:
         """One round of the loop: wait for messages or a deadline, then do what there is to do."""
         self._wait_and_read()
         self._from_generator()
-        if self.supervisor.watch() == "lost":
-            self.worlds.generator_lost()
+        for generator in self.pool.watch():
+            self.worlds.generator_lost(generator)
         deadline = self.worlds.next_deadline()
         if deadline is not None and 0 < deadline - self.clock.now() <= CLOSE_TO_DEADLINE_S:
             wait_until(self.clock, deadline)
         self.worlds.service()
         self.publisher.encoded()
-        self.worlds.give_turn()
+        self.worlds.give_turns()
         self.sessions.beat(self.clock.now())
         for client in self.sessions.all():
             if client.gone:
@@ -178,7 +183,7 @@ class Server:
         self._control.close(linger=200)
         self._frames.close(linger=0)
         self._jpegs.close()
-        self.supervisor.stop()
+        self.pool.stop()
 
     # --- inside --------------------------------------------------------------------------------------------
 
@@ -199,8 +204,8 @@ class Server:
                 poller.register(socket, zmq.POLLIN)
             else:
                 wait_s = min(wait_s, self._left_alone[socket] - now)
-        if self.supervisor.socket is not None:
-            poller.register(self.supervisor.socket, zmq.POLLIN)
+        for socket in self.pool.sockets:
+            poller.register(socket, zmq.POLLIN)
         return {socket for socket, _ in poller.poll(max(0, int(wait_s * 1000 - 0.3)))}
 
     def _wait_s(self, now: float) -> float:
@@ -265,9 +270,8 @@ class Server:
         self.publisher.show_last(identity, message.world)
 
     def _from_generator(self) -> None:
-        while (received := self.supervisor.receive()) is not None:
-            message, part = received
-            self.worlds.from_generator(message, part.buffer if part is not None else None)
+        for generator, message, part in self.pool.received():
+            self.worlds.from_generator(generator, message, part.buffer if part is not None else None)
 
 
 def versions() -> tuple[tuple[str, str], ...]:

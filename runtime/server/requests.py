@@ -27,7 +27,7 @@ from longtake.protocol.messages import (
 )
 from longtake.protocol.wire import decode
 from longtake.runtime.clock import Clock
-from longtake.runtime.generator.supervisor import Supervisor
+from longtake.runtime.generator.pool import GeneratorPool
 from longtake.runtime.server.limits import Limits
 from longtake.runtime.server.sessions import Client, Sessions
 from longtake.runtime.server.world_room import WorldRoom
@@ -46,7 +46,7 @@ class RequestHandler:
         *,
         sessions: Sessions,
         worlds: WorldTable,
-        supervisor: Supervisor,
+        pool: GeneratorPool,
         clock: Clock,
         limits: Limits,
         frames_endpoint: str,
@@ -54,7 +54,7 @@ class RequestHandler:
     ) -> None:
         self._sessions = sessions
         self._table = worlds
-        self._supervisor = supervisor
+        self._pool = pool
         self._clock = clock
         self._limits = limits
         self._frames_endpoint = frames_endpoint
@@ -119,7 +119,7 @@ class RequestHandler:
             server=self._server,
             session=client.token,
             frames_endpoint=self._frames_endpoint,
-            models=self._supervisor.models,
+            models=self._pool.models,
             heartbeat_s=self._sessions.heartbeat_s,
             limits=self._limits.announced(),
         )

@@ -3,10 +3,10 @@
 import logging
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 from longtake.protocol.messages import Message, Role
 from longtake.runtime.clock import Clock
+from longtake.runtime.generator.pool import standing
 from longtake.runtime.generator.supervisor import Supervisor
 from longtake.runtime.server.publisher import Publisher
 from longtake.runtime.server.sessions import Client, Sessions
@@ -23,7 +23,6 @@ STATUS_EVERY_S = 0.5
 class ServerPorts:
     """The parts of the server that a world's effects go to."""
 
-    supervisor: Supervisor
     sessions: Sessions
     publisher: Publisher
     clock: Clock
@@ -32,8 +31,10 @@ class ServerPorts:
 class WorldRoom:
     """A world and who is in it."""
 
-    def __init__(self, world: RunningWorld, ports: ServerPorts, takes: Path) -> None:
+    def __init__(self, world: RunningWorld, generator: Supervisor, ports: ServerPorts, takes: Path) -> None:
         self.world = world
+        self.generator = generator
+        """the world stays on it; a successor takes over its worlds"""
         self.recorder = Recorder(takes)
         self.members: list[Client] = []
         self.empty_since: float | None = None
@@ -95,15 +96,14 @@ class WorldRoom:
         self.status_at = now + STATUS_EVERY_S
         if not self.members:
             return
-        supervisor = self._to.supervisor
-        state: Literal["ready", "starting", "lost"]
-        state = "ready" if supervisor.state == "ready" else "lost" if supervisor.models else "starting"
-        members, recording = len(self.members), self.recorder.name
-        self.tell(self.world.status(now, members=members, recording=recording, generator=state))
+        status = self.world.status(
+            now, members=len(self.members), recording=self.recorder.name, generator=standing(self.generator)
+        )
+        self.tell(status)
 
     def end(self) -> None:
         """The world is closed: end what is attached to it."""
-        self.recorder.stop(self.world.playback.tick)
+        self.recorder.stop(self.world.tick)
         self._to.publisher.forget_world(self.name)
         for member in self.members:
             member.roles.pop(self.name, None)
@@ -115,7 +115,7 @@ class WorldRoom:
         elif isinstance(effect, Tell):
             self.tell(effect.message)
         elif isinstance(effect, Command):
-            self._to.supervisor.send(effect.message, effect.part)
+            self.generator.send(effect.message, effect.part)
         elif isinstance(effect, Record):
             self._write(effect)
         elif isinstance(effect, DropWaiting):

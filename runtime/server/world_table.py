@@ -2,16 +2,16 @@
 
 import logging
 import secrets
+from dataclasses import dataclass
 from pathlib import Path
 
 from longtake.protocol.errors import Refused, error_message
 from longtake.protocol.generator_messages import GenBlock, GenDone, GenError, GenReady, GenSaved, GenStepped
 from longtake.protocol.messages import Message, Notice, Open, Role, WorldEntry
-from longtake.runtime.clock import Clock
+from longtake.runtime.generator.pool import GeneratorPool
 from longtake.runtime.generator.supervisor import Supervisor
 from longtake.runtime.server.limits import Limits
-from longtake.runtime.server.publisher import Publisher
-from longtake.runtime.server.sessions import Client, Sessions
+from longtake.runtime.server.sessions import Client
 from longtake.runtime.server.world_room import ServerPorts, WorldRoom
 from longtake.runtime.world.config import WorldConfig
 from longtake.runtime.world.effects import Requester
@@ -23,58 +23,43 @@ FULL_LOAD = 0.95
 """of the generator's time that live worlds may take together"""
 
 
+@dataclass(frozen=True, kw_only=True)
+class WorldTableConfig:
+    """What all worlds of a server have in common."""
+
+    takes: Path
+    """folder of the take files"""
+    keep_s: float
+    """how long a world without members is kept"""
+    snapshot_every_s: float
+    limits: Limits
+    options: tuple[tuple[str, str], ...] = ()
+    """options that the models were loaded with; for take headers"""
+    versions: tuple[tuple[str, str], ...] = ()
+    """versions of the software; for take headers"""
+
+
 class WorldTable:
     """All worlds of a server."""
 
-    def __init__(
-        self,
-        *,
-        supervisor: Supervisor,
-        sessions: Sessions,
-        publisher: Publisher,
-        clock: Clock,
-        limits: Limits,
-        takes: Path,
-        keep_s: float,
-        snapshot_every_s: float,
-        options: tuple[tuple[str, str], ...],
-        versions: tuple[tuple[str, str], ...],
-    ) -> None:
-        self._supervisor = supervisor
-        self._sessions = sessions
-        self._publisher = publisher
-        self._clock = clock
-        self._ports = ServerPorts(supervisor=supervisor, sessions=sessions, publisher=publisher, clock=clock)
-        self._limits = limits
-        self._takes = takes
-        self._keep_s = keep_s
-        self._snapshot_every_s = snapshot_every_s
-        self._options = options
-        self._versions = versions
+    def __init__(self, config: WorldTableConfig, pool: GeneratorPool, ports: ServerPorts) -> None:
+        self._config = config
+        self._pool = pool
+        self._ports = ports
         self._worlds: dict[str, WorldRoom] = {}
         self._waiting: list[tuple[Client, Open]] = []
         """opens that wait for the first generator to be ready"""
         self._count = 0
         self._run = secrets.token_hex(2)
         """part of the worlds' names: a client that finds a new server must not take one of its worlds for its own"""
-        self._turn = ""
-        """the world that had the last turn on the generator"""
+        self._last_turn: dict[Supervisor, str] = {}
+        """by generator: the world that had its last turn"""
 
     # --- clients -------------------------------------------------------------------------------------------
 
     def entries(self) -> list[WorldEntry]:
         """Return the list of running worlds."""
-        return [
-            WorldEntry(
-                world=room.name,
-                model=room.world.config.model.name,
-                script=room.world.config.script.name,
-                mode=room.world.config.mode,
-                tick=room.world.playback.tick,
-                members=len(room.members),
-            )
-            for room in self._worlds.values()
-        ]
+        return [room.world.entry(len(room.members)) for room in self._worlds.values()]
 
     def find(self, name: str) -> WorldRoom:
         """Return a world; an empty name means the newest. Raises `Refused("unknown_world")`."""
@@ -100,42 +85,28 @@ class WorldTable:
 
     def open(self, client: Client, message: Open) -> None:
         """Open a world with the client as its director; `joined` follows when the generator has opened it."""
-        if self._supervisor.state == "starting" and not self._supervisor.models:
+        generator = self._pool.choose(message.model, lambda one: len(self._on(one)))
+        if generator is None and self._pool.loading:
             self._waiting.append((client, message))
             return
         self._check_room(client)
-        model = next((model for model in self._supervisor.models if model.name == message.model), None)
-        if model is None:
-            known = ", ".join(model.name for model in self._supervisor.models)
+        if generator is None:
+            known = ", ".join(model.name for model in self._pool.models)
             raise Refused("unknown_model", f"this server has no model {message.model!r}; it has: {known}")
-        config = WorldConfig(
-            name=f"w{self._count + 1}-{self._run}",
-            model=model,
-            script=message.script,
-            prompt=message.prompt,
-            seed=message.seed,
-            mode=message.mode,
-            paused=message.paused,
-            readings=message.readings,
-            snapshot_every_s=self._snapshot_every_s,
-            threads=self._supervisor.threads,
-            options=self._options,
-            versions=self._versions,
-        )
-        world = RunningWorld(config)
-        self._check_time(world)
+        world = RunningWorld(self._world_config(message, generator))
+        self._check_time(world, generator)
         self._count += 1
-        room = WorldRoom(world, self._ports, self._takes)
-        self._worlds[config.name] = room
+        room = WorldRoom(world, generator, self._ports, self._config.takes)
+        self._worlds[world.name] = room
         room.enter(client, "director")
         world.open(Requester(client=client, request=message.request))
-        log.info("%s opens %s: %s, seed %d, %s", client.name, config.name, model.name, config.seed, config.mode)
+        log.info("%s opens %s: %s, seed %d, %s", client.name, world.name, message.model, message.seed, message.mode)
 
     def join(self, client: Client, name: str, role: Role, request: int) -> None:
         """Take a client into a running world and tell it how that stands."""
         room = self.find(name)
         room.enter(client, role)
-        self._sessions.send(client, room.world.joined(request, role, room.recorder.name))
+        self._ports.sessions.send(client, room.world.joined(request, role, room.recorder.name))
 
     def leave(self, client: Client, name: str) -> WorldRoom:
         """Let a client out of a world, which goes on."""
@@ -149,18 +120,18 @@ class WorldTable:
         for room in self._worlds.values():
             if client in room.members:
                 room.exit(client)
-        self._publisher.forget_client(client)
+        self._ports.publisher.forget_client(client)
 
     # --- generator -----------------------------------------------------------------------------------------
 
-    def from_generator(self, message: Message, part: "memoryview | None") -> None:
+    def from_generator(self, generator: Supervisor, message: Message, part: "memoryview | None") -> None:
         """Hand a generator's message to its world."""
-        now = self._clock.now()
+        now = self._ports.clock.now()
         if isinstance(message, GenReady):
-            self._generator_back()
+            self._generator_back(generator)
             return
         room = self._worlds.get(getattr(message, "world", ""))
-        if room is None:
+        if room is None or room.generator is not generator:
             return
         world = room.world
         if isinstance(message, GenBlock) and part is not None:
@@ -176,26 +147,18 @@ class WorldTable:
             world.failed(message)
         self._settle(room)
 
-    def generator_lost(self) -> None:
-        """The generator is gone; a new one is coming."""
-        for room in list(self._worlds.values()):
+    def generator_lost(self, generator: Supervisor) -> None:
+        """A generator is gone, and a new one is coming: its worlds are held until then."""
+        for room in self._on(generator):
             room.world.generator_lost()
             room.world.changed = True
             self._settle(room)
 
-    def give_turn(self) -> None:
-        """If the generator is free, let the next world that wants something have it: in turn, after the last one."""
-        if self._supervisor.state != "ready" or self._supervisor.busy:
-            return
-        now = self._clock.now()
-        names = list(self._worlds)
-        start = names.index(self._turn) + 1 if self._turn in self._worlds else 0
-        for name in names[start:] + names[:start]:
-            world = self._worlds[name].world
-            if world.wants_turn(now):
-                self._turn = name
-                self._supervisor.send(world.next_command(now))
-                return
+    def give_turns(self) -> None:
+        """Let each free generator work for the next of its worlds that wants something, in turn."""
+        for generator in self._pool.generators:
+            if generator.state == "ready" and not generator.busy:
+                self._give_turn(generator)
 
     # --- time ----------------------------------------------------------------------------------------------
 
@@ -210,9 +173,12 @@ class WorldTable:
 
     def service(self) -> None:
         """Show what is due, report, and close what nobody has been in for long."""
-        worlds_on_generator = sum(room.world.playback.running for room in self._worlds.values())
+        for generator in self._pool.generators:
+            rooms = self._on(generator)
+            running = sum(room.world.running for room in rooms)
+            for room in rooms:
+                room.world.worlds_on_generator = max(1, running)
         for room in list(self._worlds.values()):
-            room.world.worlds_on_generator = max(1, worlds_on_generator)
             room.service()
             self._settle(room)
             room.report()
@@ -226,23 +192,55 @@ class WorldTable:
     def close_all(self, text: str) -> None:
         """End everything: the server closes."""
         for room in list(self._worlds.values()):
-            notice = Notice(world=room.name, kind="shutdown", text=text, tick=room.world.playback.tick)
-            room.tell(notice)
+            room.tell(Notice(world=room.name, kind="shutdown", text=text, tick=room.world.tick))
             room.end()
         self._worlds.clear()
 
     # --- inside --------------------------------------------------------------------------------------------
 
+    def _on(self, generator: Supervisor) -> list[WorldRoom]:
+        """Return the worlds on a generator, the oldest first."""
+        return [room for room in self._worlds.values() if room.generator is generator]
+
+    def _world_config(self, message: Open, generator: Supervisor) -> WorldConfig:
+        return WorldConfig(
+            name=f"w{self._count + 1}-{self._run}",
+            model=next(model for model in generator.models if model.name == message.model),
+            script=message.script,
+            prompt=message.prompt,
+            seed=message.seed,
+            mode=message.mode,
+            paused=message.paused,
+            readings=message.readings,
+            snapshot_every_s=self._config.snapshot_every_s,
+            threads=generator.threads,
+            options=self._config.options,
+            versions=self._config.versions,
+        )
+
+    def _give_turn(self, generator: Supervisor) -> None:
+        """Give the generator's next turn to the first world that wants one, beginning after the last that had one."""
+        now = self._ports.clock.now()
+        rooms = self._on(generator)
+        names = [room.name for room in rooms]
+        last = self._last_turn.get(generator, "")
+        start = names.index(last) + 1 if last in names else 0
+        for room in rooms[start:] + rooms[:start]:
+            if room.world.wants_turn(now):
+                self._last_turn[generator] = room.name
+                generator.send(room.world.next_command(now))
+                return
+
     def _check_room(self, client: Client) -> None:
-        if len(self._worlds) >= self._limits.worlds:
+        if len(self._worlds) >= self._config.limits.worlds:
             raise Refused("too_many", f"{len(self._worlds)} worlds run here, the most this server takes; close one")
         mine = sum(role == "director" for role in client.roles.values())
-        if mine >= self._limits.worlds_per_client:
+        if mine >= self._config.limits.worlds_per_client:
             raise Refused("too_many", f"this client directs {mine} worlds, the most it may; close one")
 
-    def _check_time(self, world: RunningWorld) -> None:
+    def _check_time(self, world: RunningWorld, generator: Supervisor) -> None:
         """Refuse a live world for which the generator has no time left, going by what the others measure."""
-        live = [room.world for room in self._worlds.values() if room.world.config.mode == "live"]
+        live = [room.world for room in self._on(generator) if room.world.config.mode == "live"]
         measured = [other.load() for other in live if other.load() > 0]
         if world.config.mode != "live" or not measured:
             return
@@ -254,8 +252,8 @@ class WorldTable:
                 f"about {100 * more:.0f} %: close one, or open this one in lockstep or offline mode",
             )
 
-    def _generator_back(self) -> None:
-        for room in list(self._worlds.values()):
+    def _generator_back(self, generator: Supervisor) -> None:
+        for room in self._on(generator):
             room.world.generator_back()
             room.world.changed = True
             self._settle(room)
@@ -264,7 +262,7 @@ class WorldTable:
             try:
                 self.open(client, message)
             except Refused as error:
-                self._sessions.send(client, error_message(error, message.request))
+                self._ports.sessions.send(client, error_message(error, message.request))
         for room in list(self._worlds.values()):
             self._settle(room)
 
@@ -276,6 +274,6 @@ class WorldTable:
             log.info("world %s is closed", room.name)
 
     def _expire(self, room: WorldRoom) -> None:
-        if room.empty_since is not None and self._clock.now() - room.empty_since > self._keep_s:
-            room.world.close(f"nobody has been here for {self._keep_s:g} s")
+        if room.empty_since is not None and self._ports.clock.now() - room.empty_since > self._config.keep_s:
+            room.world.close(f"nobody has been here for {self._config.keep_s:g} s")
             self._settle(room)

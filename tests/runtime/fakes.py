@@ -42,6 +42,8 @@ class FakeConfig:
     """this block fails once"""
     decode_s: float = 0.0
     """if more than nothing, frames are made beside what comes next"""
+    decode_fails_at: int = -1
+    """the frames of this block cannot be had, once"""
     fail_to_load: str = ""
 
 
@@ -60,6 +62,7 @@ class FakeBlock:
     pixels: Any
     timings_ms: dict[str, float]
     decode_s: float = 0.0
+    broken: bool = False
 
     @property
     def overlaps(self) -> bool:
@@ -72,6 +75,8 @@ class FakeBlock:
     @property
     def frames(self) -> Any:
         time.sleep(self.decode_s)
+        if self.broken:
+            raise ValueError("these frames cannot be decoded")
         return self.pixels
 
 
@@ -135,6 +140,9 @@ class FakeModel:
             raise ValueError("a hiccup")
         time.sleep(self.config.step_s)
         made = self.block_of(world)
+        if world.block == self.config.decode_fails_at:
+            self.config = replace(self.config, decode_fails_at=-1)
+            made = replace(made, broken=True)
         world.past = hashlib.blake2b(made.pixels.tobytes(), digest_size=8).hexdigest()
         world.block += 1
         return made

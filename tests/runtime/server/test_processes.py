@@ -47,7 +47,7 @@ def wait_for(condition: Callable[[], Any], what: str, seconds: float = 60.0) -> 
 @pytest.mark.parametrize("decode_s", [0.0, 0.02])
 def test_a_killed_generator_is_replaced_and_the_take_goes_on(start: Start, decode_s: float) -> None:
     local = start(process=True, snapshot_every_s=0.5, fake={"step_s": 0.005, "decode_s": decode_s})
-    supervisor = local.server.supervisor
+    supervisor = local.server.pool.generators[0]
     with RawClient(local) as client:
         world = client.open(seed=6).world
         client.subscribe(world, delivery="every", credit=1000)
@@ -77,7 +77,7 @@ def test_a_killed_generator_is_replaced_and_the_take_goes_on(start: Start, decod
 
 def test_a_generator_that_hangs_is_replaced(start: Start) -> None:
     local = start(process=True, generator={"silent_s": 4.0})
-    supervisor = local.server.supervisor
+    supervisor = local.server.pool.generators[0]
     with RawClient(local) as client:
         world = client.open(mode="lockstep").world
         client.control_world(world, "advance", ticks=4)

@@ -15,7 +15,7 @@ from longtake.protocol.errors import EndpointError
 from longtake.runtime.generator.hosts import GeneratorHostConfig
 from longtake.runtime.server.local import local_server
 from longtake.runtime.server.loop import Server, ServerConfig, ServerError
-from longtake.runtime.takes.file import read_take
+from longtake.runtime.takes.file import TakeReset, TakeRestore, read_take
 
 Start = Callable[..., Any]
 
@@ -120,6 +120,25 @@ def test_a_disk_that_fails_ends_the_recording_and_nothing_else(start: Start, mon
         assert "No space left" in told[1]
         assert client.wait(messages.Status).recording == ""
         assert client.control_world(world, "advance", ticks=4).tick == 44
+
+
+def test_frames_that_cannot_be_decoded_take_the_world_back_to_its_snapshot(start: Start) -> None:
+    # Decoding fails so fast that the step of block 10 is mostly on its way by then.
+    local = start(fake={"decode_s": 1e-6, "decode_fails_at": 9}, snapshot_every_s=0.01)
+    takes = local.server.config.takes
+    with Session.connect(local.endpoint, context=local.context) as session:
+        frames = []
+        for _ in range(2):
+            world = session.open(model="fake", prompt="a fox", seed=3, mode="lockstep", delivery="every")
+            world.record_start(f"{world.name}.take")
+            frames.append([picture.pixels.tobytes() for picture in world.advance(8) + world.advance(56)])
+            world.record_stop()
+            take = read_take(takes / f"{world.name}.take")
+            restores = [record for record in take.records if isinstance(record, TakeRestore)]
+            assert [restore.kind for restore in restores] == ["compact"] * (len(frames) == 1)
+            assert not any(isinstance(record, TakeReset) for record in take.records)
+    assert len(frames[0]) == 64
+    assert frames[0] == frames[1]
 
 
 def test_a_vanished_clients_world_is_kept_rejoined_and_in_the_end_closed(start: Start) -> None:
