@@ -182,7 +182,7 @@ def load_diorama(
     decoder.to(chosen, decoder_dtype, memory_format=torch.channels_last)  # type: ignore[call-overload]
     generator = Generator(
         transformer,
-        HalfDecoder(decoder, decoder_dtype),
+        CastingDecoder(decoder, decoder_dtype),
         text,
         config,
         chosen,
@@ -211,7 +211,7 @@ def load_diorama(
     return LoadedModel(generator, info, probe.to(memory_format=torch.channels_last))  # type: ignore[call-overload]
 
 
-class HalfDecoder:
+class CastingDecoder:
     """A decoder fed in its own precision."""
 
     def __init__(self, decoder: Decoder, dtype: torch.dtype) -> None:

@@ -69,7 +69,7 @@ class Fp8Cache(RingCache):
     ) -> None:
         super().__init__(config, batch=batch, rope=rope, attention=attention, device=device, dtype=E4M3)
         self.dtype = dtype
-        self.plain_sink = self.plain_sink.to(dtype)
+        self.unrotated_sink_keys = self.unrotated_sink_keys.to(dtype)
         self.key_scales = torch.ones((*self.keys.shape[:-1], 1), device=device, dtype=dtype)
         self.value_scales = torch.ones_like(self.key_scales)
         # One layer's, for attention to read; every layer overwrites it.
@@ -104,7 +104,7 @@ class Fp8Cache(RingCache):
         for layer in range(self.layers):
             for kept, full in zip((keys, values), self.full(layer, tokens), strict=True):
                 kept[layer].copy_(full)
-        return CacheState(*counters, keys, values, self.plain_sink.clone())
+        return CacheState(*counters, keys, values, self.unrotated_sink_keys.clone())
 
     def load(self, state: CacheState) -> None:
         """See `RingCache.load`."""
@@ -112,7 +112,7 @@ class Fp8Cache(RingCache):
         tokens = slice(self.valid_frames * self.frame_tokens)
         for layer in range(self.layers):
             self.put(layer, tokens, state.keys[layer].to(self.dtype), state.values[layer].to(self.dtype))
-        self.plain_sink.copy_(state.plain_sink)
+        self.unrotated_sink_keys.copy_(state.unrotated_sink_keys)
 
     def _put_sink_keys(self, tokens: int, keys: Tensor) -> None:
         quantised, scale = quantise(keys.to(self.dtype))

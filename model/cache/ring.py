@@ -34,7 +34,7 @@ class CacheState(NamedTuple):
     sink_shift: int
     keys: Tensor
     values: Tensor
-    plain_sink: Tensor
+    unrotated_sink_keys: Tensor
 
 
 class CacheBlock:
@@ -59,7 +59,7 @@ class CacheBlock:
         self._groups = self._visible_by_group(group_frames, tokens)
         self._table = cache.rope.table(range(first_frame, first_frame + self.frames))
         new_sink = min(cache.first_frame + cache.sink_frames, first_frame + self.frames) - first_frame
-        self._plain_sink_tokens = max(0, new_sink) * tokens if cache.relative else 0
+        self._sink_tokens = max(0, new_sink) * tokens if cache.relative else 0
         self._attends = [partial(self._attend, layer) for layer in range(cache.layers)]
 
     @property
@@ -68,13 +68,13 @@ class CacheBlock:
         return self._table
 
     @property
-    def place(self) -> tuple[object, ...]:
+    def layout_key(self) -> tuple[object, ...]:
         """Where in the buffer the frames lie and what they see: equal where forwards differ in `table` only."""
         runs = tuple((slots.start, slots.stop, tokens.start) for slots, tokens in self._runs)
         groups = tuple((queries.start, queries.stop, seen) for queries, seen in self._groups)
-        return runs, groups, self._plain_sink_tokens
+        return runs, groups, self._sink_tokens
 
-    def turned_by(self, table: Tensor) -> "CacheBlock":
+    def with_rope(self, table: Tensor) -> "CacheBlock":
         """Return the same block with other rotations."""
         other = copy.copy(self)
         other._table = table
@@ -96,7 +96,7 @@ class CacheBlock:
 
     def store(self, layer: int, k: Tensor, v: Tensor) -> None:
         """Write keys (normed, before RoPE) and values: [B, F, S, heads, head_dim] each."""
-        self._keep_plain_sink(layer, by_head(k))
+        self._keep_unrotated(layer, by_head(k))
         self._put(layer, by_head(rotate(k, self._table)), by_head(v))
 
     def attend_pair(self, layer: int, qk: Tensor, v: Tensor, attention: Attention) -> Tensor:
@@ -113,14 +113,14 @@ class CacheBlock:
             [B, T, heads, head_dim] like v.
         """
         q, k = (x.transpose(1, 2) for x in qk.unbind(2))
-        self._keep_plain_sink(layer, k)
+        self._keep_unrotated(layer, k)
         turn(qk, self._table.flatten(0, 1)[:, None, None])
         self._put(layer, k, v.transpose(1, 2))
-        return self._look(layer, q.to(v.dtype), attention).transpose(1, 2)
+        return self._attend_visible(layer, q.to(v.dtype), attention).transpose(1, 2)
 
     def _attend(self, layer: int, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         self.store(layer, k, v)
-        seen = self._look(layer, by_head(rotate(q, self._table)).to(q.dtype), self._cache.attention)
+        seen = self._attend_visible(layer, by_head(rotate(q, self._table)).to(q.dtype), self._cache.attention)
         attended: Tensor = seen.transpose(1, 2).unflatten(1, (self.frames, self._cache.frame_tokens))
         return attended
 
@@ -129,14 +129,14 @@ class CacheBlock:
         for slots, tokens in self._runs:
             self._cache.put(layer, slots, k[:, :, tokens], v[:, :, tokens])
 
-    def _keep_plain_sink(self, layer: int, k: Tensor) -> None:
+    def _keep_unrotated(self, layer: int, k: Tensor) -> None:
         """Copy the keys of frames that become the sink, before RoPE: [B, heads, T, head_dim]."""
-        if self._plain_sink_tokens:
+        if self._sink_tokens:
             start = self._runs[0][0].start
-            plain = k[:, :, : self._plain_sink_tokens]
-            self._cache.plain_sink[layer][:, :, start : start + self._plain_sink_tokens].copy_(plain)
+            plain = k[:, :, : self._sink_tokens]
+            self._cache.unrotated_sink_keys[layer][:, :, start : start + self._sink_tokens].copy_(plain)
 
-    def _look(self, layer: int, q: Tensor, attention: Attention) -> Tensor:
+    def _attend_visible(self, layer: int, q: Tensor, attention: Attention) -> Tensor:
         """Attend with queries after RoPE, [B, heads, T, head_dim], to what each group sees -> the same."""
         keys, values = self._cache.full(layer, self.visible_frames * self._cache.frame_tokens)
         if len(self._groups) == 1:
@@ -163,8 +163,8 @@ class RingCache:
 
     Attributes:
         keys, values: [layers, B, heads, window tokens, head_dim]; keys after RoPE.
-        plain_sink: the sink's keys before RoPE, [layers, B, heads, sink tokens, head_dim]; empty where positions are
-            absolute.
+        unrotated_sink_keys: the sink's keys before RoPE, [layers, B, heads, sink tokens, head_dim]; empty if positions
+            are absolute.
         first_frame: index in the take of the first frame since the cache was last emptied (the sink starts there).
         end_frame: index of the next frame to come.
     """
@@ -190,7 +190,7 @@ class RingCache:
         self.values = torch.zeros_like(self.keys)
         self._by_layer = list(zip(self.keys.unbind(0), self.values.unbind(0), strict=True))
         sink_tokens = config.sink_frames * sizes.frame_tokens if self.relative else 0
-        self.plain_sink = torch.zeros((*shape[:3], sink_tokens, shape[4]), device=device, dtype=dtype)
+        self.unrotated_sink_keys = torch.zeros((*shape[:3], sink_tokens, shape[4]), device=device, dtype=dtype)
         self.restart(0)
 
     def restart(self, first_frame: int) -> None:
@@ -275,7 +275,7 @@ class RingCache:
         tokens = self.valid_frames * self.frame_tokens
         keys, values = self.keys[..., :tokens, :].clone(), self.values[..., :tokens, :].clone()
         counters = self.first_frame, self.end_frame, self._ring_first, self._sink_shift
-        return CacheState(*counters, keys, values, self.plain_sink.clone())
+        return CacheState(*counters, keys, values, self.unrotated_sink_keys.clone())
 
     def load(self, state: CacheState) -> None:
         """Bring back a saved copy, of a cache of the same sizes."""
@@ -283,7 +283,7 @@ class RingCache:
         tokens = self.valid_frames * self.frame_tokens
         self.keys[..., :tokens, :].copy_(state.keys)
         self.values[..., :tokens, :].copy_(state.values)
-        self.plain_sink.copy_(state.plain_sink)
+        self.unrotated_sink_keys.copy_(state.unrotated_sink_keys)
 
     def _place_sink(self, end_frame: int) -> None:
         """Turn the sink's keys so that it lies right before the oldest frame of a window that ends at end_frame.
@@ -300,7 +300,7 @@ class RingCache:
         first = self.first_frame + shift
         table = self.rope.table(range(first, first + valid)).flatten(0, 1)
         tokens = valid * self.frame_tokens
-        plain = self.plain_sink[..., :tokens, :].unflatten(-1, (-1, 2)).float()
+        plain = self.unrotated_sink_keys[..., :tokens, :].unflatten(-1, (-1, 2)).float()
         turned = torch.view_as_real(torch.view_as_complex(plain) * table).flatten(-2)
         self._put_sink_keys(tokens, turned)
 

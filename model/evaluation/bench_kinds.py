@@ -48,7 +48,7 @@ def marks(generator: Generator, world: World) -> Iterator[None]:
     """Mark attention and the decoder of a generator and a world for as long as it lasts."""
     found: list[tuple[Any, str, str]] = [(world.cache, "attention", "attention")]
     found += [(layer, "attention", "text") for layer in generator.transformer.layers]
-    for layer in generator.passes.fused:
+    for layer in generator.denoiser.fused:
         found += [(layer, "attention", "attention"), (layer, "cross_attention", "text")]
     if generator.decoder is not None:
         found.append((generator.decoder, "decode", "decoder"))

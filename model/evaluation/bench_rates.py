@@ -21,8 +21,8 @@ from longtake.model.evaluation.plan import costs_of
 from longtake.model.generation.generator import Generator
 from longtake.model.generation.recache import plan_recache, recache
 from longtake.model.generation.world import World
-from longtake.model.ops.linear import plain_map
-from longtake.model.ops.onednn import can_pack, pack
+from longtake.model.ops.linear import plain_linear
+from longtake.model.ops.onednn import has_onednn, onednn_linear
 from longtake.model.ops.precision import cpu_has_bf16, precision_name
 
 SIDE = 1024
@@ -89,7 +89,9 @@ def own_products(config: GeneratorConfig, dtype: torch.dtype, clock: Clock = tim
     rates = {}
     for inner, outer in dict.fromkeys([(dim, 3 * dim), (dim, dim), (dim, sizes.ffn_dim), (sizes.ffn_dim, dim)]):
         x, weight, bias = (torch.randn(*shape).to(dtype) for shape in ((rows, inner), (outer, inner), (outer,)))
-        product = pack(weight, bias, rows) if can_pack(torch.device("cpu"), dtype) else plain_map(weight, bias)
+        product = (
+            onednn_linear(weight, bias, rows) if has_onednn(torch.device("cpu"), dtype) else plain_linear(weight, bias)
+        )
         best = min(timed(partial(product, x), clock) for _ in range(4 * TRIES))
         rates[f"{rows} x {inner} x {outer}"] = 2 * rows * inner * outer / best / 1e9
     return rates
@@ -122,7 +124,7 @@ def time_recaches(generator: Generator, world: World, clock: Clock = time.perf_c
             generator.step(world)
             so = replace(config, sink_on_recache=way)
             with torch.inference_mode():
-                found.append(1000 * timed(partial(recache, world, generator.passes, so), clock))
+                found.append(1000 * timed(partial(recache, world, generator.denoiser, so), clock))
     return Recaches(
         keep=statistics.median(spent["keep"]),
         refresh=statistics.median(spent["refresh"]),

@@ -73,7 +73,7 @@ def film_switch(
     parts: list[NDArray[np.uint8]] = []
     switched = False
     while sum(part.shape[1] for part in parts) < seconds * model.info.fps:
-        if not switched and world.pictures >= at_s * model.info.fps:
+        if not switched and world.next_tick >= at_s * model.info.fps:
             model.generator.cue(world, list(then))
             switched = True
         frames = model.step(world).frames
@@ -90,7 +90,7 @@ def film_story(model: LoadedModel, seed: int) -> tuple[NDArray[np.uint8], list[s
     captions: list[str] = []
     now = 0
     while len(captions) < STORY_SECONDS * model.info.fps:
-        latest = max(i for i, (at, _) in enumerate(STORY) if at * model.info.fps <= world.pictures)
+        latest = max(i for i, (at, _) in enumerate(STORY) if at * model.info.fps <= world.next_tick)
         if latest != now:
             model.cue(world, STORY[latest][1])
             now = latest

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from longtake.model.generation.generator import Generator
 from longtake.model.generation.snapshot import Snapshot
-from longtake.model.generation.world import Prompt, Written
+from longtake.model.generation.world import CachedFrame, Prompt
 from longtake.model.loading import Description, LoadedModel
 
 Progress = Callable[[int, int], None]
@@ -87,7 +87,7 @@ def window_of_noise(generator: Generator, info: Description, *, seed: int, promp
     return replace(
         empty,
         block=blocks,
-        pictures=info.first_block_frames + (blocks - 1) * info.block_frames,
+        next_tick=info.first_block_frames + (blocks - 1) * info.block_frames,
         groups=1,
         first_frame=end - config.window_frames,
         end_frame=end,
@@ -96,9 +96,9 @@ def window_of_noise(generator: Generator, info: Description, *, seed: int, promp
     )
 
 
-def written(latents: Tensor, first_frame: int, prompt: Prompt) -> tuple[Written, ...]:
+def written(latents: Tensor, first_frame: int, prompt: Prompt) -> tuple[CachedFrame, ...]:
     """Return latents [B, F, C, h, w] as frames of one group."""
-    return tuple(Written(first_frame + offset, frame, prompt, 0) for offset, frame in enumerate(latents.unbind(1)))
+    return tuple(CachedFrame(first_frame + offset, frame, prompt, 0) for offset, frame in enumerate(latents.unbind(1)))
 
 
 def peak_memory_bytes() -> int:

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from longtake.model.cache.ring import CacheBlock
-from longtake.model.network.layers import CrossKeys, Layer, Modulation
+from longtake.model.network.layers import Layer, Modulation, PromptKV
 from longtake.model.ops.attention import prescaled
 
 
@@ -24,8 +24,8 @@ def flat(modulation: Modulation) -> Modulation:
     return Modulation(*(vector.flatten() for vector in modulation))
 
 
-class FusedLayer:
-    """A layer with final weights, whose q, k and v are one map (`SelfAttention.fuse` or `use_maps`).
+class CpuLayer:
+    """A layer with final weights, whose q, k and v are one map (`SelfAttention.fuse_qkv` or `replace_linears`).
 
     Args:
         layer: on a CPU; its maps and its attention are used as they are.
@@ -53,12 +53,12 @@ class FusedLayer:
         self._eps = layer.norm1.eps
         self._eps_tensor = torch.tensor([self._eps])
 
-    def cross_keys(self, keys_values: CrossKeys) -> CrossKeys:
+    def prompt_kv(self, keys_values: PromptKV) -> PromptKV:
         """Return a prompt's keys and values, [B, L, heads, head_dim] each, as `run` wants them."""
         k, v = keys_values
         return (k * self._cross_norm).to(k.dtype), v
 
-    def run(self, x: Tensor, m: Modulation, block: CacheBlock, index: int, cross: CrossKeys) -> Tensor:
+    def run(self, x: Tensor, m: Modulation, block: CacheBlock, index: int, prompt_kv: PromptKV) -> Tensor:
         """Run the layer.
 
         Args:
@@ -66,14 +66,14 @@ class FusedLayer:
             m: of the timestep, from `flat`.
             block: where the frames lie in the cache.
             index: of the layer.
-            cross: the prompt's, from `cross_keys`.
+            prompt_kv: the prompt's, from `CpuLayer.prompt_kv`.
 
         Returns:
             [B, T, D].
         """
         attended = block.attend_pair(index, *self._pair_and_values(self._norm(x, m.scale, m.shift)), self.attention)
         x.addcmul_(self._o(attended.reshape(x.shape)), m.gate)
-        x.add_(self._cross(self._norm(x, *self._norm3), cross))
+        x.add_(self._cross(self._norm(x, *self._norm3), prompt_kv))
         inner = self._norm(x, m.ffn_scale, m.ffn_shift)
         for product in self._ffn:
             inner = product(inner)
@@ -90,13 +90,13 @@ class FusedLayer:
         pair.mul_(self._over_root(pair)).mul_(self._norms)
         return pair.view(batch, tokens, 2, *self._heads), v.view(batch, tokens, *self._heads)
 
-    def _cross(self, x: Tensor, cross: CrossKeys) -> Tensor:
+    def _cross(self, x: Tensor, prompt_kv: PromptKV) -> Tensor:
         """Cross-attention from its normed input: [B, T, D] -> the same."""
         batch, tokens, _ = x.shape
         q = self._cross_q(x).float()
         q.mul_(self._over_root(q))
         q = q.view(batch, tokens, *self._heads).transpose(1, 2).to(x.dtype)
-        k, v = cross
+        k, v = prompt_kv
         attended = self.cross_attention(q, k.transpose(1, 2), v.transpose(1, 2))
         return self._cross_o(attended.transpose(1, 2).reshape(x.shape))
 

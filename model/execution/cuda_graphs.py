@@ -5,9 +5,9 @@ can lie in once the window is full, and for each step of the sampler and the cle
 block (latents, rotations, the prompt's keys and values) is copied to where they read it. Blocks before that, and
 recaches, run as ever. They are recorded when the world is opened: seconds that no frame waits for.
 
-    graphs = WorldGraphs(passes, cache, config, cross, cuda_capture())
+    graphs = WorldGraphs(denoiser, cache, config, prompt_kv, cuda_capture())
     graphs.record()
-    flow = graphs.flow(block, latents, step, cross)      # as `Passes.flow`; `write` as `Passes.write`
+    flow = graphs.flow(block, latents, step, prompt_kv)      # as `Denoiser.flow`; `write` as `Denoiser.write`
 """
 
 import logging
@@ -18,8 +18,8 @@ from torch import Tensor
 
 from longtake.model.cache.ring import CacheBlock, RingCache
 from longtake.model.config import GeneratorConfig
-from longtake.model.generation.denoiser import Passes
-from longtake.model.network.layers import CrossKeys
+from longtake.model.generation.denoiser import Denoiser
+from longtake.model.network.layers import PromptKV
 
 log = logging.getLogger(__name__)
 
@@ -62,33 +62,33 @@ def cuda_capture() -> Capture:
 
 
 class WorldGraphs:
-    """One world's forwards, replayed where they were recorded; the same verbs as `Passes`.
+    """One world's forwards, replayed where they were recorded; the same verbs as `Denoiser`.
 
     Args:
-        passes: what is recorded.
+        denoiser: what is recorded.
         cache: the world's, empty.
         config: of the generator.
-        cross: a prompt's keys and values per layer, for their sizes.
+        prompt_kv: a prompt's keys and values per layer, for their sizes.
         capture: what records (`cuda_capture`).
     """
 
     def __init__(
         self,
-        passes: Passes,
+        denoiser: Denoiser,
         cache: RingCache,
         config: GeneratorConfig,
-        cross: Sequence[CrossKeys],
+        prompt_kv: Sequence[PromptKV],
         capture: Capture,
     ) -> None:
-        self._passes, self._cache, self._config = passes, cache, config
+        self._denoiser, self._cache, self._config = denoiser, cache, config
         self._capture = capture
-        self._prompt: Sequence[CrossKeys] = cross
-        self._cross = [(k.clone(), v.clone()) for k, v in cross]
+        self._prompt: Sequence[PromptKV] = prompt_kv
+        self._prompt_kv = [(k.clone(), v.clone()) for k, v in prompt_kv]
         sizes, batch, device = config.transformer, cache.keys.shape[1], cache.keys.device
         shape = (batch, config.block_frames, *sizes.latent_shape)
         # The sampler's latents are fp32 until the last step's are cast.
         self._noisy = torch.zeros(shape, device=device)
-        self._clean = torch.zeros(shape, device=device, dtype=cross[0][0].dtype)
+        self._clean = torch.zeros(shape, device=device, dtype=prompt_kv[0][0].dtype)
         self._table: Tensor | None = None
         self._replays: dict[tuple[object, int], Run] = {}
 
@@ -117,44 +117,44 @@ class WorldGraphs:
             log.info("recorded %d of %d CUDA graphs", (place + 1) * len(steps), places * len(steps))
         cache.restart(0)
 
-    def flow(self, block: CacheBlock, latents: Tensor, step: int, cross: Sequence[CrossKeys]) -> Tensor:
-        """See `Passes.flow`; the result is good until the same step of another block."""
-        if (block.place, step) not in self._replays:
-            return self._passes.flow(block, latents, step, cross)
-        self._load(block, cross)
+    def flow(self, block: CacheBlock, latents: Tensor, step: int, prompt_kv: Sequence[PromptKV]) -> Tensor:
+        """See `Denoiser.flow`; the result is good until the same step of another block."""
+        if (block.layout_key, step) not in self._replays:
+            return self._denoiser.flow(block, latents, step, prompt_kv)
+        self._load(block, prompt_kv)
         self._noisy.copy_(latents)
-        flow = self._replays[block.place, step]()
+        flow = self._replays[block.layout_key, step]()
         assert flow is not None, "a step has a flow"
         return flow
 
-    def write(self, block: CacheBlock, latents: Tensor, cross: Sequence[CrossKeys]) -> None:
-        """See `Passes.write`."""
-        if (block.place, CLEAN) not in self._replays:
-            self._passes.write(block, latents, cross)
+    def write(self, block: CacheBlock, latents: Tensor, prompt_kv: Sequence[PromptKV]) -> None:
+        """See `Denoiser.write`."""
+        if (block.layout_key, CLEAN) not in self._replays:
+            self._denoiser.write(block, latents, prompt_kv)
             return
-        self._load(block, cross)
+        self._load(block, prompt_kv)
         self._clean.copy_(latents)
-        self._replays[block.place, CLEAN]()
+        self._replays[block.layout_key, CLEAN]()
 
-    def _load(self, block: CacheBlock, cross: Sequence[CrossKeys]) -> None:
+    def _load(self, block: CacheBlock, prompt_kv: Sequence[PromptKV]) -> None:
         """Bring what changes with the block, or with the prompt, to where the recordings read it."""
         assert self._table is not None, "something is recorded"
         self._table.copy_(block.table)
-        if cross is not self._prompt:
-            for kept, new in zip(self._cross, cross, strict=True):
+        if prompt_kv is not self._prompt:
+            for kept, new in zip(self._prompt_kv, prompt_kv, strict=True):
                 for to, source in zip(kept, new, strict=True):
                     to.copy_(source)
-            self._prompt = cross
+            self._prompt = prompt_kv
 
     def _replay(self, block: CacheBlock, step: int) -> None:
         if self._table is None:
             self._table = block.table.clone()
-        still = block.turned_by(self._table)
+        still = block.with_rope(self._table)
 
         def run() -> Tensor | None:
             if step != CLEAN:
-                return self._passes.flow(still, self._noisy, step, self._cross)
-            self._passes.write(still, self._clean, self._cross)
+                return self._denoiser.flow(still, self._noisy, step, self._prompt_kv)
+            self._denoiser.write(still, self._clean, self._prompt_kv)
             return None
 
-        self._replays[block.place, step] = self._capture(run)
+        self._replays[block.layout_key, step] = self._capture(run)

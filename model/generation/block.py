@@ -6,7 +6,7 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from longtake.model.generation.decoding import Pictures
+from longtake.model.generation.decoding import PendingFrames
 from longtake.model.generation.timing import Stopwatch
 
 
@@ -28,7 +28,7 @@ class Block:
     index: int
     first_frame: int
     latents: Tensor
-    pictures: Pictures | None
+    pictures: PendingFrames | None
     stopwatch: Stopwatch
     decode_stopwatch: Stopwatch
     overlaps: bool

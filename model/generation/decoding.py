@@ -26,7 +26,7 @@ from longtake.model.generation.world import Decoder
 from longtake.model.ops.cores import usable_cores
 
 
-class Pictures(Protocol):
+class PendingFrames(Protocol):
     """A block's frames, perhaps still being made."""
 
     def wait(self) -> Tensor:
@@ -38,35 +38,35 @@ class Pictures(Protocol):
         ...
 
 
-class Ready:
+class ReadyFrames:
     """Frames that are on the host, or on their way there until an event of the device."""
 
     def __init__(self, frames: Tensor, copied: torch.cuda.Event | None = None) -> None:
         self._frames, self._copied = frames, copied
 
     def wait(self) -> Tensor:
-        """See `Pictures`."""
+        """See `PendingFrames`."""
         if self._copied is not None:
             self._copied.synchronize()
         return self._frames
 
     def count(self) -> int:
-        """See `Pictures`; waits for nothing."""
+        """See `PendingFrames`; waits for nothing."""
         return self._frames.shape[1]
 
 
-class Promised:
+class FutureFrames:
     """Frames that a thread is making."""
 
     def __init__(self, future: "Future[Tensor]") -> None:
         self._future = future
 
     def wait(self) -> Tensor:
-        """See `Pictures`."""
+        """See `PendingFrames`."""
         return self._future.result()
 
     def count(self) -> int:
-        """See `Pictures`; waits for them."""
+        """See `PendingFrames`; waits for them."""
         return self.wait().shape[1]
 
 
@@ -111,23 +111,23 @@ class Decoding:
             for frame in latents:
                 self._decoder.decode(frame, state)
 
-    def start(self, latents: Tensor, state: Any, stopwatch: Stopwatch) -> Pictures:
+    def start(self, latents: Tensor, state: Any, stopwatch: Stopwatch) -> PendingFrames:
         """Begin to decode a block, [B, F, C, h, w], after all that was begun before."""
         if self._thread is not None:
-            return Promised(self._thread.submit(self._decode, latents, state, stopwatch))
+            return FutureFrames(self._thread.submit(self._decode, latents, state, stopwatch))
         with self._in_order():
             if self._stream is not None:
                 # Or its memory could be given away while this stream still reads it.
                 latents.record_stream(self._stream)
             frames = self._decode(latents, state, stopwatch)
             if not self._cuda:
-                return Ready(frames)
+                return ReadyFrames(frames)
             # Pinned memory copies a hundred times faster.
             host = torch.empty(frames.shape, dtype=frames.dtype, pin_memory=True)
             host.copy_(frames, non_blocking=True)
             copied = torch.cuda.Event()
             copied.record()
-            return Ready(host, copied)
+            return ReadyFrames(host, copied)
 
     def _decode(self, latents: Tensor, state: Any, stopwatch: Stopwatch) -> Tensor:
         # Inference mode belongs to a thread, and this may be another one than the caller's.

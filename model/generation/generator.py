@@ -28,14 +28,14 @@ from longtake.model.execution.compiled import compile_layers, compiled_lengths
 from longtake.model.execution.cuda_graphs import WorldGraphs, cuda_capture, missing_graphs
 from longtake.model.generation.block import Block
 from longtake.model.generation.decoding import Decoding, choose_overlap
-from longtake.model.generation.denoiser import Passes
+from longtake.model.generation.denoiser import Denoiser
 from longtake.model.generation.noise import NoiseSource, SeededNoise
 from longtake.model.generation.recache import rebuild, recache, rewrite
 from longtake.model.generation.schedule import Schedule, add_noise, clean
 from longtake.model.generation.snapshot import Exact, Snapshot
 from longtake.model.generation.timing import Stopwatch
 from longtake.model.generation.world import Decoder, Prompt, TextEncoder, World
-from longtake.model.network.layers import CrossKeys
+from longtake.model.network.layers import PromptKV
 from longtake.model.network.rope import Rope
 from longtake.model.network.transformer import Transformer
 from longtake.model.ops.attention import choose_attention
@@ -125,7 +125,7 @@ class Generator:
         # Plain maps are what everything else is compared with, so nothing is regrouped around them either.
         if fused is None:
             fused = self.device.type == "cpu" and not compile and linear != "plain"
-        self.passes = Passes(self.transformer, self.timesteps, fused=fused)
+        self.denoiser = Denoiser(self.transformer, self.timesteps, fused=fused)
         self._rope = Rope(config.transformer.head_dim, config.transformer.grid, self.device)
         self._encodings: OrderedDict[str, Tensor] = OrderedDict()
 
@@ -152,8 +152,8 @@ class Generator:
         with torch.inference_mode():
             with stopwatch.region("text"):
                 chosen = self._prompt(len(seeds), prompt, embedding)
-                cross = self._cross_keys(chosen)
-            world = self._new_world(noise or SeededNoise(seeds), chosen, cross, stopwatch)
+                prompt_kv = self._prompt_kv(chosen)
+            world = self._new_world(noise or SeededNoise(seeds), chosen, prompt_kv, stopwatch)
             world.decoder_state = self._decoding.open(world.batch) if self._decoding else None
         return world
 
@@ -163,9 +163,9 @@ class Generator:
         self._check(world)
         with world.stopwatch.region("text"):
             world.prompt = self._prompt(world.batch, prompt, embedding)
-            world.cross = self._cross_keys(world.prompt)
+            world.prompt_kv = self._prompt_kv(world.prompt)
         with world.stopwatch.region("recache"):
-            recache(world, self.passes, self.config)
+            recache(world, self.denoiser, self.config)
 
     @torch.inference_mode()
     def step(self, world: World, trace: Trace | None = None) -> Block:
@@ -181,17 +181,17 @@ class Generator:
             block = world.cache.begin((self.config.block_frames,))
             latents = self._denoise(world, block, trace)
         # Of the block before: it had all of this one's denoising to be decoded in.
-        self._count_pictures(world)
+        self._count_frames(world)
         decode_watch = Stopwatch(self.device, self._clock)
         world.pending = self._decoding.start(latents, world.decoder_state, decode_watch) if self._decoding else None
         with watch.region("clean"):
-            (world.graphs or self.passes).write(block, latents, world.cross)
+            (world.graphs or self.denoiser).write(block, latents, world.prompt_kv)
             world.cache.commit(block)
-            world.remember(first_frame, latents, (self.config.block_frames,), self.config.window_frames)
+            world.record(first_frame, latents, (self.config.block_frames,), self.config.window_frames)
         overlaps = self._decoding is not None and self._decoding.overlaps
         made = Block(
             index=world.block,
-            first_frame=world.pictures,
+            first_frame=world.next_tick,
             latents=latents,
             pictures=world.pending,
             stopwatch=watch,
@@ -203,7 +203,7 @@ class Generator:
         if self._draws_ahead and isinstance(world.noise, SeededNoise):
             world.next_noise = self._draw(world)
         if not overlaps:
-            self._count_pictures(world)
+            self._count_frames(world)
             _ = made.timings_ms
         return made
 
@@ -211,7 +211,7 @@ class Generator:
     def snapshot(self, world: World, exact: bool = False) -> Snapshot:
         """Save a world: compact, or exact (with cache and decoder state; it goes on bit for bit)."""
         self._check(world)
-        self._count_pictures(world)
+        self._count_frames(world)
         held = Exact(cache=world.cache.save(), decoder_state=self._copy_of(world.decoder_state)) if exact else None
         return Snapshot.of(world, self.config, held)
 
@@ -228,9 +228,9 @@ class Generator:
             raise SnapshotError("the snapshot was made by a generator with another configuration")
         stopwatch = Stopwatch(self.device, self._clock)
         with stopwatch.region("text"):
-            cross = self._cross_keys(snapshot.prompt)
-        world = self._new_world(snapshot.noise, snapshot.prompt, cross, stopwatch)
-        world.block, world.pictures, world.groups = snapshot.block, snapshot.pictures, snapshot.groups
+            prompt_kv = self._prompt_kv(snapshot.prompt)
+        world = self._new_world(snapshot.noise, snapshot.prompt, prompt_kv, stopwatch)
+        world.block, world.next_tick, world.groups = snapshot.block, snapshot.next_tick, snapshot.groups
         world.past = [w._replace(latents=w.latents.to(self.device)) for w in snapshot.past]
         world.sink = [w._replace(latents=w.latents.to(self.device)) for w in snapshot.sink]
         if snapshot.exact is not None:
@@ -239,7 +239,7 @@ class Generator:
             return world
         with world.stopwatch.region("recache"):
             world.cache.restart(snapshot.first_frame)
-            rebuild(world, self.passes, self.config, snapshot.end_frame, self._cross_keys)
+            rebuild(world, self.denoiser, self.config, snapshot.end_frame, self._prompt_kv)
         with world.stopwatch.region("decode"):
             if self._decoding is not None:
                 # The memory it had, as far as the window's latents tell.
@@ -256,7 +256,7 @@ class Generator:
             world.past.clear()
             world.sink.clear()
             world.graphs = None
-            del world.cache, world.cross, world.decoder_state
+            del world.cache, world.prompt_kv, world.decoder_state
 
     @torch.inference_mode()
     def warm_up(self, progress: Callable[[int, int], None] | None = None) -> None:
@@ -274,7 +274,7 @@ class Generator:
             begun = self._clock()
             world = self.open(seed=0, embedding=embedding)
             latents = torch.zeros(1, frames, *sizes.latent_shape, device=self.device)
-            rewrite(world, self.passes, latents, (frames,), world.cross)
+            rewrite(world, self.denoiser, latents, (frames,), world.prompt_kv)
             self.close(world)
             took_s = self._clock() - begun
             log.info("compiled for %d latent frames, %d of %d, in %.0f s", frames, done, len(lengths), took_s)
@@ -306,7 +306,9 @@ class Generator:
 
     # Parts of the verbs
 
-    def _new_world(self, noise: NoiseSource, prompt: Prompt, cross: Sequence[CrossKeys], stopwatch: Stopwatch) -> World:
+    def _new_world(
+        self, noise: NoiseSource, prompt: Prompt, prompt_kv: Sequence[PromptKV], stopwatch: Stopwatch
+    ) -> World:
         batch = prompt.embedding.shape[0]
         cache = self._cache_class(
             self.config,
@@ -316,9 +318,9 @@ class Generator:
             device=self.device,
             dtype=self.dtype,
         )
-        world = World(noise=noise, batch=batch, prompt=prompt, cross=cross, cache=cache, stopwatch=stopwatch)
+        world = World(noise=noise, batch=batch, prompt=prompt, prompt_kv=prompt_kv, cache=cache, stopwatch=stopwatch)
         if self._capture is not None:
-            world.graphs = WorldGraphs(self.passes, cache, self.config, cross, self._capture)
+            world.graphs = WorldGraphs(self.denoiser, cache, self.config, prompt_kv, self._capture)
             world.graphs.record()
         return world
 
@@ -339,8 +341,8 @@ class Generator:
             embedding = F.pad(embedding, (0, 0, 0, missing))
         return Prompt(texts=texts, embedding=embedding.expand(batch, -1, -1))
 
-    def _cross_keys(self, prompt: Prompt) -> list[CrossKeys]:
-        return self.passes.cross_keys(self.transformer.embed_text(prompt.embedding.to(self.device)))
+    def _prompt_kv(self, prompt: Prompt) -> list[PromptKV]:
+        return self.denoiser.prompt_kv(self.transformer.embed_text(prompt.embedding.to(self.device)))
 
     def _denoise(self, world: World, block: CacheBlock, trace: Trace | None) -> Tensor:
         noise, world.next_noise = world.next_noise, None
@@ -350,7 +352,7 @@ class Generator:
         for index, sigma in enumerate(self._sigmas):
             if index:
                 xt = add_noise(x0, noise[index], sigma)
-            flow = (world.graphs or self.passes).flow(block, xt, index, world.cross)
+            flow = (world.graphs or self.denoiser).flow(block, xt, index, world.prompt_kv)
             x0 = clean(xt, flow, sigma)
             if trace is not None:
                 trace(f"s{index}", xt, flow, x0)
@@ -373,22 +375,22 @@ class Generator:
         return pinned.to(self.device, non_blocking=True)
 
     def _use_linear(self, name: str) -> None:
-        if self.compiled and name == "packed":
-            raise BackendError("packed maps cannot be compiled; use --linear plain, or leave --compile out")
+        if self.compiled and name == "onednn":
+            raise BackendError("onednn linears cannot be compiled; use --linear plain, or leave --compile out")
         if self.compiled and name == "auto":
             name = "plain"
         rows = self.config.block_frames * self.config.transformer.frame_tokens
         make = choose_linear(name, self.device, self.dtype, rows)
         if make is None:
-            self.transformer.fuse()
+            self.transformer.fuse_qkv()
         else:
-            self.transformer.use_maps(make)
+            self.transformer.replace_linears(make)
 
     def _copy_of(self, decoder_state: Any) -> Any:
         return self._decoding.copy(decoder_state) if self._decoding else None
 
-    def _count_pictures(self, world: World) -> None:
+    def _count_frames(self, world: World) -> None:
         """Add the pictures of the block being decoded; on a thread it waits for them."""
         pending, world.pending = world.pending, None
         if pending is not None:
-            world.pictures += pending.count()
+            world.next_tick += pending.count()

@@ -19,11 +19,11 @@ import torch
 from torch import Tensor
 
 from longtake.model.config import GeneratorConfig
-from longtake.model.generation.denoiser import Passes
+from longtake.model.generation.denoiser import Denoiser
 from longtake.model.generation.world import Prompt, World
-from longtake.model.network.layers import CrossKeys
+from longtake.model.network.layers import PromptKV
 
-CrossOf = Callable[[Prompt], Sequence[CrossKeys]]
+PromptKVOf = Callable[[Prompt], Sequence[PromptKV]]
 """Cross-attention keys and values of a prompt, per layer."""
 
 
@@ -68,15 +68,15 @@ def block_groups(first_frame: int, end_frame: int, block_frames: int) -> tuple[i
 
 
 def rewrite(
-    world: World, passes: Passes, latents: Tensor, group_frames: Sequence[int], cross: Sequence[CrossKeys]
+    world: World, denoiser: Denoiser, latents: Tensor, group_frames: Sequence[int], prompt_kv: Sequence[PromptKV]
 ) -> None:
     """Compute clean latents [B, F, C, h, w] into the cache as the frames that come next."""
     block = world.cache.begin(group_frames)
-    passes.write(block, latents, cross)
+    denoiser.write(block, latents, prompt_kv)
     world.cache.commit(block)
 
 
-def recache(world: World, passes: Passes, config: GeneratorConfig) -> None:
+def recache(world: World, denoiser: Denoiser, config: GeneratorConfig) -> None:
     """Bring the cache under the prompt in force, from the latents already made."""
     cache = world.cache
     end_frame = cache.end_frame
@@ -91,11 +91,13 @@ def recache(world: World, passes: Passes, config: GeneratorConfig) -> None:
     if not plan.group_frames:
         return
     latents = torch.stack([w.latents for w in world.latents_of(plan.first_frame, end_frame)], dim=1)
-    rewrite(world, passes, latents, plan.group_frames, world.cross)
-    world.remember(plan.first_frame, latents, plan.group_frames, config.window_frames)
+    rewrite(world, denoiser, latents, plan.group_frames, world.prompt_kv)
+    world.record(plan.first_frame, latents, plan.group_frames, config.window_frames)
 
 
-def rebuild(world: World, passes: Passes, config: GeneratorConfig, end_frame: int, cross_of: CrossOf) -> None:
+def rebuild(
+    world: World, denoiser: Denoiser, config: GeneratorConfig, end_frame: int, prompt_kv_of: PromptKVOf
+) -> None:
     """Fill an emptied cache again from what the world remembers, each frame under the prompt it was written under.
 
     Frames are computed in the groups they were written in. What they saw of frames that have left the window since is
@@ -112,4 +114,4 @@ def rebuild(world: World, passes: Passes, config: GeneratorConfig, end_frame: in
         for prompt, same in groupby(run, lambda w: w.prompt):
             frames = list(same)
             groups = [len(list(group)) for _, group in groupby(frames, lambda w: w.group)]
-            rewrite(world, passes, torch.stack([w.latents for w in frames], dim=1), groups, cross_of(prompt))
+            rewrite(world, denoiser, torch.stack([w.latents for w in frames], dim=1), groups, prompt_kv_of(prompt))

@@ -14,7 +14,7 @@ from longtake.model.cache.ring import CacheState
 from longtake.model.config import GeneratorConfig
 from longtake.model.errors import SnapshotError
 from longtake.model.generation.noise import NoiseSource, SeededNoise
-from longtake.model.generation.world import Prompt, World, Written
+from longtake.model.generation.world import CachedFrame, Prompt, World
 
 FORMAT = "longtake-snapshot-1"
 
@@ -34,7 +34,7 @@ class Snapshot:
     Attributes:
         config: of the generator that made it.
         noise: the world's random stream; its position is the block's index.
-        block, pictures, groups: the world's counters.
+        block, next_tick, groups: the world's counters.
         first_frame, end_frame: the cache's: frames since it was emptied, and the next one.
         prompt: in force from the next block on.
         past, sink: the latent frames of window and sink, and the prompts they were written under.
@@ -44,13 +44,13 @@ class Snapshot:
     config: GeneratorConfig
     noise: NoiseSource
     block: int
-    pictures: int
+    next_tick: int
     groups: int
     first_frame: int
     end_frame: int
     prompt: Prompt
-    past: tuple[Written, ...]
-    sink: tuple[Written, ...]
+    past: tuple[CachedFrame, ...]
+    sink: tuple[CachedFrame, ...]
     exact: Exact | None = None
 
     @classmethod
@@ -60,7 +60,7 @@ class Snapshot:
             config=config,
             noise=world.noise,
             block=world.block,
-            pictures=world.pictures,
+            next_tick=world.next_tick,
             groups=world.groups,
             first_frame=world.cache.first_frame,
             end_frame=world.cache.end_frame,
@@ -94,7 +94,7 @@ class Snapshot:
             "config": asdict(self.config),
             "seeds": self.noise.seeds,
             "block": self.block,
-            "pictures": self.pictures,
+            "pictures": self.next_tick,
             "groups": self.groups,
             "first_frame": self.first_frame,
             "end_frame": self.end_frame,
@@ -126,7 +126,8 @@ class Snapshot:
             prompt=prompts[meta["prompt"]],
             past=_written(meta["past"], tensors.get("past"), prompts),
             sink=_written(meta["sink"], tensors.get("sink"), prompts),
-            **{name: meta[name] for name in ("block", "pictures", "groups", "first_frame", "end_frame")},
+            next_tick=meta["pictures"],
+            **{name: meta[name] for name in ("block", "groups", "first_frame", "end_frame")},
         )
 
 
@@ -134,11 +135,12 @@ def _distinct(prompts: Sequence[Prompt]) -> list[Prompt]:
     return list(dict.fromkeys(prompts))
 
 
-def _written(rows: list[list[int]], latents: Tensor | None, prompts: list[Prompt]) -> tuple[Written, ...]:
+def _written(rows: list[list[int]], latents: Tensor | None, prompts: list[Prompt]) -> tuple[CachedFrame, ...]:
     if latents is None:
         return ()
     return tuple(
-        Written(frame, latents[:, index], prompts[prompt], group) for index, (frame, prompt, group) in enumerate(rows)
+        CachedFrame(frame, latents[:, index], prompts[prompt], group)
+        for index, (frame, prompt, group) in enumerate(rows)
     )
 
 

@@ -9,11 +9,11 @@ from torch import Tensor
 from longtake.model.cache.ring import RingCache
 from longtake.model.generation.noise import NoiseSource
 from longtake.model.generation.timing import Stopwatch
-from longtake.model.network.layers import CrossKeys
+from longtake.model.network.layers import PromptKV
 
 if TYPE_CHECKING:
     from longtake.model.execution.cuda_graphs import WorldGraphs
-    from longtake.model.generation.decoding import Pictures
+    from longtake.model.generation.decoding import PendingFrames
 
 
 class TextEncoder(Protocol):
@@ -49,7 +49,7 @@ class Prompt:
     embedding: Tensor
 
 
-class Written(NamedTuple):
+class CachedFrame(NamedTuple):
     """A latent frame in the cache and how its keys came there.
 
     Attributes:
@@ -73,12 +73,12 @@ class World:
         noise: its own random stream.
         batch: members of the batch.
         prompt: in force from the next block on.
-        cross: the prompt's cross-attention keys and values per layer.
+        prompt_kv: the prompt's cross-attention keys and values per layer.
         cache: keys and values of the window.
         stopwatch: time spent since the last block.
         decoder_state: the decoder's memory; None without a decoder.
         block: index of the next block.
-        pictures: RGB frames made so far, the tick of the next one; without those of `pending`.
+        next_tick: tick of the next RGB frame; frames still in `pending` are not counted yet.
         pending: the last block's frames where they may still be being decoded.
         next_noise: the next block's, where it has been drawn ahead.
         graphs: its recorded forwards, where there are.
@@ -90,32 +90,33 @@ class World:
     noise: NoiseSource
     batch: int
     prompt: Prompt
-    cross: Sequence[CrossKeys]
+    prompt_kv: Sequence[PromptKV]
     cache: RingCache
     stopwatch: Stopwatch
     decoder_state: Any = None
     block: int = 0
-    pictures: int = 0
-    past: list[Written] = field(default_factory=list)
-    sink: list[Written] = field(default_factory=list)
+    next_tick: int = 0
+    past: list[CachedFrame] = field(default_factory=list)
+    sink: list[CachedFrame] = field(default_factory=list)
     groups: int = 0
     closed: bool = False
-    pending: "Pictures | None" = None
+    pending: "PendingFrames | None" = None
     next_noise: Tensor | None = None
     graphs: "WorldGraphs | None" = None
 
-    def remember(self, first_frame: int, latents: Tensor, group_frames: Sequence[int], window_frames: int) -> None:
+    def record(self, first_frame: int, latents: Tensor, group_frames: Sequence[int], window_frames: int) -> None:
         """Note that frames from first_frame on were written under the prompt in force: latents [B, F, C, h, w]."""
         groups = [self.groups + index for index, count in enumerate(group_frames) for _ in range(count)]
         self.groups += len(group_frames)
         written = [
-            Written(first_frame + offset, latents[:, offset], self.prompt, group) for offset, group in enumerate(groups)
+            CachedFrame(first_frame + offset, latents[:, offset], self.prompt, group)
+            for offset, group in enumerate(groups)
         ]
         self.past = [w for w in self.past if w.frame < first_frame] + written
         del self.past[:-window_frames]
         sink_end = self.cache.first_frame + self.cache.sink_frames
         self.sink += [w for w in written if w.frame < sink_end]
 
-    def latents_of(self, first_frame: int, end_frame: int) -> list[Written]:
+    def latents_of(self, first_frame: int, end_frame: int) -> list[CachedFrame]:
         """Return what is remembered of the frames first_frame to end_frame - 1."""
         return [w for w in self.past if first_frame <= w.frame < end_frame]

@@ -59,7 +59,7 @@ class LongLiveOptions:
     attention: str = "auto"
     """see `longtake.model.ops.attention`"""
     linear: str = "auto"
-    """what computes the layers' linear maps: plain, packed, fp8, te-fp8 or int8, see `longtake.model.ops.linear`"""
+    """what computes the linears: plain, onednn, upcast, fp8, te-fp8 or int8, see `longtake.model.ops.linear`"""
     cache: CacheChoice = "plain"
     """what keys and values are kept as, see `longtake.model.cache.fp8`"""
     compile: bool = False

@@ -14,12 +14,12 @@ from torch import Tensor, nn
 
 from longtake.model.config import TransformerConfig
 from longtake.model.ops.attention import Attention
-from longtake.model.ops.onednn import MakeMap, Map
+from longtake.model.ops.onednn import LinearFactory, LinearOp
 
 Attend = Callable[[Tensor, Tensor, Tensor], Tensor]
 """Self-attention of a layer: q, k, v [B, F, S, heads, head_dim], normed, before RoPE -> the same shape."""
 
-CrossKeys = tuple[Tensor, Tensor]
+PromptKV = tuple[Tensor, Tensor]
 """Keys and values of a prompt in one layer: each [B, L, heads, head_dim]."""
 
 
@@ -61,40 +61,40 @@ class RMSNorm(nn.Module):
 class Linear(nn.Linear):
     """A linear map whose product can be computed by something else for inference."""
 
-    _map: Map | None = None
+    _op: LinearOp | None = None
 
-    def use_map(self, make: MakeMap, *, gelu: bool = False) -> None:
+    def replace(self, make: LinearFactory, *, gelu: bool = False) -> None:
         """Compute with what is made of the weights from now on; moving or casting the module undoes it."""
-        self._map = make(self.weight, self.bias, gelu=gelu)
+        self._op = make(self.weight, self.bias, gelu=gelu)
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
-        self._map = None
+        self._op = None
         moved: Self = super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
         return moved
 
     @property
     def replaced(self) -> bool:
         """Whether something else than the weights themselves computes the product."""
-        return self._map is not None
+        return self._op is not None
 
     @property
-    def product(self) -> Map:
+    def product(self) -> LinearOp:
         """What computes the product, without the module around it."""
-        return partial(F.linear, weight=self.weight, bias=self.bias) if self._map is None else self._map
+        return partial(F.linear, weight=self.weight, bias=self.bias) if self._op is None else self._op
 
     def forward(self, x: Tensor) -> Tensor:
         """x: [..., in] -> [..., out]."""
-        return super().forward(x) if self._map is None else self._map(x)
+        return super().forward(x) if self._op is None else self._op(x)
 
 
 class FFN(nn.Sequential):
     """Two maps with a GELU between, which a replaced first map has in it."""
 
-    def use_maps(self, make: MakeMap) -> None:
-        """Replace both maps; see `Linear.use_map`."""
+    def replace_linears(self, make: LinearFactory) -> None:
+        """Replace both maps; see `Linear.replace`."""
         for linear, gelu in ((self[0], True), (self[2], False)):
             if isinstance(linear, Linear):
-                linear.use_map(make, gelu=gelu)
+                linear.replace(make, gelu=gelu)
 
     @property
     def products(self) -> tuple[Callable[[Tensor], Tensor], ...]:
@@ -142,9 +142,9 @@ class SelfAttention(Projections):
 
     def __init__(self, config: TransformerConfig) -> None:
         super().__init__(config)
-        self._fused: tuple[Map, Tensor] | None = None
+        self._fused: tuple[LinearOp, Tensor] | None = None
 
-    def fuse(self) -> None:
+    def fuse_qkv(self) -> None:
         """Compute q, k and v in one product from now on.
 
         The maps' parameters become views of one tensor, so their names and later changes in place stay good. Moving
@@ -157,17 +157,17 @@ class SelfAttention(Projections):
             m.weight.data, m.bias.data = w, b
         self._fused = partial(F.linear, weight=weight, bias=bias), self._norms()
 
-    def use_maps(self, make: MakeMap) -> None:
+    def replace_linears(self, make: LinearFactory) -> None:
         """Compute q, k and v in one product, and o, with what is made of the weights; later changes are not seen."""
         weight, bias = (torch.cat([getattr(m, name) for m in (self.q, self.k, self.v)]) for name in ("weight", "bias"))
         self._fused = make(weight, bias), self._norms()
-        self.o.use_map(make)
+        self.o.replace(make)
 
     def _norms(self) -> Tensor:
         return torch.stack((self.norm_q.weight.data, self.norm_k.weight.data))
 
     @property
-    def fused(self) -> tuple[Map, Tensor] | None:
+    def fused(self) -> tuple[LinearOp, Tensor] | None:
         """The one map of q, k and v, and the norm weights of q and k [2, D]; None where they are apart."""
         return self._fused
 
@@ -191,10 +191,10 @@ class SelfAttention(Projections):
 class CrossAttention(Projections):
     """Attention to a prompt's tokens, whose keys and values are computed once."""
 
-    def forward(self, x: Tensor, cross_kv: CrossKeys, attention: Attention) -> Tensor:
-        """x: [B, F, S, D], cross_kv: [B, L, heads, head_dim] each -> [B, F, S, D]."""
+    def forward(self, x: Tensor, prompt_kv: PromptKV, attention: Attention) -> Tensor:
+        """x: [B, F, S, D], prompt_kv: [B, L, heads, head_dim] each -> [B, F, S, D]."""
         q = self.split_heads(self.norm_q(self.q(x))).flatten(1, 2)
-        k, v = cross_kv
+        k, v = prompt_kv
         attended = attention(q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2))
         out: Tensor = self.o(attended.transpose(1, 2).flatten(-2).view(x.shape))
         return out
@@ -222,26 +222,26 @@ class Layer(nn.Module):
         shift, scale, gate, ffn_shift, ffn_scale, ffn_gate = (self.modulation + e0).split(1, dim=-2)
         return Modulation(shift, 1 + scale, gate, ffn_shift, 1 + ffn_scale, ffn_gate)
 
-    def forward(self, x: Tensor, e0: Tensor, attend: Attend, cross_kv: CrossKeys) -> Tensor:
+    def forward(self, x: Tensor, e0: Tensor, attend: Attend, prompt_kv: PromptKV) -> Tensor:
         """Run the layer.
 
         Args:
             x: [B, F, S, D].
             e0: the timesteps' six vectors, [B, F, 6, D] (B and F may be 1).
             attend: self-attention, see `Attend`.
-            cross_kv: this layer's keys and values of the prompt, [B, L, heads, head_dim] each.
+            prompt_kv: this layer's keys and values of the prompt, [B, L, heads, head_dim] each.
 
         Returns:
             [B, F, S, D].
         """
-        return self.run(x, self.modulate(e0), attend, cross_kv)
+        return self.run(x, self.modulate(e0), attend, prompt_kv)
 
-    def run(self, x: Tensor, m: Modulation, attend: Attend, cross_kv: CrossKeys) -> Tensor:
+    def run(self, x: Tensor, m: Modulation, attend: Attend, prompt_kv: PromptKV) -> Tensor:
         """Run the layer with a modulation computed before; otherwise as `forward`."""
         parts = self._compiled
         if parts is None or x.shape[1] not in parts.frames:
-            return self.after_attention(x, attend(*self.before_attention(x, m)), m, cross_kv)
-        return parts.after(self, x, attend(*parts.before(self, x, m)), m, cross_kv)
+            return self.after_attention(x, attend(*self.before_attention(x, m)), m, prompt_kv)
+        return parts.after(self, x, attend(*parts.before(self, x, m)), m, prompt_kv)
 
     def use_compiled(self, parts: LayerParts | None) -> None:
         """Run these instead of `before_attention` and `after_attention` where they fit."""
@@ -251,19 +251,19 @@ class Layer(nn.Module):
         """The layer up to self-attention: x [B, F, S, D] -> its q, k and v."""
         return self.self_attn.queries_keys_values(torch.addcmul(m.shift, self.norm1(x), m.scale))
 
-    def after_attention(self, x: Tensor, attended: Tensor, m: Modulation, cross_kv: CrossKeys) -> Tensor:
+    def after_attention(self, x: Tensor, attended: Tensor, m: Modulation, prompt_kv: PromptKV) -> Tensor:
         """The rest of the layer: x [B, F, S, D] and what attention made, [B, F, S, heads, head_dim] -> [B, F, S, D]."""
         x = torch.addcmul(x, self.self_attn.o(attended.flatten(-2)), m.gate)
-        x = x + self.cross_attn(self.norm3(x), cross_kv, self.attention)
+        x = x + self.cross_attn(self.norm3(x), prompt_kv, self.attention)
         y = self.ffn(torch.addcmul(m.ffn_shift, self.norm2(x), m.ffn_scale))
         return torch.addcmul(x, y, m.ffn_gate)
 
-    def use_maps(self, make: MakeMap) -> None:
+    def replace_linears(self, make: LinearFactory) -> None:
         """Compute the maps that every block needs with what is made of their weights, for inference."""
-        self.self_attn.use_maps(make)
-        self.cross_attn.q.use_map(make)
-        self.cross_attn.o.use_map(make)
-        self.ffn.use_maps(make)
+        self.self_attn.replace_linears(make)
+        self.cross_attn.q.replace(make)
+        self.cross_attn.o.replace(make)
+        self.ffn.replace_linears(make)
 
     def keys_values(self, x: Tensor, m: Modulation) -> tuple[Tensor, Tensor]:
         """Return only the self-attention's keys and values: all that a clean pass wants of the last layer.

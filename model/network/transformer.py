@@ -4,9 +4,9 @@ Nothing here knows the cache, the window or the sampler; what a layer attends to
 
     x = transformer.embed_patches(latents)            # [B, F, S, D]
     e, e0 = transformer.embed_time(t)                 # t: [B, F]
-    cross = transformer.cross_keys(transformer.embed_text(text))
-    for layer, cross_kv in zip(transformer.blocks, cross):
-        x = layer(x, e0, attend, cross_kv)
+    prompt_kv = transformer.prompt_kv(transformer.embed_text(text))
+    for layer, layer_kv in zip(transformer.blocks, prompt_kv):
+        x = layer(x, e0, attend, layer_kv)
     flow = transformer.head(x, e)                     # [B, F, C, h, w]
 """
 
@@ -19,9 +19,9 @@ from torch import Tensor, nn
 
 from longtake.model.config import TransformerConfig
 from longtake.model.errors import ShapeError
-from longtake.model.network.layers import CrossKeys, Layer
+from longtake.model.network.layers import Layer, PromptKV
 from longtake.model.ops.attention import Attention, sdpa
-from longtake.model.ops.onednn import MakeMap
+from longtake.model.ops.onednn import LinearFactory
 
 
 class Head(nn.Module):
@@ -118,18 +118,18 @@ class Transformer(nn.Module):
         for layer in self.layers:
             layer.attention = attention
 
-    def fuse(self) -> None:
-        """Compute each self-attention's q, k and v in one product (for inference; see `SelfAttention.fuse`)."""
+    def fuse_qkv(self) -> None:
+        """Compute each self-attention's q, k and v in one product (for inference; see `SelfAttention.fuse_qkv`)."""
         for layer in self.layers:
-            layer.self_attn.fuse()
+            layer.self_attn.fuse_qkv()
 
-    def use_maps(self, make: MakeMap) -> None:
+    def replace_linears(self, make: LinearFactory) -> None:
         """Compute the layers' maps with what is made of their weights (`longtake.model.ops.linear`).
 
         For inference with final weights: they are copied, and changes of the parameters are not seen.
         """
         for layer in self.layers:
-            layer.use_maps(make)
+            layer.replace_linears(make)
 
     def embed_patches(self, latents: Tensor) -> Tensor:
         """latents: [B, F, C, h, w] float -> tokens [B, F, S, D]; raises ShapeError for another resolution."""
@@ -170,6 +170,6 @@ class Transformer(nn.Module):
         embedded: Tensor = self.text_embedding(text.to(self.dtype))
         return embedded
 
-    def cross_keys(self, text: Tensor) -> list[CrossKeys]:
+    def prompt_kv(self, text: Tensor) -> list[PromptKV]:
         """text: [B, L, D] from `embed_text` -> keys and values per layer, each [B, L, heads, head_dim]."""
         return [layer.cross_attn.keys_values(text) for layer in self.layers]

@@ -37,23 +37,23 @@ def bmm(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     return _in_parts(_bmm, q, k, v)
 
 
-def powers(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+def exp2_attention(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     """Softmax to base 2 of the unscaled products, for inference on a CPU: `bmm` in fewer passes, see `prescaled`.
 
     The largest score of a row is not searched for and taken off first, and the division comes after the second product,
     where there is less to divide. Where that leaves the number range, which the sums show, it is done the long way.
     """
-    return _in_parts(_powers, q, k, v)
+    return _in_parts(_exp2, q, k, v)
 
 
-def wide(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+def upcast(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     """`bmm` in fp32, a few heads at a time: for a CPU on which products in half precision are slower than that."""
-    return _in_parts(_wide, q, k, v)
+    return _in_parts(_upcast, q, k, v)
 
 
-def wide_powers(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-    """`powers` in fp32, as `wide`."""
-    return _in_parts(_wide_powers, q, k, v)
+def upcast_exp2_attention(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    """`exp2_attention` in fp32, as `upcast`."""
+    return _in_parts(_upcast_exp2, q, k, v)
 
 
 def _bmm(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
@@ -62,7 +62,7 @@ def _bmm(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     return torch.bmm(scores.softmax(dim=-1), v.flatten(0, 1)).view(batch, heads, *q.shape[2:])
 
 
-def _powers(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+def _exp2(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     batch, heads, _, width = q.shape
     q, k, v = q.flatten(0, 1), k.flatten(0, 1), v.flatten(0, 1)
     weights = torch.bmm(q, k.transpose(1, 2)).exp2_()
@@ -75,12 +75,12 @@ def _powers(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     return out.view(batch, heads, -1, width)
 
 
-def _wide(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+def _upcast(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     return _bmm(q.float(), k.float(), v.float()).to(q.dtype)
 
 
-def _wide_powers(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-    return _powers(q.float(), k.float(), v.float()).to(q.dtype)
+def _upcast_exp2(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    return _exp2(q.float(), k.float(), v.float()).to(q.dtype)
 
 
 def _in_parts(attention: Attention, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
@@ -105,7 +105,7 @@ def prescaled(attention: Attention, width: int) -> tuple[float, Attention]:
     return math.log2(math.e) * width**-0.5, _FEWER_PASSES[attention]
 
 
-_FEWER_PASSES: dict[Attention, Attention] = {bmm: powers, wide: wide_powers}
+_FEWER_PASSES: dict[Attention, Attention] = {bmm: exp2_attention, upcast: upcast_exp2_attention}
 
 
 def _flash(module: str) -> Attention:
@@ -126,7 +126,7 @@ _INSTALL = {
     "flash3": "build flash-attention's hopper folder (it installs the module flash_attn_interface)",
     "flash2": "pip install flash-attn --no-build-isolation",
 }
-_PLAIN: dict[str, Attention] = {"sdpa": sdpa, "bmm": bmm, "wide": wide}
+_PLAIN: dict[str, Attention] = {"sdpa": sdpa, "bmm": bmm, "upcast": upcast}
 
 
 def attention_names() -> list[str]:
@@ -136,8 +136,8 @@ def attention_names() -> list[str]:
 
 def missing(name: str, device: torch.device, dtype: torch.dtype) -> str | None:
     """Return why a back end cannot be used here, or None where it can. Imports nothing of it."""
-    if name == "wide" and (device.type != "cpu" or dtype not in HALF_TYPES):
-        return "attention 'wide' is for half precision on a CPU"
+    if name == "upcast" and (device.type != "cpu" or dtype not in HALF_TYPES):
+        return "attention 'upcast' is for half precision on a CPU"
     if name in _PLAIN:
         return None
     if name not in _FLASH_MODULES:
@@ -156,7 +156,7 @@ def missing(name: str, device: torch.device, dtype: torch.dtype) -> str | None:
 def automatic(device: torch.device, dtype: torch.dtype) -> str:
     """Return the name of the fastest back end that works here."""
     if device.type == "cpu":
-        return "bmm" if cpu_multiplies(dtype) else "wide"
+        return "bmm" if cpu_multiplies(dtype) else "upcast"
     return next((name for name in _FLASH_MODULES if missing(name, device, dtype) is None), "sdpa")
 
 

@@ -1,10 +1,10 @@
-"""What computes the layers' linear maps: as they are, packed for the processor, or in eight bits.
+"""What computes the layers' linear maps: as they are, laid out for the processor, or in eight bits.
 
 | name | what it is | where |
 |---|---|---|
 | plain | torch's product in the model's precision | everywhere |
-| packed | weights laid out once for the processor's products (`longtake.model.ops.onednn`) | CPU: bf16, fp32 on x86 |
-| wide | the product in fp32, whatever the weights are kept in | CPU without bf16 products |
+| onednn | weights laid out once for the processor's products (`longtake.model.ops.onednn`) | CPU: bf16, fp32 on x86 |
+| upcast | the product in fp32, whatever the weights are kept in | CPU without bf16 products |
 | fp8 | e4m3 weights and activations, a scale for each row, torch's own scaled product | GPU of capability 8.9 on; CPU |
 | te-fp8 | the same numbers by transformer-engine, one scale for each tensor | GPU of capability 8.9 on |
 | int8 | int8 weights and activations, a scale for each row | CPU |
@@ -25,7 +25,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from longtake.model.errors import BackendError
-from longtake.model.ops.onednn import MakeMap, Map, can_pack, gelu_tanh, pack
+from longtake.model.ops.onednn import LinearFactory, LinearOp, gelu_tanh, has_onednn, onednn_linear
 from longtake.model.ops.precision import HALF_TYPES, cpu_multiplies
 
 E4M3 = torch.float8_e4m3fn
@@ -38,7 +38,7 @@ TE_ROWS = 8
 FP8_CAPABILITY = (8, 9)
 """of the first GPUs with FP8 products (Ada and Hopper)"""
 
-_NAMES = ("te-fp8", "fp8", "int8", "packed", "wide", "plain")
+_NAMES = ("te-fp8", "fp8", "int8", "onednn", "upcast", "plain")
 
 
 def linear_names() -> list[str]:
@@ -56,10 +56,10 @@ def missing(name: str, device: torch.device, dtype: torch.dtype, rows: int = 0) 
     """
     if name not in _NAMES:
         return f"no linear map is called {name!r}; there are auto, {', '.join(_NAMES)}"
-    if name == "packed" and not can_pack(device, dtype):
-        return "linear 'packed' needs bf16 on a CPU that multiplies it natively or fp32 on x86, and a torch with oneDNN"
-    if name == "wide" and (device.type != "cpu" or dtype not in HALF_TYPES):
-        return "linear 'wide' is for half precision on a CPU"
+    if name == "onednn" and not has_onednn(device, dtype):
+        return "linear 'onednn' needs bf16 on a CPU that multiplies it natively or fp32 on x86, and a torch with oneDNN"
+    if name == "upcast" and (device.type != "cpu" or dtype not in HALF_TYPES):
+        return "linear 'upcast' is for half precision on a CPU"
     if name == "int8" and device.type != "cpu":
         return f"linear 'int8' is for the CPU, not {device.type}; use --linear fp8"
     if name == "te-fp8" and device.type != "cuda":
@@ -78,12 +78,12 @@ def missing(name: str, device: torch.device, dtype: torch.dtype, rows: int = 0) 
 
 def automatic(device: torch.device, dtype: torch.dtype) -> str:
     """Return the name of the fastest that is as exact as the model's precision."""
-    if can_pack(device, dtype):
-        return "packed"
-    return "plain" if device.type != "cpu" or cpu_multiplies(dtype) else "wide"
+    if has_onednn(device, dtype):
+        return "onednn"
+    return "plain" if device.type != "cpu" or cpu_multiplies(dtype) else "upcast"
 
 
-def choose_linear(name: str, device: torch.device | str, dtype: torch.dtype, rows: int) -> MakeMap | None:
+def choose_linear(name: str, device: torch.device | str, dtype: torch.dtype, rows: int) -> LinearFactory | None:
     """Return what makes a layer's maps, None for plain ones; "auto" takes `automatic`'s.
 
     Args:
@@ -98,34 +98,34 @@ def choose_linear(name: str, device: torch.device | str, dtype: torch.dtype, row
     name = automatic(device, dtype) if name == "auto" else name
     if problem := missing(name, device, dtype, rows):
         raise BackendError(problem)
-    if name == "packed":
-        return partial(pack, rows=rows)
-    if name == "wide":
-        return wide_map
+    if name == "onednn":
+        return partial(onednn_linear, rows=rows)
+    if name == "upcast":
+        return upcast_linear
     return _where_it_fits(_EIGHT_BITS[name]) if name in _EIGHT_BITS else None
 
 
-def _where_it_fits(make: MakeMap) -> MakeMap:
+def _where_it_fits(make: LinearFactory) -> LinearFactory:
     """Leave maps alone whose dimensions an eight-bit product does not take."""
 
-    def choose(weight: Tensor, bias: Tensor, *, gelu: bool = False) -> Map:
+    def choose(weight: Tensor, bias: Tensor, *, gelu: bool = False) -> LinearOp:
         fits = not any(size % STEP for size in weight.shape)
-        return make(weight, bias, gelu=gelu) if fits else plain_map(weight, bias, gelu=gelu)
+        return make(weight, bias, gelu=gelu) if fits else plain_linear(weight, bias, gelu=gelu)
 
     return choose
 
 
-def _finished(product: Map, gelu: bool) -> Map:
+def _finished(product: LinearOp, gelu: bool) -> LinearOp:
     return (lambda x: F.gelu(product(x), approximate="tanh")) if gelu else product
 
 
-def plain_map(weight: Tensor, bias: Tensor, *, gelu: bool = False) -> Map:
-    """Return x -> x weight^T + bias in the weight's type; arguments as `fp8_map`."""
+def plain_linear(weight: Tensor, bias: Tensor, *, gelu: bool = False) -> LinearOp:
+    """Return x -> x weight^T + bias in the weight's type; arguments as `fp8_linear`."""
     return _finished(partial(F.linear, weight=weight, bias=bias), gelu)
 
 
-def wide_map(weight: Tensor, bias: Tensor, *, gelu: bool = False) -> Map:
-    """Return x -> x weight^T + bias computed in fp32, the result in x's type; arguments as `fp8_map`.
+def upcast_linear(weight: Tensor, bias: Tensor, *, gelu: bool = False) -> LinearOp:
+    """Return x -> x weight^T + bias computed in fp32, the result in x's type; arguments as `fp8_linear`.
 
     The weight stays as it is and is widened at every call, which for the many tokens of a large model takes next to
     nothing of the product's time. It is not copied.
@@ -147,7 +147,7 @@ def quantise_fp8(x: Tensor) -> tuple[Tensor, Tensor]:
     return (full / scale).to(E4M3), scale
 
 
-def fp8_map(weight: Tensor, bias: Tensor, *, gelu: bool = False) -> Map:
+def fp8_linear(weight: Tensor, bias: Tensor, *, gelu: bool = False) -> LinearOp:
     """Return x -> x weight^T + bias in FP8: [..., in] -> [..., out] in x's type.
 
     Args:
@@ -175,8 +175,8 @@ def fp8_map(weight: Tensor, bias: Tensor, *, gelu: bool = False) -> Map:
     return _finished(product, gelu)
 
 
-def int8_map(weight: Tensor, bias: Tensor, *, gelu: bool = False) -> Map:
-    """Return x -> x weight^T + bias in int8, with sums in int32; arguments as `fp8_map`."""
+def int8_linear(weight: Tensor, bias: Tensor, *, gelu: bool = False) -> LinearOp:
+    """Return x -> x weight^T + bias in int8, with sums in int32; arguments as `fp8_linear`."""
     full = weight.detach().float()
     column_scale = full.abs().amax(dim=-1).clamp_min(1e-12) / LARGEST_INT8
     columns = (full / column_scale[:, None]).round_().to(torch.int8).t()
@@ -192,8 +192,8 @@ def int8_map(weight: Tensor, bias: Tensor, *, gelu: bool = False) -> Map:
     return _finished(product, gelu)
 
 
-def transformer_engine_map(weight: Tensor, bias: Tensor, *, gelu: bool = False) -> Map:
-    """Return x -> x weight^T + bias by transformer-engine, quantised anew for each input; arguments as `fp8_map`."""
+def transformer_engine_linear(weight: Tensor, bias: Tensor, *, gelu: bool = False) -> LinearOp:
+    """Return x -> x weight^T + bias by transformer-engine, quantised anew for each input; arguments as `fp8_linear`."""
     engine = importlib.import_module("transformer_engine.pytorch")
     recipe = importlib.import_module("transformer_engine.common.recipe").Float8CurrentScaling()
     out_features, in_features = weight.shape
@@ -212,6 +212,6 @@ def transformer_engine_map(weight: Tensor, bias: Tensor, *, gelu: bool = False) 
     return _finished(product, gelu)
 
 
-_EIGHT_BITS: dict[str, MakeMap] = {"fp8": fp8_map, "te-fp8": transformer_engine_map, "int8": int8_map}
+_EIGHT_BITS: dict[str, LinearFactory] = {"fp8": fp8_linear, "te-fp8": transformer_engine_linear, "int8": int8_linear}
 EIGHT_BITS = tuple(_EIGHT_BITS)
 """the names that compute in eight bits"""

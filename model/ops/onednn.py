@@ -14,13 +14,13 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-Map = Callable[[Tensor], Tensor]
+LinearOp = Callable[[Tensor], Tensor]
 
 
-class MakeMap(Protocol):
+class LinearFactory(Protocol):
     """Makes the map x -> x weight^T + bias, [..., in] -> [..., out], from a weight [out, in] and a bias [out]."""
 
-    def __call__(self, weight: Tensor, bias: Tensor, *, gelu: bool = False) -> Map:
+    def __call__(self, weight: Tensor, bias: Tensor, *, gelu: bool = False) -> LinearOp:
         """Return it; with `gelu`, followed by the tanh form of GELU."""
         ...
 
@@ -35,8 +35,8 @@ _TWICE_TENSOR = torch.tensor(_TWICE)
 _X86 = ("x86_64", "AMD64")
 
 
-def can_pack(device: torch.device, dtype: torch.dtype) -> bool:
-    """Whether `pack` works here and is worth it: in bf16 where it is native, in fp32 on x86."""
+def has_onednn(device: torch.device, dtype: torch.dtype) -> bool:
+    """Whether `onednn_linear` works here and is worth it: in bf16 where it is native, in fp32 on x86."""
     if device.type != "cpu" or not torch.backends.mkldnn.is_available():
         return False
     operators = torch.ops.mkldnn
@@ -47,7 +47,7 @@ def can_pack(device: torch.device, dtype: torch.dtype) -> bool:
     return dtype == torch.float32 and platform.machine() in _X86
 
 
-def pack(weight: Tensor, bias: Tensor, rows: int, *, gelu: bool = False) -> Map:
+def onednn_linear(weight: Tensor, bias: Tensor, rows: int, *, gelu: bool = False) -> LinearOp:
     """Return x -> x weight^T + bias, [..., in] -> [..., out]; weight and bias are copied.
 
     Args:

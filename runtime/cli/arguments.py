@@ -93,7 +93,7 @@ def add_weights_arguments(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument(
         "--linear",
-        choices=("auto", "plain", "packed", "wide", "fp8", "te-fp8", "int8"),
+        choices=("auto", "plain", "onednn", "upcast", "fp8", "te-fp8", "int8"),
         help="what computes the layers' linear maps; `longtake doctor` says which can be had",
     )
     group.add_argument("--compile", action="store_true", help="by torch's compiler; starting takes minutes longer")

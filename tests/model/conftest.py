@@ -64,7 +64,7 @@ class PlainWorld:
         self.set_prompt(embedding)
 
     def set_prompt(self, embedding: Tensor) -> None:
-        self.cross = self.transformer.cross_keys(self.transformer.embed_text(embedding))
+        self.prompt_kv = self.transformer.prompt_kv(self.transformer.embed_text(embedding))
 
     # What is visible
 
@@ -112,7 +112,7 @@ class PlainWorld:
                     outs.append(torch.einsum("bhqk,bkhd->bqhd", scores.softmax(-1), values))
                 return torch.stack(outs, 1).to(q.dtype)
 
-            x = layer(x, e0, attend, self.cross[index])
+            x = layer(x, e0, attend, self.prompt_kv[index])
         self.keys.update(fresh)
         return transformer.head(x, e)
 

@@ -222,9 +222,9 @@ class TransformerTask(Task[tuple[Batch, Batch]]):
         model = self.half.module
         x = model.embed_patches(packed)
         e, e0 = model.embed_time(t)
-        cross = model.cross_keys(model.embed_text(text))
-        for layer, cross_kv in zip(model.layers, cross, strict=True):
-            x = layer(x, e0, attend, cross_kv)
+        prompt_kv = model.prompt_kv(model.embed_text(text))
+        for layer, layer_kv in zip(model.layers, prompt_kv, strict=True):
+            x = layer(x, e0, attend, layer_kv)
         flow: Tensor = model.head(x, e)
         return flow
 

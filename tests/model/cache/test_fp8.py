@@ -65,7 +65,7 @@ def test_it_takes_the_memory_it_says(small: Any) -> None:
         generator = small.generator(config, cache=name, dtype=torch.bfloat16)
         world = generator.open(seed=[3, 4], embedding=small.embedding(config, 0, 2))
         cache = world.cache
-        held = [cache.keys, cache.values, *(t for pair in world.cross for t in pair)]
+        held = [cache.keys, cache.values, *(t for pair in world.prompt_kv for t in pair)]
         if isinstance(cache, Fp8Cache):
             held += [cache.key_scales, cache.value_scales, cache._full_keys, cache._full_values]
         bytes_of[name] = generator.world_bytes(batch=2)

@@ -116,7 +116,10 @@ def test_both_kinds_of_recache_are_timed(small: Any, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(
         recache,
         "rewrite",
-        lambda world, passes, latents, *rest: (lengths.append(latents.shape[1]), plain(world, passes, latents, *rest)),
+        lambda world, denoiser, latents, *rest: (
+            lengths.append(latents.shape[1]),
+            plain(world, denoiser, latents, *rest),
+        ),
     )
     found = time_recaches(generator, world)
     assert lengths == [9, 12] * 5
@@ -136,7 +139,7 @@ def test_attention_and_text_are_told_apart_and_marks_are_taken_off_again(small: 
     config = small.config()
     generator = small.generator(config, fused=fused)
     world = generator.open(seed=1, embedding=small.embedding(config, 0))
-    layers = [*generator.transformer.layers, *generator.passes.fused]
+    layers = [*generator.transformer.layers, *generator.denoiser.fused]
     before = [world.cache.attention, *(layer.attention for layer in layers)]
     found = shares(generator, world, blocks=2)
     assert [world.cache.attention, *(layer.attention for layer in layers)] == before

@@ -115,7 +115,7 @@ def test_a_prompt_is_counted_as_torch_counts_it() -> None:
     with torch.device("meta"):
         transformer = Transformer(sizes)
         with FlopCounterMode(display=False) as counter, torch.no_grad():
-            transformer.cross_keys(transformer.embed_text(torch.empty(1, sizes.text_tokens, sizes.text_dim)))
+            transformer.prompt_kv(transformer.embed_text(torch.empty(1, sizes.text_tokens, sizes.text_dim)))
     assert prompt_cost(sizes).flop == counter.get_total_flops()
 
 

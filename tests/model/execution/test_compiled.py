@@ -84,9 +84,9 @@ def test_a_missing_compiler_says_what_to_install(small: Any, monkeypatch: pytest
     assert "triton" in str(missing_compiler(torch.device("cuda")))
 
 
-def test_packed_maps_are_not_compiled(small: Any) -> None:
+def test_onednn_linears_are_not_compiled(small: Any) -> None:
     with pytest.raises(BackendError, match="use --linear plain"):
-        small.generator(small.config(), compile=True, linear="packed")
+        small.generator(small.config(), compile=True, linear="onednn")
 
 
 @pytest.mark.slow

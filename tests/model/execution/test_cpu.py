@@ -6,11 +6,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from longtake.model.execution.cpu import FusedLayer, flat
+from longtake.model.execution.cpu import CpuLayer, flat
 from longtake.model.generation.generator import Generator
 from longtake.model.network.rope import Rope, rotate, turn
 from longtake.model.ops import attention
-from longtake.model.ops.attention import bmm, powers, prescaled, sdpa
+from longtake.model.ops.attention import bmm, exp2_attention, prescaled, sdpa
 
 LAYOUTS = [(3, 12, 3), (1, 9, 1), (2, 7, 1)]
 """block, window and sink frames"""
@@ -25,7 +25,7 @@ def film(small: Any, generator: Generator, **more: Any) -> list[Tensor]:
         if index in (2, config.window_frames // config.block_frames + 1):
             generator.cue(world, embedding=small.embedding(config, index))
         made.append(generator.step(world).latents)
-    return [*made, world.cache.keys, world.cache.values, world.cache.plain_sink]
+    return [*made, world.cache.keys, world.cache.values, world.cache.unrotated_sink_keys]
 
 
 @pytest.mark.parametrize("recache", ["longlive", "causal"])
@@ -67,8 +67,8 @@ def test_in_bf16_it_is_no_farther_from_fp32(small: Any) -> None:
 
 def test_it_is_used_on_a_cpu_unless_plain_maps_are_asked_for(small: Any) -> None:
     config = small.config()
-    assert len(small.generator(config).passes.fused) == config.transformer.layers
-    assert small.generator(config, linear="plain").passes.fused == []
+    assert len(small.generator(config).denoiser.fused) == config.transformer.layers
+    assert small.generator(config, linear="plain").denoiser.fused == []
 
 
 def test_other_attentions_work_too(small: Any) -> None:
@@ -80,7 +80,7 @@ def test_other_attentions_work_too(small: Any) -> None:
 
 def test_a_layer_whose_maps_are_apart_is_refused(small: Any) -> None:
     with pytest.raises(ValueError, match="fuse them before"):
-        FusedLayer(small.transformer(small.config()).layers[0])
+        CpuLayer(small.transformer(small.config()).layers[0])
 
 
 def test_flat_modulation_is_the_same(small: Any) -> None:
@@ -113,9 +113,9 @@ def test_scores_at_the_ends_of_the_number_range_take_the_long_way(score: float) 
 
 def test_the_long_way_is_taken_only_then(monkeypatch: pytest.MonkeyPatch) -> None:
     q, k, v = torch.randn(1, 1, 4, 8), torch.randn(1, 1, 6, 8), torch.randn(1, 1, 6, 8)
-    made = powers(q, k, v)
+    made = exp2_attention(q, k, v)
     monkeypatch.setattr(attention, "SAFE_SUMS", (1e30, 1e35))
-    long = powers(q, k, v)
+    long = exp2_attention(q, k, v)
     assert torch.allclose(made, long, atol=1e-6)
     assert not torch.equal(made, long), "nothing else was computed"
 

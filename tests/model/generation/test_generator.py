@@ -184,7 +184,7 @@ def test_a_compact_snapshot_long_after_the_recache_is_near(small: Any) -> None:
     generator.cue(world, "a storm at sea")
     make(generator, world, 6)
     restored = generator.restore(generator.snapshot(world))
-    assert (restored.block, restored.pictures) == (world.block, world.pictures)
+    assert (restored.block, restored.next_tick) == (world.block, world.next_tick)
     assert restored.decoder_state["seen"] == 12  # the last window's latents
     near = small.error(generator.step(restored).latents, generator.step(world).latents)
     other = generator.open(seed=1, prompt="a fox")
@@ -292,5 +292,5 @@ def test_a_worlds_memory_is_known_before(small: Any) -> None:
     config = small.config()
     generator = small.generator(config)
     world = generator.open(seed=[1, 2], embedding=small.embedding(config, 0))
-    held = [world.cache.keys, world.cache.values, *(t for pair in world.cross for t in pair)]
+    held = [world.cache.keys, world.cache.values, *(t for pair in world.prompt_kv for t in pair)]
     assert generator.world_bytes(batch=2) == sum(t.numel() * t.element_size() for t in held)

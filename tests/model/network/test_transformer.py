@@ -10,11 +10,10 @@ from longtake.model.config import GeneratorConfig, TransformerConfig, preset, pr
 from longtake.model.errors import BackendError, ConfigError, ShapeError
 from longtake.model.network.rope import Rope, rotate
 from longtake.model.network.transformer import Transformer, sinusoid
-from longtake.model.ops import attention, precision
+from longtake.model.ops import attention, onednn, precision
 from longtake.model.ops import linear as quantise
-from longtake.model.ops import onednn as packed
-from longtake.model.ops.attention import bmm, choose_attention, missing, sdpa, wide
-from longtake.model.ops.onednn import can_pack, gelu_tanh, pack
+from longtake.model.ops.attention import bmm, choose_attention, missing, sdpa, upcast
+from longtake.model.ops.onednn import gelu_tanh, has_onednn, onednn_linear
 
 
 def full_attention(config: GeneratorConfig, frames: int) -> Any:
@@ -31,8 +30,8 @@ def full_attention(config: GeneratorConfig, frames: int) -> Any:
 def forward(transformer: Transformer, config: GeneratorConfig, latents: Tensor, t: Tensor, text: Tensor) -> Tensor:
     x = transformer.embed_patches(latents)
     e, e0 = transformer.embed_time(t)
-    for layer, cross in zip(transformer.layers, transformer.cross_keys(transformer.embed_text(text)), strict=True):
-        x = layer(x, e0, full_attention(config, latents.shape[1]), cross)
+    for layer, prompt_kv in zip(transformer.layers, transformer.prompt_kv(transformer.embed_text(text)), strict=True):
+        x = layer(x, e0, full_attention(config, latents.shape[1]), prompt_kv)
     return transformer.head(x, e)
 
 
@@ -93,7 +92,7 @@ def test_bf16_is_near_fp32(inputs: Any, small: Any) -> None:
 def test_fusing_changes_nothing_and_ends_when_the_module_moves(inputs: Any, small: Any) -> None:
     config, transformer, latents, t, text = inputs
     names, plain = list(transformer.state_dict()), forward(transformer, config, latents, t, text)
-    transformer.fuse()
+    transformer.fuse_qkv()
     assert list(transformer.state_dict()) == names
     assert small.error(forward(transformer, config, latents, t, text), plain) < 1e-6
     with torch.no_grad():  # in place, as a merged LoRA is: fused and single maps share their memory
@@ -106,16 +105,16 @@ def test_fusing_changes_nothing_and_ends_when_the_module_moves(inputs: Any, smal
     assert small.error(forward(transformer, config, latents, t, text), plain) < 1e-5
 
 
-@pytest.mark.skipif(not can_pack(torch.device("cpu"), torch.bfloat16), reason="this processor has no bf16 products")
+@pytest.mark.skipif(not has_onednn(torch.device("cpu"), torch.bfloat16), reason="this processor has no bf16 products")
 def test_packing_changes_rounding_only_and_ends_when_the_module_moves(inputs: Any, small: Any) -> None:
     config, transformer, latents, t, text = inputs
     exact = forward(transformer, config, latents, t, text)
     names, plain = list(transformer.state_dict()), forward(transformer.bfloat16(), config, latents, t, text)
-    transformer.use_maps(partial(pack, rows=6))
+    transformer.replace_linears(partial(onednn_linear, rows=6))
     assert transformer.blocks[1].ffn[0].replaced
     assert list(transformer.state_dict()) == names
-    packed = forward(transformer, config, latents, t, text)
-    assert small.error(packed, exact) < 1.2 * small.error(plain, exact)
+    onednn = forward(transformer, config, latents, t, text)
+    assert small.error(onednn, exact) < 1.2 * small.error(plain, exact)
     with torch.no_grad():
         for parameter in transformer.blocks.parameters():
             parameter.zero_()
@@ -125,10 +124,10 @@ def test_packing_changes_rounding_only_and_ends_when_the_module_moves(inputs: An
     assert torch.allclose(moved, transformer.head(x, e))  # layers of zeros add nothing
 
 
-@pytest.mark.skipif(not can_pack(torch.device("cpu"), torch.bfloat16), reason="this processor has no bf16 products")
-def test_a_packed_map_has_the_tanh_gelu() -> None:
+@pytest.mark.skipif(not has_onednn(torch.device("cpu"), torch.bfloat16), reason="this processor has no bf16 products")
+def test_a_onednn_linear_has_the_tanh_gelu() -> None:
     x = torch.full((1, 16), -2.5, dtype=torch.bfloat16)
-    made = pack(torch.eye(16).bfloat16(), torch.zeros(16).bfloat16(), 1, gelu=True)(x)
+    made = onednn_linear(torch.eye(16).bfloat16(), torch.zeros(16).bfloat16(), 1, gelu=True)(x)
     assert made.flatten()[0].item() == pytest.approx(-0.015084, abs=5e-5)  # the exact form is -0.015524
 
 
@@ -140,44 +139,48 @@ def test_gelu_is_the_tanh_form_at_any_size() -> None:
     assert abs(made[-4].item()) == 0
 
 
-@pytest.mark.skipif(not can_pack(torch.device("cpu"), torch.float32), reason="fp32 products are packed on x86 only")
+@pytest.mark.skipif(
+    not has_onednn(torch.device("cpu"), torch.float32), reason="fp32 oneDNN products are used on x86 only"
+)
 @pytest.mark.parametrize("avx512", [True, False])
 def test_gelu_within_the_product_and_after_it_are_the_same(monkeypatch: pytest.MonkeyPatch, avx512: bool) -> None:
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_f": avx512})
-    assert packed.gelu_belongs_within(torch.float32) == avx512
-    assert packed.gelu_belongs_within(torch.bfloat16)
+    assert onednn.gelu_belongs_within(torch.float32) == avx512
+    assert onednn.gelu_belongs_within(torch.bfloat16)
     source = torch.Generator().manual_seed(1)
     weight, bias, x = (torch.randn(shape, generator=source) for shape in ((32, 16), (32,), (2, 6, 16)))
     wanted = F.gelu(F.linear(x, weight, bias), approximate="tanh")
-    assert torch.allclose(pack(weight, bias, 6, gelu=True)(x), wanted, atol=1e-5)
+    assert torch.allclose(onednn_linear(weight, bias, 6, gelu=True)(x), wanted, atol=1e-5)
 
 
 def test_packing_is_for_a_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert not can_pack(torch.device("cuda"), torch.bfloat16)
-    assert not can_pack(torch.device("cpu"), torch.float64)
+    assert not has_onednn(torch.device("cuda"), torch.bfloat16)
+    assert not has_onednn(torch.device("cpu"), torch.float64)
     monkeypatch.setattr("platform.machine", lambda: "arm64")
-    assert not can_pack(torch.device("cpu"), torch.float32)
+    assert not has_onednn(torch.device("cpu"), torch.float32)
 
 
-@pytest.mark.skipif(not can_pack(torch.device("cpu"), torch.float32), reason="fp32 products are packed on x86 only")
-def test_packed_fp32_is_the_plain_product(inputs: Any, small: Any) -> None:
+@pytest.mark.skipif(
+    not has_onednn(torch.device("cpu"), torch.float32), reason="fp32 oneDNN products are used on x86 only"
+)
+def test_onednn_fp32_is_the_plain_product(inputs: Any, small: Any) -> None:
     config, transformer, latents, t, text = inputs
     plain = forward(transformer, config, latents, t, text)
-    transformer.use_maps(partial(pack, rows=6))
+    transformer.replace_linears(partial(onednn_linear, rows=6))
     assert small.error(forward(transformer, config, latents, t, text), plain) < 1e-6
 
 
 def test_keys_values_are_those_the_layer_attends_with(inputs: Any) -> None:
     _, transformer, latents, t, text = inputs
     x, (_, e0) = transformer.embed_patches(latents), transformer.embed_time(t)
-    layer, cross = transformer.layers[0], transformer.cross_keys(transformer.embed_text(text))[0]
+    layer, prompt_kv = transformer.layers[0], transformer.prompt_kv(transformer.embed_text(text))[0]
     seen = []
 
     def attend(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         seen.extend((k, v))
         return v
 
-    layer(x, e0, attend, cross)
+    layer(x, e0, attend, prompt_kv)
     for single, whole in zip(layer.keys_values(x, layer.modulate(e0)), seen, strict=True):
         assert torch.allclose(single, whole, atol=1e-6)
 
@@ -212,7 +215,7 @@ def test_a_back_end_that_cannot_be_used_is_an_error_that_says_why() -> None:
     for name in ("flash2", "flash3"):
         with pytest.raises(BackendError, match="needs a CUDA device"):
             choose_attention(name, "cpu", torch.bfloat16)
-    with pytest.raises(BackendError, match="there are auto, flash3, flash2, sdpa, bmm, wide"):
+    with pytest.raises(BackendError, match="there are auto, flash3, flash2, sdpa, bmm, upcast"):
         choose_attention("magic", "cpu", torch.float32)
     assert missing("bmm", torch.device("cpu"), torch.float32) is None
 
@@ -258,7 +261,7 @@ def test_impossible_driving_is_refused(small: Any, changes: dict[str, Any], mess
         small.config(**changes)
 
 
-@pytest.mark.parametrize("name", ["bmm", "powers"])
+@pytest.mark.parametrize("name", ["bmm", "exp2_attention"])
 def test_many_scores_are_made_in_parts(monkeypatch: pytest.MonkeyPatch, small: Any, name: str) -> None:
     q, k, v = some_queries()
     whole = getattr(attention, name)(q, k, v)
@@ -281,11 +284,11 @@ def test_wide_attention_rounds_nothing_but_its_result(
     q, k, v = (x.to(dtype) for x in some_queries())
     exact = [x.double() for x in (q, k, v)]
     bound = 3e-3 if dtype == torch.bfloat16 else 5e-4
-    made = wide(q, k, v)
+    made = upcast(q, k, v)
     assert made.dtype == dtype
     assert small.error(made, sdpa(*exact)) < bound
-    factor, fewer_passes = attention.prescaled(wide, 8)
-    assert fewer_passes is attention.wide_powers
+    factor, fewer_passes = attention.prescaled(upcast, 8)
+    assert fewer_passes is attention.upcast_exp2_attention
     # A quarter instead of the factor: it rounds no queries.
     exact[0] *= 0.25 / factor
     assert small.error(fewer_passes(q * 0.25, k, v), sdpa(*exact)) < bound
@@ -303,13 +306,13 @@ def test_products_are_widened_where_the_processor_would_emulate_them(
 ) -> None:
     for module in (attention, quantise):
         monkeypatch.setattr(module, "cpu_multiplies", lambda dtype: multiplies or dtype == torch.float32)
-    monkeypatch.setattr(quantise, "can_pack", lambda device, dtype: multiplies)
+    monkeypatch.setattr(quantise, "has_onednn", lambda device, dtype: multiplies)
     cpu = torch.device("cpu")
     chosen = attention.automatic(cpu, torch.bfloat16), quantise.automatic(cpu, torch.bfloat16)
-    assert chosen == (("bmm", "packed") if multiplies else ("wide", "wide"))
+    assert chosen == (("bmm", "onednn") if multiplies else ("upcast", "upcast"))
     assert attention.automatic(cpu, torch.float32) == "bmm"
-    assert "half precision" in str(missing("wide", cpu, torch.float32))
-    assert "half precision" in str(quantise.missing("wide", torch.device("cuda"), torch.bfloat16))
+    assert "half precision" in str(missing("upcast", cpu, torch.float32))
+    assert "half precision" in str(quantise.missing("upcast", torch.device("cuda"), torch.bfloat16))
 
 
 def test_a_processor_is_asked_what_it_multiplies(monkeypatch: pytest.MonkeyPatch) -> None:

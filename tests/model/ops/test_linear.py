@@ -9,7 +9,14 @@ from longtake.model.config import TransformerConfig
 from longtake.model.errors import BackendError
 from longtake.model.generation.generator import Generator
 from longtake.model.ops import linear as quantise
-from longtake.model.ops.linear import choose_linear, fp8_map, int8_map, quantise_fp8, transformer_engine_map, wide_map
+from longtake.model.ops.linear import (
+    choose_linear,
+    fp8_linear,
+    int8_linear,
+    quantise_fp8,
+    transformer_engine_linear,
+    upcast_linear,
+)
 
 CPU, GPU = torch.device("cpu"), torch.device("cuda")
 HALF = torch.bfloat16
@@ -32,7 +39,7 @@ def test_fp8_is_the_product_of_the_dequantised(small: Any, dtype: torch.dtype) -
     x, weight, bias = random_map(7, 48, 32, dtype)
     (rows, row_scale), (columns, column_scale) = quantise_fp8(x.flatten(0, 1)), quantise_fp8(weight)
     wanted = (rows.double() * row_scale) @ (columns.double() * column_scale).t() + bias.double()
-    made = fp8_map(weight, bias)(x)
+    made = fp8_linear(weight, bias)(x)
     assert (made.dtype, tuple(made.shape)) == (dtype, (2, 7, 32))
     assert small.error(made.flatten(0, 1), wanted) < (1e-6 if dtype == torch.float32 else 3e-3)
 
@@ -47,7 +54,7 @@ def test_fp8_holds_every_value_to_a_sixteenth_of_itself(small: Any) -> None:
     assert bool(((back - x).abs() <= torch.maximum(x.abs() / 16, scale * 2**-10)).all())
 
 
-@pytest.mark.parametrize(("make", "bound"), [(fp8_map, 0.045), (int8_map, 0.02)])
+@pytest.mark.parametrize(("make", "bound"), [(fp8_linear, 0.045), (int8_linear, 0.02)])
 @pytest.mark.parametrize("dtype", [torch.float32, HALF])
 def test_eight_bits_are_near_in_every_row_and_column(small: Any, make: Any, bound: float, dtype: torch.dtype) -> None:
     x, weight, bias = random_map(9, 256, 64, dtype)
@@ -67,13 +74,13 @@ def test_a_wide_map_rounds_nothing_but_its_result(gelu: bool) -> None:
     x, weight, bias = random_map(7, 48, 32, HALF)
     exact = F.linear(x.double(), weight.double(), bias.double())
     exact = F.gelu(exact, approximate="tanh") if gelu else exact
-    made = wide_map(weight, bias, gelu=gelu)(x)
+    made = upcast_linear(weight, bias, gelu=gelu)(x)
     assert made.dtype == HALF
     # bf16 keeps eight bits: half a step is one part in 2^9; the fp32 sums cancel a little.
     assert torch.allclose(made.double(), exact, rtol=2**-8, atol=1e-4)
 
 
-@pytest.mark.parametrize("make", [fp8_map, int8_map])
+@pytest.mark.parametrize("make", [fp8_linear, int8_linear])
 def test_gelu_comes_after_the_bias(make: Any) -> None:
     made = make(torch.eye(16), torch.full((16,), -1.0), gelu=True)(torch.full((1, 16), -1.5))
     assert made[0, 0].item() == pytest.approx(-0.015084, abs=5e-5)  # the exact form is -0.015524
@@ -81,7 +88,7 @@ def test_gelu_comes_after_the_bias(make: Any) -> None:
 
 def test_the_map_keeps_the_weights_it_was_made_of() -> None:
     weight, bias, x = torch.eye(16), torch.ones(16), torch.ones(1, 16)
-    for make in (fp8_map, int8_map):
+    for make in (fp8_linear, int8_linear):
         product = make(weight, bias)
         before = product(x)
         with torch.no_grad():
@@ -126,15 +133,15 @@ def test_maps_of_other_sizes_stay_as_they_are(small: Any) -> None:
     assert max(small.error(made, wanted) for made, wanted in pairs) < 1e-5
 
 
-def test_packed_and_plain_by_name(small: Any) -> None:
+def test_onednn_and_plain_by_name(small: Any) -> None:
     with pytest.raises(BackendError, match="bf16 on a CPU"):
-        choose_linear("packed", CPU, torch.float64, 6)
+        choose_linear("onednn", CPU, torch.float64, 6)
     assert choose_linear("plain", CPU, HALF, 6) is None
     assert (choose_linear("auto", CPU, HALF, 6) is None) == (quantise.automatic(CPU, HALF) == "plain")
 
 
 def test_what_cannot_be_had_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(BackendError, match="auto, te-fp8, fp8, int8, packed, wide, plain"):
+    with pytest.raises(BackendError, match="auto, te-fp8, fp8, int8, onednn, upcast, plain"):
         choose_linear("fp4", CPU, HALF, 6)
     with pytest.raises(BackendError, match="CUDA device, not cpu; use --linear fp8"):
         choose_linear("te-fp8", CPU, HALF, 6)
@@ -161,7 +168,7 @@ def test_fp8_on_a_gpu_is_near_the_full_product(small: Any, name: str) -> None:
     if problem := quantise.missing(name, GPU, HALF):
         pytest.skip(problem)
     x, weight, bias = (t.cuda() for t in random_map(64, 256, 512, HALF))
-    made = (fp8_map if name == "fp8" else transformer_engine_map)(weight, bias)(x)
+    made = (fp8_linear if name == "fp8" else transformer_engine_linear)(weight, bias)(x)
     assert small.error(made, F.linear(x.double(), weight.double(), bias.double())) < 0.06
 
 
