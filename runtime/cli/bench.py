@@ -1,6 +1,7 @@
 """`longtake bench generator`: the model alone. `longtake bench live`: server, generator and client together.
 
-`longtake bench plan`: nothing is run; what a model costs on a device, on paper.
+`longtake bench plan`: nothing is run; what a model costs on a device, on paper. `longtake bench history`: what was
+measured before.
 """
 
 import argparse
@@ -16,6 +17,7 @@ from longtake.runtime.cli.arguments import (
     positive_seconds,
     seed,
 )
+from longtake.runtime.cli.bench_history import add_history_arguments, run_history
 from longtake.runtime.cli.bench_plan import add_plan_arguments, run_plan
 from longtake.runtime.cli.hosting import generator_config, hosted, load_model, load_scenario, need_torch
 from longtake.runtime.cli.output import print_json, progress, table
@@ -44,6 +46,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     live.add_argument("--seconds", type=positive_seconds, default=30.0, help="length (%(default)g)")
     live.add_argument("--scenario", default="default", help="whose prompt and events (%(default)s)")
     add_plan_arguments(kinds.add_parser("plan", help="operations, memory and least times of a model on a device"))
+    add_history_arguments(kinds.add_parser("history", help="print the measurements kept in benchmarks/history.jsonl"))
     for kind in (generator, live):
         kind.add_argument("--seed", type=seed, default=0)
         add_json_argument(kind)
@@ -55,6 +58,8 @@ def run(options: argparse.Namespace) -> int:
     """Measure, and print the figures."""
     if options.kind == "plan":
         return run_plan(options)
+    if options.kind == "history":
+        return run_history(options)
     figures = generator_figures(options) if options.kind == "generator" else live_figures(options)
     if options.json:
         print_json(figures)
