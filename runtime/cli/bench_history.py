@@ -1,4 +1,4 @@
-"""`longtake bench history`: the speeds that somebody cared to keep, one JSON object a line in `benchmarks/history.jsonl`.
+"""`longtake bench history`: the speeds that somebody cared to keep, one line each in `benchmarks/history.jsonl`.
 
 A line without a commit is worth nothing, since nobody can measure it again; so every line is checked, and the first
 one that is incomplete ends the command.

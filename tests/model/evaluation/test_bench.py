@@ -1,5 +1,6 @@
 """What `longtake bench generator` measures beside the blocks, on configurations that step in milliseconds."""
 
+import argparse
 import itertools
 import math
 from dataclasses import replace
@@ -121,7 +122,7 @@ def test_both_kinds_of_recache_are_timed(small: Any, monkeypatch: pytest.MonkeyP
             plain(world, denoiser, latents, *rest),
         ),
     )
-    found = time_recaches(generator, world)
+    found = time_recaches(generator, world, clock=lambda: 0.0)
     assert lengths == [9, 12] * 5
     assert (found.keep_frames, found.refresh_frames) == (9, 12)
     assert found.keep is not None
@@ -164,3 +165,64 @@ def test_marks_are_taken_off_after_an_error(small: Any) -> None:
     with pytest.raises(RuntimeError, match="stop"):
         fail()
     assert world.cache.attention is before
+
+
+class Clock:
+    """Seconds that pass only when something is made."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+class Model:
+    """Takes 10 ms for a block and 30 ms for a cue, by its own clock."""
+
+    def __init__(self, clock: Clock) -> None:
+        self.clock = clock
+        self.cues: list[str] = []
+        self.steps = 0
+        self.closed = False
+
+    def open(self, *, seed: int, prompt: str) -> str:
+        self.clock.now += 1.0
+        return prompt
+
+    def cue(self, world: str, prompt: str) -> None:
+        self.clock.now += 0.030
+        self.cues.append(prompt)
+
+    def step(self, world: str) -> Any:
+        self.clock.now += 0.010
+        self.steps += 1
+        frames = argparse.Namespace(shape=(1, 4, 2, 2, 3))
+        step_ms = {"denoise": 8.0, "recache": 25.0, "decode": 0.0}
+        return argparse.Namespace(frames=frames, step_ms=step_ms, timings_ms={**step_ms, "decode": 1.5})
+
+    def close(self, world: str) -> None:
+        self.closed = True
+
+
+def test_bench_by_a_clock_that_is_known() -> None:
+    clock = Clock()
+    model = Model(clock)
+    result = bench(model, BenchConfig(blocks=8, warmup_blocks=3, cue_every=4), clock=clock)
+    assert model.steps == 1 + 3 + 8
+    assert model.closed
+    assert len(model.cues) == 2
+    assert model.cues[0] != model.cues[1]
+    assert result.first_block_ms == pytest.approx(1010)
+    assert result.frames == 32
+    assert result.seconds == pytest.approx(8 * 0.010 + 2 * 0.030)
+    assert result.fps == pytest.approx(32 / 0.14)
+    assert result.block_ms.max == pytest.approx(10)
+    assert result.cue_ms.p50 == pytest.approx(30)
+    assert result.recache_ms == 25
+    assert result.regions_ms == {"denoise": 8.0, "recache": 25.0, "decode": 1.5}
+
+
+def test_a_benchmark_of_nothing_is_refused() -> None:
+    with pytest.raises(ConfigError, match="at least one block"):
+        BenchConfig(blocks=0)

@@ -1,10 +1,13 @@
 """`longtake bench generator` of a configuration alone."""
 
 import json
+import math
 from collections.abc import Callable
 from typing import Any
 
 import pytest
+
+from longtake.runtime.cli.bench import shown
 
 Call = Callable[..., Any]
 
@@ -38,3 +41,9 @@ def test_what_cannot_be_measured_is_said(call: Call, arguments: list[str], messa
     called = call("bench", "generator", *arguments)
     assert called.code != 0
     assert message in called.err
+
+
+def test_figures_for_people() -> None:
+    assert shown({"p50": 1.234, "p95": math.nan, "max": None}) == "p50 1.23, p95 -, max -"
+    assert shown(12345.6) == "12346"
+    assert shown({}) == "-"

@@ -1,8 +1,6 @@
 """Every mistake is one line that says what to do, with exit code 2, and nothing is left behind."""
 
 import socket
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,22 +8,8 @@ from typing import Any
 import pytest
 
 from longtake.runtime.cli import hosting
-from longtake.runtime.cli.main import COMMANDS, one_line
 
 Call = Callable[..., Any]
-
-
-@pytest.mark.parametrize("command", COMMANDS)
-def test_every_command_explains_itself(call: Call, command: str) -> None:
-    called = call(command, "--help")
-    assert called.code == 0
-    assert f"longtake {command}" in called.out
-
-
-def test_no_command_prints_the_list(call: Call) -> None:
-    called = call()
-    assert called.code == 2
-    assert all(f"\n    {command}" in called.out for command in COMMANDS)
 
 
 @pytest.mark.parametrize(
@@ -152,28 +136,3 @@ def test_a_file_that_is_no_take(call: Call, tmp_path: Path) -> None:
         called = call("replay", path)
         assert called.code == 2
         assert "no take file" in called.line
-
-
-def test_a_file_error_names_the_file() -> None:
-    assert one_line(FileNotFoundError(2, "No such file or directory", "x.tsv")) == "x.tsv: No such file or directory"
-    assert one_line(ValueError("two\nlines")) == "two lines"
-    assert one_line(KeyboardInterrupt()) == "KeyboardInterrupt"
-
-
-def test_commands_start_fast_and_without_torch() -> None:
-    code = (
-        "import sys; from longtake.runtime.cli.main import run; assert run(['models']) == 0;"
-        "assert not {'torch', 'pygame', 'av', 'zmq'} & set(sys.modules), 'imported for a list of models'"
-    )
-    subprocess.run([sys.executable, "-c", code], check=True, stdout=subprocess.DEVNULL)
-
-
-def test_a_reader_that_goes_away_is_no_traceback() -> None:
-    code = "from longtake.runtime.cli.main import run; import sys; sys.exit(run(['models', '--json']))"
-    process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-    assert process.stdout is not None
-    assert process.stderr is not None
-    process.stdout.close()
-    assert process.stderr.read() == b""
-    process.stderr.close()
-    assert process.wait() == 141
