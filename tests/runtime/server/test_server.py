@@ -131,7 +131,11 @@ def test_frames_that_cannot_be_decoded_take_the_world_back_to_its_snapshot(start
         for _ in range(2):
             world = session.open(model="fake", prompt="a fox", seed=3, mode="lockstep", delivery="every")
             world.record_start(f"{world.name}.take")
-            frames.append([picture.pixels.tobytes() for picture in world.advance(8) + world.advance(56)])
+            pictures = world.advance(8)
+            plan = local.server.worlds.find(world.name).world.plan
+            wait_for(lambda plan=plan: plan.restore_point.snapshot is not None)
+            pictures += world.advance(56)
+            frames.append([picture.pixels.tobytes() for picture in pictures])
             world.record_stop()
             take = read_take(takes / f"{world.name}.take")
             restores = [record for record in take.records if isinstance(record, TakeRestore)]
@@ -241,3 +245,10 @@ def test_only_loopback_is_bound() -> None:
 def test_a_model_that_does_not_load_is_one_clear_line(start: Start) -> None:
     with pytest.raises(ServerError, match=r"could not be started: the weights are missing: weights\.bin"):
         start(fake={"fail_to_load": "the weights are missing: weights.bin"})
+
+
+def wait_for(condition: Callable[[], bool], timeout_s: float = 20.0) -> None:
+    until = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < until
+        time.sleep(0.01)
