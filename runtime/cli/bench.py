@@ -1,7 +1,6 @@
-"""`longtake bench generator`: the model alone. `longtake bench live`: server, generator and client together.
+"""`longtake bench`: measure the model alone (`generator`) or server, generator and client together (`live`).
 
-`longtake bench plan`: nothing is run; what a model costs on a device, on paper. `longtake bench history`: what was
-measured before.
+`plan` runs nothing and computes what a model costs on a device. `history` prints what was measured before.
 """
 
 import argparse
@@ -24,31 +23,37 @@ from longtake.runtime.cli.output import print_json, progress, table
 from longtake.runtime.cli.usage import OK, UsageError
 
 SETTLING = 3
-"""blocks made after the window is full, before any is measured"""
+"""blocks to make between filling the window and measuring"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
     kinds = parser.add_subparsers(dest="kind", required=True, metavar="KIND")
-    generator = kinds.add_parser("generator", help="how fast the model makes blocks, by itself")
-    generator.add_argument("--blocks", type=count, default=96, help="blocks to measure (%(default)s)")
+    generator = kinds.add_parser("generator", help="how fast the model makes blocks by itself")
+    generator.add_argument("--blocks", type=count, default=96, help="blocks to measure (default: %(default)s)")
     generator.add_argument(
-        "--preset", metavar="NAME", help="a configuration with random weights and no decoder, such as medium"
+        "--preset", metavar="NAME", help="measure a configuration, such as medium, with random weights and no decoder"
     )
     generator.add_argument(
         "--set",
         action="append",
         default=[],
         metavar="FIELD=VALUE",
-        help="change a field of the configuration, such as layers=16 or window_frames=15; random weights too",
+        help="change a field of the configuration, such as layers=16; implies random weights",
     )
-    live = kinds.add_parser("live", help="a live session over loopback, with a cue every 5 s")
-    live.add_argument("--seconds", type=positive_seconds, default=30.0, help="length (%(default)g)")
-    live.add_argument("--scenario", default="default", help="whose prompt and events (%(default)s)")
-    add_plan_arguments(kinds.add_parser("plan", help="operations, memory and least times of a model on a device"))
+    live = kinds.add_parser("live", help="a live session over loopback with a cue every 5 s")
+    live.add_argument(
+        "--seconds", type=positive_seconds, default=30.0, help="length of the session (default: %(default)g)"
+    )
+    live.add_argument(
+        "--scenario", default="default", help="scenario that gives the prompt and the events (default: %(default)s)"
+    )
+    add_plan_arguments(
+        kinds.add_parser("plan", help="compute a model's operations, memory and shortest times on a device")
+    )
     add_history_arguments(kinds.add_parser("history", help="print the measurements kept in benchmarks/history.jsonl"))
     for kind in (generator, live):
-        kind.add_argument("--seed", type=seed, default=0)
+        kind.add_argument("--seed", type=seed, default=0, help="seed of the world (default: %(default)s)")
         add_json_argument(kind)
     add_hosting_arguments(generator)
     add_hosting_arguments(live, model=None, endpoint=True)
@@ -64,7 +69,7 @@ def run(options: argparse.Namespace) -> int:
     if options.json:
         print_json(figures)
     else:
-        # what is measured beside the blocks is rows of its own
+        # What is measured between the blocks gets rows of its own.
         rows = {**figures, **(figures.get("arithmetic") or {})}
         rows.pop("arithmetic", None)
         print(table([["figure", "value"], *([name, shown(value)] for name, value in rows.items())]))
@@ -92,7 +97,7 @@ def generator_figures(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def load_bare(options: argparse.Namespace) -> tuple[Any, int]:
-    """Make a model of a configuration alone; returns it with its number of threads. Raises `UsageError`, ModelError."""
+    """Build a model from a configuration alone; return it and its thread count. Raises `UsageError`, ModelError."""
     need_torch("measuring a model")
     texts = {}
     for text in options.set:
@@ -101,7 +106,7 @@ def load_bare(options: argparse.Namespace) -> tuple[Any, int]:
             raise UsageError(f"--set {text!r} is not FIELD=VALUE, such as layers=16")
         texts[name] = value
     if options.threads:
-        # read by OpenMP when torch is imported
+        # OpenMP reads it when torch is imported.
         os.environ["OMP_NUM_THREADS"] = str(options.threads)
     import torch
 
@@ -118,7 +123,7 @@ def load_bare(options: argparse.Namespace) -> tuple[Any, int]:
 
 
 def live_figures(options: argparse.Namespace) -> dict[str, Any]:
-    """Measure a live session at a server of our own, or at one that runs."""
+    """Measure a live session at a server of its own, or at the one at `--endpoint`."""
     import msgspec
 
     from longtake.runtime.cli.bench_live import LiveConfig, bench_live
@@ -137,7 +142,7 @@ def live_figures(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def shown(value: Any) -> str:
-    """A figure for people."""
+    """Format a figure for people."""
     if isinstance(value, dict):
         return ", ".join(f"{name} {shown(item)}" for name, item in value.items()) or "-"
     if value is None or (isinstance(value, float) and math.isnan(value)):

@@ -1,7 +1,6 @@
-"""`longtake bench history`: the speeds that somebody cared to keep, one line each in `benchmarks/history.jsonl`.
+"""`longtake bench history`: print the measurements kept in `benchmarks/history.jsonl`, one JSON object a line.
 
-A line without a commit is worth nothing, since nobody can measure it again; so every line is checked, and the first
-one that is incomplete ends the command.
+Nobody can repeat a measurement without its commit. So every line is checked, and the first incomplete one is an error.
 """
 
 import argparse
@@ -40,7 +39,9 @@ class Run(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
 
 def add_history_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `bench history`."""
-    parser.add_argument("file", nargs="?", type=Path, default=HISTORY, help="one JSON object a line (%(default)s)")
+    parser.add_argument(
+        "file", nargs="?", type=Path, default=HISTORY, help="a file with one JSON object a line (default: %(default)s)"
+    )
     add_json_argument(parser)
 
 

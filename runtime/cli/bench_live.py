@@ -1,7 +1,7 @@
-"""A whole live session measured from the outside: server, generator and client as three processes over loopback.
+"""Measure a whole live session from the outside: server, generator and client are three processes over loopback.
 
-The client subscribes to every frame and fires an event or a prompt every few seconds. Everything is counted from the
-first frame shown. A cue's latency ends when its first picture is decoded in the client; a window adds its drawing.
+The client subscribes to every frame and sends an event or a prompt every few seconds. Counting starts at the first
+frame shown. A cue's latency ends when the client has decoded its first picture; a window would add the time to draw.
 """
 
 import random
@@ -19,7 +19,7 @@ from longtake.scenarios.schema import Scenario
 
 FIRST_FRAME_S = 120.0
 LAST_CUE_S = 2.0
-"""before the end no more cues are sent, so that each one is seen"""
+"""no cue is sent this close to the end, so that every cue is seen"""
 STATUS_WITHIN_S = 5.0
 
 Progress = Callable[[int, int], None]
@@ -37,7 +37,7 @@ class LiveConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class Spread:
-    """Milliseconds over all that was measured; None where nothing was."""
+    """Percentiles in milliseconds; None if nothing was measured."""
 
     p50: float | None
     p95: float | None
@@ -68,16 +68,16 @@ class LiveResult:
     seconds: float
     """between the first and the last frame shown"""
     fps: float
-    """frames shown a second, held ones not counted"""
+    """frames shown a second, not counting held ones"""
     frames_shown: int
     frames_held: int
-    """deadlines at which the last frame was shown again"""
+    """deadlines at which the last frame was repeated"""
     deadlines_skipped: int
     """deadlines missed by the server's loop itself"""
     tick_jitter_ms: Spread
-    """how far frames are published from an even grid"""
+    """how far from an even grid frames are published"""
     event_to_photon_ms: Spread
-    """from sending a cue to its first picture, decoded"""
+    """from sending a cue to having its first picture decoded"""
     cues: int
     block_ms: float
     """median, as the server reports it"""
@@ -99,9 +99,9 @@ class Watched:
     """What the client saw."""
 
     published: list[float] = field(default_factory=list)
-    """server's time of every frame, held ones included"""
+    """the server's time of every frame, held ones included"""
     shown_at: list[float] = field(default_factory=list)
-    """client's time of every frame that was not held"""
+    """the client's time of every frame that was not held"""
     held: int = 0
     latencies_ms: list[float] = field(default_factory=list)
 
@@ -141,7 +141,7 @@ def bench_live(
 
 
 def final_status(world: World) -> Status:
-    """Pause, and return the status that tells so."""
+    """Pause the world, and return the status that confirms it."""
     world.pause()
     world.wait(lambda w: w.status is not None and w.status.paused, "the world's last status", STATUS_WITHIN_S)
     assert world.status is not None
@@ -149,7 +149,7 @@ def final_status(world: World) -> Status:
 
 
 def jitter_ms(published: Sequence[float], fps: int) -> list[float]:
-    """Distance of every frame from the nearest point of an even grid through their median, in milliseconds."""
+    """Return how far each frame is from the nearest point of an even grid through their median, in milliseconds."""
     if len(published) < 3:
         return []
     phases = [((at - published[0]) * fps + 0.5) % 1.0 - 0.5 for at in published]
@@ -158,7 +158,7 @@ def jitter_ms(published: Sequence[float], fps: int) -> list[float]:
 
 
 class Driver:
-    """Sends cues from one thread while another watches, as a person's key presses come at any time."""
+    """Sends cues from one thread while another watches, because a person presses keys at any time."""
 
     def __init__(self, world: World, scenario: Scenario, config: LiveConfig) -> None:
         self.sent = 0
@@ -174,7 +174,7 @@ class Driver:
         self._failure: LongtakeError | None = None
 
     def watch(self, progress: Progress) -> Watched:
-        """Take pictures until the time is over. Raises LongtakeError."""
+        """Take pictures until the time is up. Raises LongtakeError."""
         watched = Watched()
         sender = threading.Thread(target=self._send_cues, name="bench-cues", daemon=True)
         try:
@@ -218,7 +218,7 @@ class Driver:
         return self._world.prompt(self._prompts[number % len(self._prompts)], wait=False)
 
     def _arrived(self, cue: int, now: float) -> list[float]:
-        """Latencies of the cues whose first picture has come. Raises what the server refused one with."""
+        """Return the latencies of the cues whose first picture is here. Raises the server's error if it refused one."""
         seen, waiting = [], []
         with self._lock:
             for sent in self._under_way:

@@ -1,4 +1,4 @@
-"""`longtake bench plan`: a model's operations, bytes, memory and least times on a device, and how near one came."""
+"""`longtake bench plan`: a model's operations, bytes, memory and shortest times on a device, computed."""
 
 import argparse
 import json
@@ -23,16 +23,27 @@ THIS_CPU = "cpu"
 
 def add_plan_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `bench plan`."""
-    parser.add_argument("--device", default="h100", help="h100, h200, 4090, or cpu: this one, measured (%(default)s)")
-    parser.add_argument("--model", default="longlive-1.3b", help=f"one of {', '.join(registry.MODELS)} (%(default)s)")
-    parser.add_argument("--fp8", action="store_true", help="the layers' linear maps in FP8")
-    parser.add_argument("--size", type=size, metavar="480x832", help="height and width of the pictures (the model's)")
+    parser.add_argument(
+        "--device", default="h100", help="h100, h200, 4090, or cpu to measure this one (default: %(default)s)"
+    )
+    parser.add_argument("--model", default="longlive-1.3b", help=f"{', '.join(registry.MODELS)} (default: %(default)s)")
+    parser.add_argument("--fp8", action="store_true", help="compute linear layers in FP8")
+    parser.add_argument(
+        "--size", type=size, metavar="480x832", help="height and width of the pictures (default: the model's)"
+    )
     parser.add_argument(
         "--measured", type=Path, metavar="FILE.json", help="compare with what `bench generator --json` printed"
     )
-    parser.add_argument("--decoder", default="", help="the decoder of that measurement (the model's usual one)")
-    parser.add_argument("--precision", default="auto", help="of the cpu: auto, bf16 or fp32 (%(default)s)")
-    parser.add_argument("--threads", type=threads, default=0, help="of the cpu; 0 is torch's own choice")
+    parser.add_argument("--decoder", default="", help="the decoder that was measured (default: the model's usual one)")
+    parser.add_argument(
+        "--precision", default="auto", help="with --device cpu: auto, bf16 or fp32 (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--threads",
+        type=threads,
+        default=0,
+        help="with --device cpu: CPU threads; 0 leaves the choice to torch (default: %(default)s)",
+    )
     add_json_argument(parser)
 
 
@@ -45,13 +56,13 @@ def size(text: str) -> tuple[int, int]:
 
 
 def run_plan(options: argparse.Namespace) -> int:
-    """Plan, compare, print. Raises UsageError and ModelError."""
+    """Compute the plan, compare it with a measurement if there is one, and print. Raises UsageError and ModelError."""
     if options.model not in registry.MODELS:
         raise UsageError(unknown("model", options.model, registry.MODELS))
     measured = read_measurement(options.measured) if options.measured else None
     need_torch("counting a model's operations")
     if options.threads and options.device == THIS_CPU:
-        # read by OpenMP when torch is imported
+        # OpenMP reads it when torch is imported.
         os.environ["OMP_NUM_THREADS"] = str(options.threads)
     from longtake.model.evaluation.plan import compare, make_plan
 
@@ -68,7 +79,7 @@ def run_plan(options: argparse.Namespace) -> int:
 
 
 def device_of(options: argparse.Namespace) -> "Device":
-    """The device asked for. Raises UsageError and ModelError."""
+    """Return the device asked for. Raises UsageError and ModelError."""
     from longtake.model.evaluation.plan_devices import DEVICES, this_cpu
 
     if options.device != THIS_CPU:
@@ -86,20 +97,20 @@ def device_of(options: argparse.Namespace) -> "Device":
 
 
 def read_measurement(path: Path) -> dict[str, Any]:
-    """What `bench generator --json` printed. Raises UsageError."""
+    """Read what `bench generator --json` printed. Raises UsageError."""
     try:
         body = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise UsageError(f"{path}: {error.strerror or error}") from None
     except ValueError as error:
-        raise UsageError(f"{path} is not JSON ({error}); write it with longtake bench generator --json") from None
+        raise UsageError(f"{path} is not JSON ({error}); make it with `longtake bench generator --json`") from None
     if not isinstance(body, dict):
-        raise UsageError(f"{path} holds no measurement; write it with longtake bench generator --json")
+        raise UsageError(f"{path} holds no measurement; make it with `longtake bench generator --json`")
     return body
 
 
 def sections(plan: "Plan", compared: "list[Compared]") -> list[str]:
-    """The plan for people."""
+    """Return the plan as text for people, in sections."""
     head = (
         f"{plan.model}, {plan.height} x {plan.width}, {plan.precision}, on {plan.device}\n"
         f"{plan.device_source}; computed, not measured"
@@ -128,5 +139,5 @@ def sections(plan: "Plan", compared: "list[Compared]") -> list[str]:
 
 
 def figure(value: float) -> str:
-    """Three digits that count."""
+    """Format a number with three significant digits."""
     return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"

@@ -1,4 +1,4 @@
-"""`longtake conformance`: the generator against recorded runs of the public reference; exit code 1 where one fails."""
+"""`longtake conformance`: compare the generator with recorded runs of the reference. Exit code 1 if one fails."""
 
 import argparse
 from collections.abc import Iterable
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from longtake.model.training.conformance.case import TrainingResult
 
 BACK_END = ("linear", "cache", "compile", "graphs")
-"""options that say how to compute, and not what"""
+"""options that change how the model computes, but not what"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -29,33 +29,39 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--self",
         dest="own",
         action="store_true",
-        help="needs no recordings: every attention and precision that works here, against plain fp32 on the CPU",
+        help="compare every attention and precision that works here with plain fp32 on the CPU; needs no recordings",
     )
     parser.add_argument(
         "--model",
         default="",
-        help="with --self: check this model's weights, not small random ones; diorama is read by its probe as well",
+        help="with --self: check this model's weights, not small random ones; diorama's probe reads the pictures too",
     )
-    parser.add_argument("--device", default="cpu", help="auto, cpu or cuda (%(default)s)")
-    parser.add_argument("--precision", default="fp32", help="fp32 or bf16 (%(default)s)")
-    parser.add_argument("--attention", default="auto", help="a back end of `longtake doctor` (%(default)s)")
-    parser.add_argument("--tolerance", type=float, help="relative L2 error a block may have (that of the precision)")
+    parser.add_argument("--device", default="cpu", help="auto, cpu or cuda (default: %(default)s)")
+    parser.add_argument("--precision", default="fp32", help="fp32 or bf16 (default: %(default)s)")
+    parser.add_argument(
+        "--attention", default="auto", help="a back end that `longtake doctor` lists (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--tolerance", type=float, help="largest relative L2 error of a block (default: depends on the precision)"
+    )
     add_weights_arguments(parser)
     add_json_argument(parser)
 
 
 def run(options: argparse.Namespace) -> int:
-    """Run the cases and print how near each came."""
+    """Run the cases and print how close each one came."""
     if (options.cases is None) != options.own:
         raise UsageError("give either a folder of cases, or --self")
     texts = weights_options(options, options.model or "longlive-1.3b")
-    # of the options, these are no model's: cases are run with them too
+    # These options belong to no model: cases run with them too.
     back_end = {name: texts.pop(name) for name in BACK_END if name in texts}
     compiled = "compile" in back_end
     if options.own and (len(back_end) > compiled or options.attention != "auto" or options.tolerance is not None):
-        raise UsageError("--self takes every back end in turn, each with its tolerance: choose them with cases only")
+        raise UsageError(
+            "--self runs every back end with its own tolerance; choose back ends and tolerances for cases only"
+        )
     if (options.model or texts) and not (options.own and options.model):
-        raise UsageError("a model's weights are checked with --self --model longlive-1.3b; cases bring their own")
+        raise UsageError("to check a model's weights give --self --model longlive-1.3b; cases bring their own")
     if options.model and options.model not in registry.MODELS:
         raise UsageError(unknown("model", options.model, registry.MODELS))
     if options.cases is not None and not options.cases.exists():
@@ -91,7 +97,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def report(options: argparse.Namespace, results: "Iterable[CaseResult | TrainingResult]") -> int:
-    """Print every case as it is done; the code fails where a case does, or where none was run."""
+    """Print every case when it is done; return the exit code, a failure if a case failed or none ran."""
     done = []
     for result in results:
         done.append(result)
@@ -116,11 +122,11 @@ def report(options: argparse.Namespace, results: "Iterable[CaseResult | Training
         ]
         print_json({"passed": passed, "cases": cases})
     elif not run_ones:
-        print("no case was run")
+        print("no case ran")
     return OK if passed else FAILED
 
 
 def probed(result: "CaseResult | TrainingResult") -> dict[str, object]:
-    """What the probe read, where there is one."""
+    """Return what the probe read, if there is one."""
     names = ("readings", "changed", "lost", "confidence_change")
     return {name: getattr(result, name) for name in names if hasattr(result, name)}

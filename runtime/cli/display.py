@@ -1,4 +1,4 @@
-"""Whether a window can be opened here. Environment variables are read in the command line only."""
+"""Finds out whether a window can open here. Only the command line reads environment variables."""
 
 import os
 import sys
@@ -6,18 +6,18 @@ import sys
 BLIND_DRIVERS = ("dummy", "offscreen")
 """SDL's video drivers that show nothing"""
 HOW_TO_GET_A_WINDOW = (
-    "for a window run `longtake play` in a desktop session, or here after `ssh -X`; or serve here and join from your "
-    "own machine through a tunnel (`longtake serve`, README)"
+    "for a window run `longtake play` in a desktop session or over `ssh -X`; or run `longtake serve` here and join "
+    "from your own machine through a tunnel (README)"
 )
 
 
 def has_display() -> bool:
-    """Whether there is a screen to open a window on."""
+    """Return whether there is a screen to open a window on."""
     return not no_window()
 
 
 def no_window() -> str:
-    """Why no window can be opened here, as half a sentence; "" where one can."""
+    """Return why no window can open here, as half a sentence, or "" if one can."""
     driver = os.environ.get("SDL_VIDEODRIVER", "")
     if driver in BLIND_DRIVERS:
         return f"SDL_VIDEODRIVER={driver} shows nothing"
@@ -29,7 +29,7 @@ def no_window() -> str:
 
 
 def open_display() -> str:
-    """Try to reach the display, which may be announced and not there; why that fails, or "". Imports pygame."""
+    """Try to reach the display that the environment announces. Return why it fails, or "". Imports pygame."""
     if why := no_window():
         return why
     quiet_pygame()
@@ -44,5 +44,5 @@ def open_display() -> str:
 
 
 def quiet_pygame() -> None:
-    """Keep pygame from greeting on standard output when it is imported."""
+    """Stop pygame from printing its greeting when it is imported."""
     os.environ.setdefault("PYGAME_HIDE_SUPPORT_PROMPT", "1")

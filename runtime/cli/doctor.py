@@ -1,4 +1,4 @@
-"""`longtake doctor`: what this machine has, what is chosen because of it, and what to install. Changes nothing."""
+"""`longtake doctor`: say what this machine has, what Longtake chooses here, and what to install. Changes nothing."""
 
 import argparse
 import os
@@ -41,9 +41,9 @@ PACKAGES: dict[str, tuple[str, str]] = {
     "huggingface_hub": ("`longtake models pull`", "'longtake[longlive]'"),
     "gymnasium": ("the Gymnasium environment", "'longtake[agents]'"),
 }
-"""distribution: (what needs it, what to give to pip)"""
+"""distribution: (what needs it, what pip has to install)"""
 NOTABLE = ("amx", "avx", "bf16", "fma", "neon", "sve")
-"""beginnings of the names of instructions that matter here"""
+"""prefixes of the instruction sets that matter here"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,7 +63,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Look at everything and print it; exit code 1 if something has to be put right."""
+    """Look at everything and print it; exit code 1 if something is wrong."""
     found = [*machine(), *packages(), *compute(), *weights(), *display(), *ports()]
     healthy = not any(finding.state == "problem" for finding in found)
     if options.json:
@@ -74,7 +74,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def print_report(found: list[Finding]) -> None:
-    """Print the findings by area: + as it should be, - worth knowing, ! to be put right."""
+    """Print the findings by area: + is fine, - is worth knowing, ! is wrong."""
     width = max(len(finding.name) for finding in found)
     area = ""
     for finding in found:
@@ -84,11 +84,11 @@ def print_report(found: list[Finding]) -> None:
         advice = f"  -> {finding.advice}" if finding.advice else ""
         print(f"  {SIGNS[finding.state]} {finding.name:<{width}}  {finding.value}{advice}")
     problems = sum(finding.state == "problem" for finding in found)
-    print(f"\n{'all is well' if not problems else f'{problems} to put right, marked with !'}")
+    print(f"\n{'all is well' if not problems else f'{problems} to fix, marked with !'}")
 
 
 def machine() -> list[Finding]:
-    """Python, the system, and its memory."""
+    """Look at Python, the system and the processor."""
     python = platform.python_version()
     new_enough = sys.version_info >= (3, 11)
     advice = "" if new_enough else "install Python 3.11 or newer"
@@ -101,14 +101,14 @@ def machine() -> list[Finding]:
 
 
 def packages() -> list[Finding]:
-    """Installed packages, and those that break each other."""
+    """Look for packages that are missing, or that break each other."""
     found = []
     for name, (purpose, wanted) in PACKAGES.items():
         installed = version_of(name)
         if installed:
             found.append(Finding(area="packages", name=name, state="ok", value=installed))
             continue
-        # a client machine needs no torch, so only what every machine needs is a problem
+        # A client machine needs no torch, so only what every machine needs is a problem.
         state: State = "problem" if purpose == "client" else "note"
         advice = f"pip install {wanted}"
         found.append(
@@ -118,7 +118,7 @@ def packages() -> list[Finding]:
 
 
 def pygame_packages() -> list[Finding]:
-    """The player's library, of which there are two that break each other."""
+    """Look for the player's library, which comes in two packages that break each other."""
     conflict = pygame_conflict()
     if conflict:
         return [Finding(area="packages", name="pygame", state="problem", value="installed twice", advice=conflict)]
@@ -130,7 +130,7 @@ def pygame_packages() -> list[Finding]:
 
 
 def version_of(distribution: str) -> str:
-    """Version of an installed distribution, "" if there is none."""
+    """Return the version of an installed distribution, or "" if it is not installed."""
     try:
         return version(distribution)
     except PackageNotFoundError:
@@ -191,7 +191,7 @@ def option(name: str, chosen: bool, problem: str | None) -> Finding:
 
 
 def processor(torch: Any) -> list[tuple[str, str]]:
-    """What the processor and the GPU are good for."""
+    """Return what the processor and the GPU can do."""
     from longtake.model.ops.precision import cpu_has_bf16
 
     capabilities = sorted(
@@ -211,7 +211,7 @@ def processor(torch: Any) -> list[tuple[str, str]]:
 
 
 def weights() -> list[Finding]:
-    """Which models' weights are here, with the hash that takes carry."""
+    """Look for the models' weights; the bundled ones come with the hash that takes carry."""
     found = []
     for row in listings():
         if row.ready:
@@ -224,7 +224,7 @@ def weights() -> list[Finding]:
 
 
 def hash_of_bundled() -> str:
-    """`, hash ...` as takes and servers name the weights; needs torch, without which there is nothing to compare."""
+    """Return `, hash ...`, the name that takes and servers give the weights, or "" without torch, which computes it."""
     if find_spec("torch") is None:
         return ""
     from longtake.model.loading import digest
@@ -233,7 +233,7 @@ def hash_of_bundled() -> str:
 
 
 def display() -> list[Finding]:
-    """Whether a window can be opened."""
+    """Find out whether a window can open."""
     if has_display():
         return [Finding(area="player", name="display", state="ok", value="there is one")]
     advice = "`longtake play` films the scenario instead; for a window log in with a desktop or use ssh -X"
@@ -241,11 +241,15 @@ def display() -> list[Finding]:
 
 
 def ports() -> list[Finding]:
-    """Whether the ports of `longtake serve` are free."""
+    """Find out whether the ports of `longtake serve` are free."""
     found = []
     for port, purpose in ((DEFAULT_PORT, "control"), (DEFAULT_PORT + 1, "frames")):
         free = port_is_free(port)
-        advice = "" if free else "a server may be running (`longtake join`); or serve --bind tcp://127.0.0.1:PORT"
+        advice = (
+            ""
+            if free
+            else "a server may be running (`longtake join`); else use another: longtake serve --bind tcp://127.0.0.1:PORT"
+        )
         found.append(
             Finding(
                 area="server",
@@ -259,10 +263,10 @@ def ports() -> list[Finding]:
 
 
 def port_is_free(port: int) -> bool:
-    """Whether a TCP port of the loopback address can be bound."""
+    """Return whether a TCP port of the loopback address can be bound."""
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
         if os.name == "posix":
-            # as ZeroMQ does: a port whose last connections are being forgotten counts as free
+            # As ZeroMQ does: a port in TIME_WAIT counts as free.
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind(("127.0.0.1", port))

@@ -1,4 +1,4 @@
-"""`longtake eval`: how often the picture shows what the prompt says, read back by the model's probe.
+"""`longtake eval`: count how often the picture shows what the prompt says. The model's probe reads the pictures.
 
 `longtake eval vbench` films prompt lists for the public `vbench` tool instead.
 """
@@ -22,13 +22,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--prompts",
         type=Path,
         metavar="FILE.tsv",
-        help="columns prompt, place, time, weather, actor, colour; ? for what is not to be scored (the shipped file)",
+        help="columns prompt, place, time, weather, actor, colour; ? is not scored (default: the file that ships)",
     )
-    parser.add_argument("--seeds", type=count, default=2, help="takes of each prompt (%(default)s)")
+    parser.add_argument("--seeds", type=count, default=2, help="takes of each prompt (default: %(default)s)")
     parser.add_argument(
-        "--quick", action="store_true", help=f"{QUICK_PROMPTS} prompts, one seed, five seconds: a first impression"
+        "--quick", action="store_true", help=f"a first impression: {QUICK_PROMPTS} prompts, one seed, five seconds"
     )
-    parser.add_argument("--misses", action="store_true", help="list what was read wrongly")
+    parser.add_argument("--misses", action="store_true", help="list every wrong reading")
     add_hosting_arguments(parser)
     add_json_argument(parser)
     actions = parser.add_subparsers(dest="action", metavar="ACTION", title="actions")
@@ -36,7 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Film, read, count."""
+    """Film the prompts, read the pictures, and print the scores."""
     if options.action == "vbench":
         return run_vbench(options)
     check_hosting(options.model, options.factory)
@@ -84,7 +84,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def prompt_file(given: Path | None) -> Path:
-    """The file given, or the shipped one. Raises `UsageError`."""
+    """Return the file given, or the one that ships. Raises `UsageError`."""
     path = given or Path(str(files("longtake.model.evaluation") / "prompts.tsv"))
     if not path.is_file():
         raise UsageError(f"{path}: no such prompt file" if given else f"{path} is missing; reinstall longtake")

@@ -1,4 +1,4 @@
-"""Where a command's worlds are hosted: a server of its own, one that runs, or the model in this process."""
+"""Finds a place for a command's worlds: a server of its own, a running one, or the model in this process."""
 
 import argparse
 import os
@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 
 
 def generator_config(options: argparse.Namespace, *, model: str | None = None) -> "GeneratorHostConfig":
-    """What a generator is started with, from parsed arguments; `model` overrides the one given there.
+    """Return what a generator starts with, from parsed arguments; `model` overrides theirs.
 
-    Raises `UsageError` where worlds cannot be hosted: an unknown model, no torch, or no weights.
+    Raises `UsageError` if worlds cannot be hosted: the model is unknown, or torch or the weights are missing.
     """
     name = model or options.model
     texts = weights_options(options, name)
@@ -41,32 +41,32 @@ def generator_config(options: argparse.Namespace, *, model: str | None = None) -
 
 
 def check_hosting(model: str, factory: str = "") -> None:
-    """Raise `UsageError` where a model cannot be loaded here: it is unknown, or torch or its weights are missing."""
+    """Raise `UsageError` if a model cannot load here: it is unknown, or torch or its weights are missing."""
     if not factory and model not in registry.MODELS:
         raise UsageError(unknown("model", model, registry.MODELS))
     need_torch("hosting worlds")
     if model == BUNDLED and not factory:
-        # found out here, because the generator could only say it from another process
+        # Checked here, because the generator could only report it from another process.
         row = next(row for row in listings() if row.name == model)
         if not row.ready:
             raise UsageError(f"model {model} cannot be loaded: {row.note}")
 
 
 def need_torch(purpose: str, extras: str = "host") -> None:
-    """Raise `UsageError` with what to install where torch is missing."""
+    """Raise `UsageError` that says what to install if torch is missing."""
     if find_spec("torch") is None:
         elsewhere = ", or use a server elsewhere (`longtake join`)" if purpose == "hosting worlds" else ""
         raise UsageError(f"{purpose} needs torch: pip install 'longtake[{extras}]'{elsewhere}")
 
 
 def load_model(options: argparse.Namespace) -> tuple[Any, int]:
-    """Load the model into this process; returns it with its number of threads. Raises `UsageError` and ModelError."""
+    """Load the model into this process; return it and its thread count. Raises `UsageError` and ModelError."""
     texts = weights_options(options, options.model)
     check_hosting(options.model, options.factory)
     entry = registry.entry(options.model, options.factory)
     thread_count = options.threads or entry.threads
     if thread_count:
-        # read by OpenMP when torch is imported; set later, it leaves idle threads spinning
+        # OpenMP reads it when torch is imported; set later, it would leave idle threads spinning.
         os.environ["OMP_NUM_THREADS"] = str(thread_count)
     try:
         model = registry.load(
@@ -79,15 +79,17 @@ def load_model(options: argparse.Namespace) -> tuple[Any, int]:
 
 @contextmanager
 def hosted(options: argparse.Namespace, *, model: str, takes: Path | None = None) -> Iterator[str]:
-    """Yield the endpoint of the server given with `--endpoint`, or of one of our own for as long as the block lasts.
+    """Yield the endpoint of the server at `--endpoint`, or of one that lives as long as the block.
 
-    `takes` is the folder of the take files of our own server. Raises LongtakeError.
+    `takes` is the folder where that one writes take files. Raises LongtakeError.
     """
     if options.endpoint:
         if weights_options(options, model):
-            raise UsageError("the server at --endpoint has loaded its model; give weights and options to that")
+            raise UsageError(
+                "the server at --endpoint has loaded its model already; give it the weights and options when it starts"
+            )
         if takes is not None and takes != Path("."):
-            raise UsageError("a server keeps its takes in a folder of its own: give --record a name without a folder")
+            raise UsageError("a server keeps its takes in its own folder: give --record a name without a folder")
         yield options.endpoint
         return
     config = generator_config(options, model=model)
@@ -107,14 +109,14 @@ def hosted(options: argparse.Namespace, *, model: str, takes: Path | None = None
 
 
 def take_name(path: Path | None, *, here: bool) -> str | None:
-    """The name a server is told to record under, for a `--record` path; None without one. Raises `UsageError`.
+    """Return the name under which a server records, for a `--record` path; None without one. Raises `UsageError`.
 
-    `here` is for a server of our own, whose takes go where the path says.
+    `here` says that the server is ours, so that its takes go where the path says.
     """
     if path is None:
         return None
     if path.suffix != ".take":
-        raise UsageError(f"{path} is no name for a take file: let it end in .take")
+        raise UsageError(f"{path} is not the name of a take file; it has to end in .take")
     if here:
         if path.exists():
             raise UsageError(f"{path} exists already; takes are never overwritten")
@@ -123,7 +125,7 @@ def take_name(path: Path | None, *, here: bool) -> str | None:
 
 
 def load_scenario(path_or_name: str) -> "Scenario":
-    """A scenario from a file or from the library; unknown names get a suggestion. Raises LongtakeError."""
+    """Load a scenario from a file or from the library; unknown names get a suggestion. Raises LongtakeError."""
     from longtake.scenarios.loading import ScenarioNotFound, library_names, load
 
     try:

@@ -1,7 +1,7 @@
-"""Finds the command, imports its module alone, and turns every expected error into one line.
+"""Finds the command, imports only its module, and turns every expected error into one line.
 
 A command's module has `add_arguments(parser)` and `run(options) -> int`. Exit codes: 0 done, 1 a check failed (an
-expectation, a replay, a conformance case), 2 what was asked for cannot be done, 130 interrupted by Ctrl-C.
+expectation, a replay, a conformance case), 2 the request cannot be carried out, 130 interrupted by Ctrl-C.
 """
 
 import argparse
@@ -23,22 +23,22 @@ from longtake.runtime.cli.usage import INTERRUPTED, UNUSABLE, unknown
 log = logging.getLogger(__name__)
 
 COMMANDS: dict[str, tuple[str, str]] = {
-    "play": ("play", "open a window on a scenario and direct it; films it instead where there is no display"),
+    "play": ("play", "open a window on a scenario and direct it; without a display, film it instead"),
     "serve": ("serve", "host worlds for players, scenarios and agents"),
-    "join": ("join", "watch or direct a world that runs at a server"),
+    "join": ("join", "watch or direct a world that runs on a server"),
     "run": ("run", "run a scenario and check its expectations"),
     "render": ("render", "film a prompt or a scenario to an MP4"),
-    "replay": ("replay", "make a take again and compare it bit by bit"),
-    "bench": ("bench", "measure the generator alone, or a whole live session"),
+    "replay": ("replay", "generate a take again and compare it bit by bit"),
+    "bench": ("bench", "measure the generator alone or a whole live session, plan for a device, show past figures"),
     "eval": ("evaluate", "count how often the picture shows what the prompt says"),
     "conformance": ("conformance", "compare the generator with recorded runs of the public reference"),
     "train": ("train", "train a part of the bundled model"),
-    "doctor": ("doctor", "say what this machine has, what is chosen, and what to install"),
-    "models": ("models", "list the models and where their weights are; `models pull` fetches public ones"),
+    "doctor": ("doctor", "say what this machine has, what Longtake chooses here, and what to install"),
+    "models": ("models", "list the models and where their weights are; `models pull` downloads public ones"),
 }
 """name: (module in this folder, one line of help)"""
 BROKEN_PIPE = 141
-"""what a shell reports for a program whose reader went away"""
+"""what a shell reports for a program whose output nobody reads any more"""
 
 
 def run(arguments: Sequence[str] | None = None) -> int:
@@ -63,7 +63,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
         print(f"longtake {options.command}: interrupted", file=sys.stderr)
         return INTERRUPTED
     except BrokenPipeError:
-        # whoever read our output has had enough; without this the interpreter complains at its end
+        # Nobody reads our output any more; without this the interpreter complains when it ends.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return BROKEN_PIPE
     except (LongtakeError, ModelError, OSError) as error:
@@ -78,23 +78,23 @@ def module_of(command: str) -> Any:
 
 
 class Parser(argparse.ArgumentParser):
-    """Says what is wrong in one line, without repeating the usage."""
+    """Reports a mistake in one line, without the usage."""
 
     def error(self, message: str) -> NoReturn:
-        """Print it and exit."""
+        """Print the line and exit."""
         self.exit(UNUSABLE, f"{self.prog}: {message}; see {self.prog} --help\n")
 
 
 def build_parser(named: str | None) -> argparse.ArgumentParser:
-    """Return the parser; of the commands only the one named gets its arguments, because that imports its module."""
+    """Return the parser. Only the command `named` gets its arguments, because that imports its module."""
     parser = Parser(
         prog="longtake",
         description="A world simulation runtime: long video, generated live, steered while it runs.",
-        epilog="`longtake COMMAND --help` explains a command. Exit codes: 0 done, 1 a check failed, 2 cannot be done.",
+        epilog="`longtake COMMAND --help` explains a command. Exit codes: 0 done, 1 a check failed, 2 not possible.",
     )
     parser.add_argument("--version", action="version", version=f"longtake {__version__}")
     verbose = Parser(add_help=False)
-    verbose.add_argument("-v", "--verbose", action="count", default=0, help="log more; twice for everything")
+    verbose.add_argument("-v", "--verbose", action="count", default=0, help="log more; give it twice to log everything")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", title="commands")
     for name, (_, summary) in COMMANDS.items():
         command = commands.add_parser(
@@ -106,7 +106,7 @@ def build_parser(named: str | None) -> argparse.ArgumentParser:
 
 
 def one_line(error: BaseException) -> str:
-    """The error's message in one line; for a file's error with the file's name."""
+    """Return the error's message in one line; a file's error names the file."""
     if isinstance(error, OSError) and not isinstance(error, LongtakeError) and error.strerror:
         text = f"{error.filename}: {error.strerror}" if error.filename else error.strerror
     else:
@@ -116,15 +116,15 @@ def one_line(error: BaseException) -> str:
 
 @contextmanager
 def ended_by_terminate() -> Iterator[None]:
-    """Have SIGTERM unwind the command as Ctrl-C does, so that servers and generators are stopped in order."""
+    """Make SIGTERM unwind the command as Ctrl-C does, so that servers and generators stop in order."""
 
     def end(number: int, frame: object) -> None:
-        # a second one, which `timeout` for example sends at once, must not cut the cleaning up short
+        # A second signal, which `timeout` sends at once, must not interrupt the cleanup.
         signal.signal(number, signal.SIG_IGN)
         raise SystemExit(128 + number)
 
     if threading.current_thread() is not threading.main_thread():
-        yield  # only the main thread may handle signals
+        yield  # only the main thread can handle signals
         return
     before = signal.signal(signal.SIGTERM, end)
     try:

@@ -1,4 +1,4 @@
-"""`longtake models`: what can be served, under which licence, and where the weights are; `pull` fetches public ones.
+"""`longtake models`: list the models, their licences and where the weights are. `pull` downloads public ones.
 
 Imports no torch.
 """
@@ -35,7 +35,7 @@ class Part:
     size_mib: float
     """of the whole file"""
     path: str
-    """where it is; empty where it is not"""
+    """where it is; empty if it is not here"""
     complete: bool
 
 
@@ -50,33 +50,33 @@ class Listing:
     ready: bool
     """whether all its files are here"""
     size_mib: float
-    """of the files that are here"""
+    """total of the files that are here"""
     whole_mib: float
-    """of all its files, here or not"""
+    """total of all its files, here or not"""
     files: list[Part]
     folder: str
-    """where its files belong"""
+    """folder its files belong in"""
     note: str
-    """what is missing, and what to do about it"""
+    """what is missing, and what to do"""
 
 
 def listings() -> list[Listing]:
-    """Every model of the registry."""
+    """List every model of the registry."""
     return [bundled(entry) if name == BUNDLED else pulled(entry) for name, entry in registry.MODELS.items()]
 
 
 def bundled_folder() -> Path:
-    """Where the package's own weights are."""
+    """Return the folder of the package's own weights."""
     return Path(str(files("longtake.model.diorama") / "weights"))
 
 
 def bundled_paths() -> list[Path]:
-    """The package's weights that are there, in the order their hash is made of."""
+    """Return the package's weights that are here, in the order in which they are hashed."""
     return [path for name in BUNDLED_FILES if (path := bundled_folder() / name).is_file()]
 
 
 def bundled(entry: registry.ModelEntry) -> Listing:
-    """The model that is part of the package."""
+    """List the model that is part of the package."""
     present = bundled_paths()
     missing = [name for name in BUNDLED_FILES if name not in {path.name for path in present}]
     files = [
@@ -98,8 +98,8 @@ def bundled(entry: registry.ModelEntry) -> Listing:
 
 
 def pulled(entry: registry.ModelEntry) -> Listing:
-    """A model whose public files the user brings."""
-    # knows the public files, and imports no torch
+    """List a model whose public files the user downloads."""
+    # Knows the public files, and imports no torch.
     from longtake.model.longlive.table import default_root, known, states
 
     model, root = known(entry.name), default_root()
@@ -130,7 +130,7 @@ def pulled(entry: registry.ModelEntry) -> Listing:
 
 
 def mib(size_bytes: int) -> float:
-    """A size for the list."""
+    """Convert a size for the list."""
     return round(size_bytes / MIB, 1)
 
 
@@ -138,14 +138,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
     add_json_argument(parser)
     actions = parser.add_subparsers(dest="action", metavar="ACTION", title="actions")
-    fetch = actions.add_parser("pull", help="fetch a public model's files; what is there already is checked")
+    fetch = actions.add_parser("pull", help="download a public model's files; check those that are here")
     fetch.add_argument("model", help="such as longlive-1.3b")
-    fetch.add_argument("--folder", type=Path, help="where to (where `longtake models` says it belongs)")
-    fetch.add_argument("--part", action="append", default=[], help="only this part, such as 'tiny decoder'")
+    fetch.add_argument("--folder", type=Path, help="folder for the files (default: the one `longtake models` shows)")
+    fetch.add_argument("--part", action="append", default=[], help="download only this part, such as 'tiny decoder'")
 
 
 def run(options: argparse.Namespace) -> int:
-    """Print the list, or fetch a model."""
+    """Print the list, or download a model."""
     if options.action == "pull":
         return fetch_model(options)
     rows = listings()
@@ -171,7 +171,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def fetch_model(options: argparse.Namespace) -> int:
-    """Fetch a model's files, and say under which licence. Raises ModelError."""
+    """Download a model's files after printing the licence. Raises ModelError."""
     from longtake.model.longlive.hub import pull
     from longtake.model.longlive.table import MODELS, default_root
 

@@ -1,4 +1,4 @@
-"""What commands print: tables for people, JSON for programs, progress bars."""
+"""Prints what commands have to say: tables for people, JSON for programs, progress bars."""
 
 import json
 import math
@@ -13,13 +13,13 @@ from longtake.runtime.cli.usage import UsageError
 
 
 def print_json(value: Any) -> None:
-    """Print one JSON object; what JSON cannot say (NaN, infinity) becomes null."""
+    """Print one JSON object; NaN and infinity, which JSON does not have, become null."""
     json.dump(_sayable(value), sys.stdout, indent=2, allow_nan=False)
     print()
 
 
 def check_writable(path: Path) -> None:
-    """Raise `UsageError` where a file cannot be written: found out before a model is loaded for it."""
+    """Raise `UsageError` if a file cannot be written; called before a model is loaded for it."""
     if path.is_dir():
         raise UsageError(f"{path} is a folder; name a file in it")
     folder = path.parent
@@ -30,7 +30,7 @@ def check_writable(path: Path) -> None:
 
 
 def table(rows: Sequence[Sequence[str]], *, right: Iterable[int] = ()) -> str:
-    """Lay rows out in columns; the first row is the heading, `right` are the columns set to the right."""
+    """Lay rows out in columns. The first row is the heading; the columns in `right` are aligned right."""
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     to_right = set(right)
 
@@ -46,10 +46,10 @@ def table(rows: Sequence[Sequence[str]], *, right: Iterable[int] = ()) -> str:
 
 @contextmanager
 def progress(what: str, unit: str, total: int, *, quiet: bool = False) -> Iterator[Any]:
-    """A progress bar on standard error, as a function `(done, total)`; nothing where that is no terminal."""
+    """Show a progress bar on standard error, if that is a terminal; yields a function `(done, total)`."""
     from tqdm import tqdm
 
-    # None: tqdm itself looks whether standard error is a terminal
+    # None lets tqdm find out whether standard error is a terminal.
     with tqdm(desc=what, unit=unit, total=total, disable=True if quiet else None, leave=False) as bar:
 
         def show(done: int, of: int) -> None:

@@ -1,4 +1,4 @@
-"""`longtake play`: a server of one's own and a window on it; where there is no display, a film of the scenario."""
+"""`longtake play`: start a server and open a window on it. Without a display, film the scenario instead."""
 
 import argparse
 import sys
@@ -18,18 +18,22 @@ RENDERS = Path("renders")
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
-    parser.add_argument("scenario", nargs="?", default="default", help="a YAML file or a name (%(default)s)")
-    parser.add_argument("--prompt", type=prompt, help="begin with this prompt instead of the scenario's")
-    parser.add_argument("--seed", type=seed, help="instead of the scenario's")
+    parser.add_argument(
+        "scenario", nargs="?", default="default", help="a YAML file, or a name of the library (default: %(default)s)"
+    )
+    parser.add_argument("--prompt", type=prompt, help="start with this prompt (default: the scenario's)")
+    parser.add_argument("--seed", type=seed, help="seed of the world (default: the scenario's)")
     parser.add_argument("--fullscreen", action="store_true", help="fill the screen (F11 in the window)")
     parser.add_argument("--hud", action="store_true", help="show the numbers (F3 in the window)")
-    parser.add_argument("--headless", action="store_true", help=f"open no window, film the scenario into {RENDERS}/")
-    parser.add_argument("--seconds", type=positive_seconds, help="length of that film (the scenario's)")
+    parser.add_argument(
+        "--headless", action="store_true", help=f"film the scenario into {RENDERS}/ instead of opening a window"
+    )
+    parser.add_argument("--seconds", type=positive_seconds, help="length of that film (default: the scenario's)")
     add_hosting_arguments(parser, model=None, endpoint=True)
 
 
 def run(options: argparse.Namespace) -> int:
-    """Play, or film."""
+    """Play the scenario, or film it."""
     scenario = load_scenario(options.scenario)
     model = options.model or scenario.model
     why_not = "" if options.headless else open_display()
@@ -52,7 +56,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def film(options: argparse.Namespace, scenario: "Scenario", model: str, why_not: str) -> int:
-    """Film the scenario with its timeline; where no window could be opened, say why and how to get one."""
+    """Film the scenario with its timeline. If no window could open, say why and how to get one."""
     from longtake.runtime.cli.render import Film, shoot
 
     if why_not:

@@ -1,6 +1,6 @@
-"""`longtake render`: film a prompt or a scenario to an MP4 as fast as the model goes, with a contact sheet.
+"""`longtake render`: film a prompt or a scenario to an MP4 as fast as the model can, with a contact sheet.
 
-With `--random-weights` and no length it makes one recache and one block instead (`longtake.runtime.cli.trial`).
+With `--random-weights` and no length it tries one recache and one block instead (`longtake.runtime.cli.trial`).
 """
 
 import argparse
@@ -33,13 +33,13 @@ if TYPE_CHECKING:
     from longtake.scenarios.schema import Scenario, TimedCue
 
 PROMPT_SECONDS = 10.0
-"""length of a film of a prompt, unless told otherwise"""
+"""default length of a film of a prompt"""
 MAX_PROMPT = MAX_PROMPT_CHARACTERS
 
 
 @dataclass(frozen=True, kw_only=True)
 class Film:
-    """What is filmed, and where it goes."""
+    """What to film, and where to write it."""
 
     model: str
     seconds: float
@@ -49,22 +49,26 @@ class Film:
     prompt: str | None = None
     scenario: "Scenario | None" = None
     cues: Sequence[tuple[float, str]] = field(default=())
-    """seconds, and a prompt or the name of an event of the scenario"""
+    """(seconds, a prompt or the name of one of the scenario's events)"""
     take: str | None = None
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
     parser.add_argument("prompt", nargs="?", type=prompt, help="what to show, in plain English")
-    parser.add_argument("--scenario", help="film this scenario file, or name of the library, with its timeline")
-    parser.add_argument("--seconds", type=positive_seconds, help=f"length, such as 20 or 1m30s ({PROMPT_SECONDS:g})")
-    parser.add_argument("--seed", type=seed, help="the same seed gives the same film (the scenario's, or 0)")
+    parser.add_argument("--scenario", help="film a scenario, a YAML file or a name of the library, with its timeline")
+    parser.add_argument(
+        "--seconds",
+        type=positive_seconds,
+        help=f"length, such as 20 or 1m30s (default: the scenario's, or {PROMPT_SECONDS:g})",
+    )
+    parser.add_argument("--seed", type=seed, help="the same seed gives the same film (default: the scenario's, or 0)")
     parser.add_argument(
         "--output",
         "-o",
         type=Path,
         default=Path("renders/take.mp4"),
-        help="the MP4, written over if it exists (%(default)s)",
+        help="the MP4; replaced if it exists (default: %(default)s)",
     )
     parser.add_argument(
         "--cue",
@@ -72,13 +76,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar=("TIME", "PROMPT"),
-        help="change the prompt at a time, as in --cue 5s 'the same at night'; with a scenario also an event's name",
+        help="change the prompt at a time, as in --cue 5s 'a fox at night'; with a scenario an event's name works too",
     )
     parser.add_argument(
         "--contact-sheet",
         action=argparse.BooleanOptionalAction,
         default=True,
-        help="write a PNG with pictures of the whole take beside the video",
+        help="write a PNG with pictures of the whole take next to the video",
     )
     add_record_argument(parser)
     add_hosting_arguments(parser, model=None, endpoint=True)
@@ -86,7 +90,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Film it and say where it is."""
+    """Film it, and print where the film is."""
     if is_trial(options):
         check_output(options.output)
         options.model = options.model or DEFAULT_MODEL
@@ -114,7 +118,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def film_of(options: argparse.Namespace) -> Film:
-    """What the arguments ask for. Raises LongtakeError."""
+    """Return what the arguments ask for. Raises LongtakeError."""
     if (options.prompt is None) == (options.scenario is None):
         raise UsageError('give either a prompt, as in longtake render "a fox in the snow", or --scenario')
     check_output(options.output)
@@ -135,14 +139,14 @@ def film_of(options: argparse.Namespace) -> Film:
 
 
 def check_output(path: Path) -> None:
-    """Raise `UsageError` where a film cannot be called so, or not be written there."""
+    """Raise `UsageError` if a film cannot have this name, or cannot be written there."""
     if path.suffix.lower() != ".mp4":
-        raise UsageError(f"{path} is not an MP4: let --output end in .mp4")
+        raise UsageError(f"{path} is not an MP4; --output has to end in .mp4")
     check_writable(path)
 
 
 def cue_of(time: str, text: str) -> tuple[float, str]:
-    """One `--cue`. Raises `UsageError`."""
+    """Parse one `--cue`. Raises `UsageError`."""
     try:
         return seconds(time), prompt(text)
     except argparse.ArgumentTypeError as error:
@@ -150,7 +154,7 @@ def cue_of(time: str, text: str) -> tuple[float, str]:
 
 
 def shoot(film: Film, endpoint: str, *, quiet: bool = False) -> "Filmed":
-    """Film behind a progress bar. Raises LongtakeError, and leaves no half-written file behind."""
+    """Film behind a progress bar. Raises LongtakeError, and then leaves no half-written file."""
     from longtake.clients.film.headless import render
 
     with progress(film.video.name, "frame", 0, quiet=quiet) as show:
@@ -170,7 +174,7 @@ def shoot(film: Film, endpoint: str, *, quiet: bool = False) -> "Filmed":
 
 
 def sender(film: Film) -> "Callable[[World], None]":
-    """What sends the film's cues to its world while that stands at tick 0."""
+    """Return a function that sends the film's cues to its world while it waits at tick 0."""
 
     def send(world: "World") -> None:
         from longtake.scenarios.runner import schedule
@@ -181,7 +185,7 @@ def sender(film: Film) -> "Callable[[World], None]":
 
 
 def cues_of(film: Film, fps: int) -> "list[TimedCue]":
-    """The scenario's timeline and the cues given by hand, in order. Raises `UsageError` for one after the end."""
+    """Return the cues of the timeline and of `--cue`, in order. Raises `UsageError` for one after the end."""
     from longtake.scenarios.schema import TimedCue
 
     ticks = max(1, round(film.seconds * fps))
@@ -189,6 +193,6 @@ def cues_of(film: Film, fps: int) -> "list[TimedCue]":
     cues = [cue for cue in film.scenario.cues(fps) if cue.tick < ticks] if film.scenario else []
     for at, text in film.cues:
         if round(at * fps) >= ticks:
-            raise UsageError(f"--cue {at:g}s lies after the end at {film.seconds:g} s; give more --seconds")
+            raise UsageError(f"--cue {at:g}s comes after the end at {film.seconds:g} s; give more --seconds")
         cues.append(TimedCue(round(at * fps), "event" if text in events else "prompt", text))
     return sorted(cues, key=lambda cue: cue.tick)

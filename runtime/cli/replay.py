@@ -1,4 +1,4 @@
-"""`longtake replay`: make a recorded take again and compare it block by block; exit code 1 where it differs."""
+"""`longtake replay`: generate a recorded take again and compare it block by block. Exit code 1 if it differs."""
 
 import argparse
 from pathlib import Path
@@ -19,21 +19,20 @@ if TYPE_CHECKING:
     from longtake.runtime.takes.replay import ReplayedBlock
 
 SOURCES = ("folder", "random_weights")
-"""options that say where the weights come from: one of them takes the place of both"""
+"""options that say where the weights come from; giving one replaces both"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
     parser.add_argument("take", type=Path, metavar="X.take", help="a take file")
     parser.add_argument("--factory", default="", help=argparse.SUPPRESS)
-    add_device_arguments(parser)
+    add_device_arguments(parser, recorded=True)
     add_weights_arguments(parser)
-    parser.set_defaults(device="", precision="", threads=None)
     add_json_argument(parser)
 
 
 def run(options: argparse.Namespace) -> int:
-    """Replay, and say where the first difference lies."""
+    """Replay, and print where the first difference is."""
     from longtake.runtime.generator.hosts import GeneratorHostConfig
     from longtake.runtime.takes.file import read_take
     from longtake.runtime.takes.replay import Replay
@@ -42,10 +41,10 @@ def run(options: argparse.Namespace) -> int:
         raise UsageError(f"{options.take}: no such take file; takes are recorded with --record, or in the player")
     take = read_take(options.take)
     if not take.blocks:
-        raise UsageError(f"{options.take} holds no blocks: its recording ended before the first one was made")
+        raise UsageError(f"{options.take} holds no blocks; its recording ended before the first one was made")
     model = take.header.model
     check_hosting(model.name, options.factory)
-    # bits depend on device, precision, threads and options, so those of the recording are what is meant
+    # Bits depend on device, precision, threads and options, so the recorded ones are the default.
     config = GeneratorHostConfig(
         models=(model.name,),
         factory=options.factory,
@@ -67,7 +66,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def model_options(options: argparse.Namespace, header: "TakeHeader") -> dict[str, str]:
-    """The recorded options of the model, with those given here instead. Raises `UsageError` and ConfigError."""
+    """Return the model's recorded options, overridden by those given here. Raises `UsageError` and ConfigError."""
     given = weights_options(options, header.model.name)
     recorded = dict(header.options)
     if not given.keys().isdisjoint(SOURCES):
@@ -81,7 +80,7 @@ def model_options(options: argparse.Namespace, header: "TakeHeader") -> dict[str
 def report(
     options: argparse.Namespace, *, take_blocks: int, same: int, first: "ReplayedBlock | None", differs: str, torn: bool
 ) -> None:
-    """Print what came of it."""
+    """Print the result."""
     if options.json:
         difference = (
             None
@@ -107,9 +106,9 @@ def report(
         )
         return
     if torn:
-        print("the recording was cut off; everything up to its last whole record is compared")
+        print("the recording was cut off; everything up to its last whole record was compared")
     if differs:
-        print(f"not as it was recorded: {differs}")
+        print(f"differs from the recording: {differs}")
     if first is None:
         print(f"{options.take}: all {take_blocks} blocks are the same, bit for bit")
         return
@@ -118,4 +117,4 @@ def report(
         f"(tick {first.first_tick}, generation {first.generation})"
     )
     if not differs:
-        print("model, options, device and precision are as they were recorded")
+        print("model, options, device and precision are those of the recording")

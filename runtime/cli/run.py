@@ -29,7 +29,7 @@ INTERACTIVE = (".jsonl", ".txt")
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """What is to be run, before a server is there to say what its models are like."""
+    """What to run, before a server can say what its models are like."""
 
     model: str
     scenario: "Scenario | None" = None
@@ -46,17 +46,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--mode",
         choices=("live", "offline", "lockstep"),
         default="live",
-        help="live measures rates and latencies; the others go as fast as they can (%(default)s)",
+        help="live measures rates and latencies; the others go as fast as they can (default: %(default)s)",
     )
     parser.add_argument(
-        "--seconds", type=positive_seconds, help="stop after that long instead of the scenario's length"
+        "--seconds", type=positive_seconds, help="stop after this time (default: the scenario's length)"
     )
-    parser.add_argument("--seed", type=seed, help="instead of the scenario's")
+    parser.add_argument("--seed", type=seed, help="seed of the world (default: the scenario's)")
     parser.add_argument(
         "--switch-latents",
         type=latents,
         metavar="40,80,...",
-        help="of an interactive prompt file: the latent frames at which the next prompt begins",
+        help="for an interactive prompt file: the latent frames at which the next prompt starts",
     )
     add_record_argument(parser)
     add_hosting_arguments(parser, model=None, endpoint=True)
@@ -96,7 +96,7 @@ def film(options: argparse.Namespace, scenario: "Scenario", endpoint: str, recor
 
 
 def plan_of(options: argparse.Namespace) -> Plan:
-    """Read what can be read before anything is started. Raises LongtakeError."""
+    """Read everything that can be read before anything starts. Raises LongtakeError."""
     import msgspec
 
     path = Path(options.scenario)
@@ -104,10 +104,10 @@ def plan_of(options: argparse.Namespace) -> Plan:
         if not path.is_file():
             raise UsageError(f"{path}: no such prompt file")
         if options.record is not None:
-            raise UsageError("--record takes one take, and a prompt file may hold many; run a scenario file instead")
+            raise UsageError("--record writes one take, but a prompt file may hold many; run a scenario file instead")
         return Plan(model=options.model or DEFAULT_MODEL, prompts=path, switch_latents=options.switch_latents)
     if options.switch_latents is not None:
-        raise UsageError("--switch-latents is for interactive prompt files; a scenario says when in its timeline")
+        raise UsageError("--switch-latents is for interactive prompt files; a scenario has a timeline")
     scenario = load_scenario(options.scenario)
     if options.model:
         scenario = msgspec.structs.replace(scenario, model=options.model)
@@ -115,7 +115,7 @@ def plan_of(options: argparse.Namespace) -> Plan:
 
 
 def scenarios_of(plan: Plan, endpoint: str, first_seed: int) -> "list[Scenario]":
-    """The scenarios of a plan; those of a prompt file depend on the model's frame grid, which the server knows."""
+    """Return the plan's scenarios. A prompt file's depend on the model's frame grid, which the server knows."""
     if plan.scenario is not None:
         return [plan.scenario]
     from longtake.clients.session.session import Session

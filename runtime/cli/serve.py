@@ -17,17 +17,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--bind",
         default=DEFAULT_ENDPOINT,
         metavar="ENDPOINT",
-        help="where to listen: tcp://127.0.0.1:PORT (frames use the next port) or ipc://PATH (%(default)s)",
+        help="where to listen: tcp://127.0.0.1:PORT (frames use the next port) or ipc://PATH (default: %(default)s)",
     )
-    parser.add_argument("--takes", type=Path, default=Path("takes"), help="folder of the take files (%(default)s)")
+    parser.add_argument(
+        "--takes", type=Path, default=Path("takes"), help="folder for take files (default: %(default)s)"
+    )
     add_hosting_arguments(parser)
     add_json_argument(parser)
 
 
 def run(options: argparse.Namespace) -> int:
-    """Bind, start the generator, serve."""
+    """Bind, start the generator, and serve."""
     if parse_bind(options.bind).scheme == "inproc":
-        raise UsageError(f"{options.bind} reaches this process only: give tcp://127.0.0.1:PORT or ipc://PATH")
+        raise UsageError(f"{options.bind} reaches only this process; give tcp://127.0.0.1:PORT or ipc://PATH")
     generator = generator_config(options)
     from longtake.runtime.server.loop import Server, ServerConfig
 
@@ -55,5 +57,5 @@ def run(options: argparse.Namespace) -> int:
 
 
 def say(options: argparse.Namespace, state: str, endpoint: str, text: str) -> None:
-    """Print where things stand, at once: whoever started this may be waiting for it."""
+    """Print the state at once: whoever started this may be waiting for it."""
     print(json.dumps({"state": state, "endpoint": endpoint}) if options.json else text, flush=True)

@@ -1,6 +1,6 @@
-"""`longtake render --random-weights`: a model's full size on any machine, in one recache and one block.
+"""`longtake render --random-weights`: try a model at full size on any machine, with one recache and one block.
 
-The minutes and the memory that they take are the result; the picture is noise. With `--seconds` random weights are
+The result is how many minutes and how much memory they take; the picture is noise. With `--seconds`, random weights are
 filmed like any others.
 """
 
@@ -17,19 +17,19 @@ if TYPE_CHECKING:
     from longtake.model.evaluation.trial import Trial
 
 PROMPT = "a random prompt"
-"""to random weights, any is as good"""
+"""random weights do not care which"""
 ORDINARY = ("seconds", "scenario", "cue", "record", "endpoint")
-"""arguments of a film, with which there is no trial"""
+"""arguments that ask for a film instead of a trial"""
 MS_PER_MINUTE = 60_000
 
 
 def is_trial(options: argparse.Namespace) -> bool:
-    """Whether nothing but random weights is asked for."""
+    """Return whether the arguments ask for random weights and nothing else."""
     return bool(options.random_weights) and not any(getattr(options, name) for name in ORDINARY)
 
 
 def run_trial(options: argparse.Namespace) -> int:
-    """Load, recache, make a block, write it, and say what that took. Raises LongtakeError."""
+    """Load, recache, make a block, write it, and print what that took. Raises LongtakeError."""
     begun = time.monotonic()
     model, threads = load_model(options)
     from longtake.model.evaluation import trial
@@ -75,7 +75,7 @@ def run_trial(options: argparse.Namespace) -> int:
 
 
 def write(made: "Trial", fps: int, video: Path, sheet: Path | None) -> None:
-    """Write the block as an MP4, and as a contact sheet. Raises LongtakeError."""
+    """Write the block as an MP4 and as a contact sheet. Raises LongtakeError."""
     from longtake.clients.film.contact_sheet import Sample, contact_sheet, save
     from longtake.clients.film.video import VideoWriter
 
@@ -90,7 +90,7 @@ def write(made: "Trial", fps: int, video: Path, sheet: Path | None) -> None:
 
 
 def gpu_peak(device: str) -> dict[str, int]:
-    """The most memory that torch has held on a GPU, where the model is on one."""
+    """Return the most memory that torch held on the GPU, if the model is on one."""
     import torch
 
     return {"GPU": torch.cuda.max_memory_allocated(device)} if device.startswith("cuda") else {}

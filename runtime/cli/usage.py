@@ -1,4 +1,4 @@
-"""Exit codes, and the error for what cannot be done."""
+"""Exit codes, and the error for a request that cannot be carried out."""
 
 import difflib
 from collections.abc import Iterable
@@ -6,18 +6,18 @@ from collections.abc import Iterable
 from longtake.protocol.errors import LongtakeError
 
 OK, FAILED, UNUSABLE, INTERRUPTED = 0, 1, 2, 130
-"""exit codes: done, a check failed, what was asked for cannot be done, Ctrl-C"""
+"""exit codes: done, a check failed, the request cannot be carried out, Ctrl-C"""
 
 
 class UsageError(LongtakeError, ValueError):
-    """What was asked for cannot be done; the message is one line and says what can."""
+    """The request cannot be carried out; the message is one line and says what to do."""
 
     def __init__(self, message: str) -> None:
         super().__init__("usage", message)
 
 
 def unknown(kind: str, name: str, known: Iterable[str]) -> str:
-    """One line for a name that does not exist, with the likeliest one meant."""
+    """Return one line about a name that does not exist, with the closest one that does."""
     names = list(known)
     close = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
     hint = f"; did you mean {close[0]}?" if close else ""

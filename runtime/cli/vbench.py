@@ -1,10 +1,11 @@
-"""`longtake eval vbench`: films prompt lists under the names that the public `vbench` tool scores as they are.
+"""`longtake eval vbench`: film prompt lists, and name the films so that the public `vbench` tool can score them.
 
-A list is a text file with a prompt a line, as in VBench's `prompts/prompts_per_dimension`, or a folder of them. Each
-becomes a folder of `PROMPT-INDEX.mp4`, with nothing else in it, because `vbench` takes the first file it finds for the
-kind of all. Beside the folder lie `LIST.json` (what was filmed, with seeds and cues) and `LIST.prompts.json` (file to
-prompt, for `vbench evaluate --mode=custom_input --prompt_file`). LongLive's interactive files (`.jsonl`) become one
-film a line, with the cues in `LIST.json`. Films that are there already are kept, so an interrupted run goes on.
+A list is a text file with one prompt a line, as in VBench's `prompts/prompts_per_dimension`, or a folder of such files.
+Each list becomes a folder of `PROMPT-INDEX.mp4` with nothing else in it, because `vbench` takes the type of the first
+file for the type of all. Next to the folder are `LIST.json` (what was filmed, with seeds and cues) and
+`LIST.prompts.json` (file to prompt, for `vbench evaluate --mode=custom_input --prompt_file`). LongLive's interactive
+files (`.jsonl`) become one film a line, with the cues in `LIST.json`. Films that exist are kept, so an interrupted run
+continues.
 """
 
 import argparse
@@ -33,21 +34,21 @@ if TYPE_CHECKING:
 
 SAMPLES = 5
 FLICKER_SAMPLES = 25
-"""of `temporal_flickering`, whose moving films are filtered out before it is scored"""
+"""for `temporal_flickering`, which drops films with motion before it scores"""
 SECONDS, LONG_SECONDS = 5.0, 30.0
-"""of a film for VBench, and for VBench-Long"""
+"""length of a film for VBench and for VBench-Long"""
 MAX_NAME_BYTES = 255
 FORMAT = 1
 
 
 @dataclass(frozen=True, kw_only=True)
 class PromptList:
-    """A list of VBench: what the films are named after, and what the model is told."""
+    """A list of VBench: the prompts that name the films, and those the model gets."""
 
     name: str
     named: list[str]
     told: list[str]
-    """the same prompts, perhaps written out longer"""
+    """the same prompts, or longer versions of them"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,7 +57,7 @@ class Shot:
 
     file: str
     prompt: str
-    """what it is scored against"""
+    """what the film is scored against"""
     film: Film
     line: int
     index: int
@@ -65,20 +66,28 @@ class Shot:
 def add_vbench_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `eval vbench`."""
     parser.add_argument("lists", nargs="+", type=Path, metavar="LIST", help="a .txt, a folder of them, or a .jsonl")
-    parser.add_argument("--output", "-o", type=Path, default=Path("renders/vbench"), help="folder (%(default)s)")
-    parser.add_argument("--long", action="store_true", help=f"for VBench-Long: {LONG_SECONDS:g} s instead of 5")
-    parser.add_argument("--seconds", type=positive_seconds, help="length of a film instead")
     parser.add_argument(
-        "--samples", type=count, help=f"films of a prompt ({SAMPLES}; {FLICKER_SAMPLES} for temporal_flickering)"
+        "--output", "-o", type=Path, default=Path("renders/vbench"), help="folder (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--long", action="store_true", help=f"film {LONG_SECONDS:g} s for VBench-Long instead of {SECONDS:g}"
+    )
+    parser.add_argument("--seconds", type=positive_seconds, help="length of a film")
+    parser.add_argument(
+        "--samples", type=count, help=f"films a prompt (default: {SAMPLES}; {FLICKER_SAMPLES} for temporal_flickering)"
     )
     parser.add_argument(
         "--extended",
         type=Path,
         metavar="FILE.txt",
-        help="the list's prompts written out longer, line by line: these are filmed, the short ones name the films",
+        help="longer versions of the list's prompts, line by line; these are filmed, the short ones name the films",
     )
-    parser.add_argument("--switch-latents", type=latents, metavar="40,80,...", help="of a .jsonl; LongLive's if absent")
-    parser.add_argument("--seed", type=seed, default=0, help="of the first sample; sample n has n more (%(default)s)")
+    parser.add_argument(
+        "--switch-latents", type=latents, metavar="40,80,...", help="for a .jsonl (default: LongLive's)"
+    )
+    parser.add_argument(
+        "--seed", type=seed, default=0, help="seed of the first sample; the next has one more (default: %(default)s)"
+    )
     add_hosting_arguments(parser, endpoint=True)
     add_json_argument(parser)
 
@@ -103,7 +112,7 @@ def run_vbench(options: argparse.Namespace) -> int:
 
 
 def list_files(given: Sequence[Path]) -> list[Path]:
-    """The files of the lists given, folders opened. Raises `UsageError`."""
+    """Return the files of the lists given; a folder gives its lists. Raises `UsageError`."""
     found: list[Path] = []
     for path in given:
         if path.is_dir():
@@ -118,12 +127,12 @@ def list_files(given: Sequence[Path]) -> list[Path]:
         else:
             found.append(path)
     if len({path.stem for path in found}) < len(found):
-        raise UsageError("two of the lists have the same name, and would film into one folder")
+        raise UsageError("two of the lists have the same name and would share a folder")
     return found
 
 
 def read_list(path: Path, extended: Path | None) -> PromptList:
-    """Read a list, and what its prompts are written out to. Raises `UsageError`."""
+    """Read a list and the longer versions of its prompts. Raises `UsageError`."""
     named = prompts_in(path)
     told = named if extended is None else prompts_in(extended)
     if len(told) != len(named):
@@ -132,7 +141,7 @@ def read_list(path: Path, extended: Path | None) -> PromptList:
 
 
 def prompts_in(path: Path) -> list[str]:
-    """The lines of a file that are not empty. Raises `UsageError`."""
+    """Return the lines of a file that are not empty. Raises `UsageError`."""
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
@@ -147,7 +156,7 @@ def prompts_in(path: Path) -> list[str]:
 
 
 def shots_of(prompts: PromptList, options: argparse.Namespace) -> list[Shot]:
-    """The films of a list; a prompt that is there twice is filmed once."""
+    """Return the films of a list; a prompt that is there twice is filmed once."""
     samples = options.samples or (FLICKER_SAMPLES if prompts.name == "temporal_flickering" else SAMPLES)
     length = options.seconds or (LONG_SECONDS if options.long else SECONDS)
     shots, seen = [], set()
@@ -169,7 +178,7 @@ def shots_of(prompts: PromptList, options: argparse.Namespace) -> list[Shot]:
 
 
 def file_name(prompt: str, index: int, instead: str) -> str:
-    """`PROMPT-INDEX.mp4` as VBench wants it; a prompt that is no file name goes by its list and line."""
+    """Return `PROMPT-INDEX.mp4`, as VBench wants it; a prompt that cannot be a file name goes by list and line."""
     name = f"{prompt}-{index}.mp4"
     fits = len(name.encode()) <= MAX_NAME_BYTES and not {"/", "\0", *((os.sep, ":") if os.name == "nt" else ())} & {
         *name
@@ -178,7 +187,7 @@ def file_name(prompt: str, index: int, instead: str) -> str:
 
 
 def interactive_shots(path: Path, options: argparse.Namespace, endpoint: str) -> list[Shot]:
-    """One film for each line of LongLive's interactive prompts. Raises LongtakeError."""
+    """Return one film for each line of LongLive's interactive prompts. Raises LongtakeError."""
     from longtake.runtime.cli.run import Plan, scenarios_of
 
     plan = Plan(model=options.model, prompts=path, switch_latents=options.switch_latents)
@@ -198,7 +207,7 @@ def interactive_shots(path: Path, options: argparse.Namespace, endpoint: str) ->
 
 
 def film_list(name: str, shots: Sequence[Shot], options: argparse.Namespace, endpoint: str) -> dict[str, Any]:
-    """Film what is not there yet and keep account of it after every film. Raises LongtakeError."""
+    """Film what is missing, and update the account after every film. Raises LongtakeError."""
     folder, account = options.output / name, options.output / f"{name}.json"
     entries = read_account(account)
     folder.mkdir(parents=True, exist_ok=True)
@@ -208,7 +217,9 @@ def film_list(name: str, shots: Sequence[Shot], options: argparse.Namespace, end
         before = entries.get(shot.file)
         if before is not None and shot.film.video.is_file():
             if {key: before.get(key) for key in wanted} != wanted:
-                raise UsageError(f"{shot.film.video} was filmed otherwise ({account}); choose another --output")
+                raise UsageError(
+                    f"{shot.film.video} was filmed with other settings ({account}); choose another --output"
+                )
             continue
         filmed = shoot(shot.film, endpoint, quiet=options.json)
         if others := {str(entry.get("weights")) for entry in entries.values()} - {filmed.weights}:
@@ -230,7 +241,7 @@ def film_list(name: str, shots: Sequence[Shot], options: argparse.Namespace, end
 
 
 def asked(shot: Shot) -> dict[str, Any]:
-    """What a film is to be like, as its list's account has it."""
+    """Return what a film should be like, in the form of its list's account."""
     film = shot.film
     return {
         "prompt": shot.prompt,
@@ -245,12 +256,12 @@ def asked(shot: Shot) -> dict[str, Any]:
 
 
 def switches(scenario: "Scenario") -> list[dict[str, Any]]:
-    """When the scenario's prompts begin, in ticks."""
+    """Return when the scenario's prompts start, in ticks."""
     return [{"tick": moment.tick, "prompt": moment.prompt} for moment in scenario.timeline]
 
 
 def read_account(path: Path) -> dict[str, Any]:
-    """The films of an earlier run. Raises `UsageError`."""
+    """Read the films of an earlier run. Raises `UsageError`."""
     if not path.is_file():
         return {}
     try:
@@ -259,12 +270,12 @@ def read_account(path: Path) -> dict[str, Any]:
         raise UsageError(f"{path} is damaged ({error}); remove it and the folder beside it") from None
     films = body.get("films") if isinstance(body, dict) else None
     if not isinstance(films, dict):
-        raise UsageError(f"{path} is no account of films; choose another --output")
+        raise UsageError(f"{path} is not an account of films; choose another --output")
     return films
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write a file in one go: an interrupted run leaves the one before."""
+    """Replace a file in one step, so that an interrupted run leaves the old one."""
     fresh = path.with_suffix(".new")
     fresh.write_text(json.dumps(value, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     fresh.replace(path)

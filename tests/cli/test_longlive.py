@@ -38,7 +38,7 @@ def in_a_folder_of_its_own(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> N
         (["bench", "generator", "--model", "longlive-1.3b", "--weights", "none"], "none"),
         (["render", "a fox", *TINY, "--endpoint", "tcp://127.0.0.1:9"], "--endpoint"),
         (["conformance", "--self", "--random-weights", "tiny"], "--self --model"),
-        (["conformance", "--self", "--linear", "fp8"], "with cases only"),
+        (["conformance", "--self", "--linear", "fp8"], "for cases only"),
         (["conformance", "--self", "--model", "diorama", "--compile"], "diorama comes with its weights"),
         (["conformance", str(GOLDENS), "--option", "graphs=on"], "CUDA device"),
         (["conformance", str(GOLDENS), "--weights", "."], "cases bring their own"),

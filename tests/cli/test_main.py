@@ -1,13 +1,14 @@
 """The entry point: help, one-line errors, a quick start, and a reader that goes away."""
 
+import argparse
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 
-from longtake.runtime.cli.main import COMMANDS, one_line
+from longtake.runtime.cli.main import COMMANDS, build_parser, one_line
 
 Call = Callable[..., Any]
 
@@ -48,3 +49,24 @@ def test_a_reader_that_goes_away_is_no_traceback() -> None:
     assert process.stderr.read() == b""
     process.stderr.close()
     assert process.wait() == 141
+
+
+def parsers(parser: argparse.ArgumentParser) -> Iterator[argparse.ArgumentParser]:
+    """Yield a parser and the parsers of its subcommands."""
+    yield parser
+    for action in parser._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            for sub in action.choices.values():
+                yield from parsers(sub)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_says_what_every_argument_is_and_no_default_is_a_riddle(command: str) -> None:
+    found = [parser for parser in parsers(build_parser(command)) if f" {command}" in parser.prog]
+    assert found
+    for parser in found:
+        text = parser.format_help()
+        assert "None" not in text
+        assert "()" not in text
+        unexplained = [action.dest for action in parser._actions if not action.help]
+        assert set(unexplained) <= {"kind", "action"}, "only a choice of subcommands explains itself"
