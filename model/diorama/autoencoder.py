@@ -3,6 +3,8 @@
 Both halves are plain convolutions with ReLU and no norm, in the manner of TAESD and TAEHV, because a CPU spends
 its time on little operations. The encoder sees the four frames as channels; the decoder sees a latent
 frame and the one before it, which is all the temporal memory it needs, so streaming is exact.
+`MovingDecoder` is the one that is trained now: it moves pictures. `Decoder`, which draws each of them, goes when the
+weights are replaced.
 Only the decoder runs at play time.
 """
 
@@ -11,70 +13,38 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
-
-@dataclass(frozen=True, kw_only=True)
-class AutoencoderConfig:
-    """Sizes of the autoencoder. Every stage halves or doubles height and width."""
-
-    latent_channels: int = 16
-    frames_per_latent: int = 4
-    encoder_widths: tuple[int, int, int] = (64, 128, 256)
-    """channels at 1/2, 1/4 and 1/8 of the frame"""
-    decoder_widths: tuple[int, int, int] = (256, 128, 64)
-    """channels at 1/8, 1/4 and 1/2 of the frame"""
-    encoder_layers: tuple[int, int, int] = (1, 2, 2)
-    decoder_layers: tuple[int, int, int] = (2, 3, 3)
-    upscale: int = 1
-    """the decoder's output is this many times larger than the encoder's input"""
-
-    def __post_init__(self) -> None:
-        if self.upscale not in (1, 2):
-            raise ValueError(f"upscale is 1 or 2, not {self.upscale}")
-
+from longtake.model.diorama.autoencoder_parts import AutoencoderConfig, decoder_trunk, stack, two_latents
+from longtake.model.diorama.moving_decoder import MovingDecoder
 
 SHIPPED = AutoencoderConfig(upscale=2)
 """the one whose weights are in the package: pictures of 192 x 320 from latents of 96 x 160"""
 
-
-class ResidualConv(nn.Module):
-    """x + conv(relu(conv(relu(x)))), the second convolution starting at zero."""
-
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        self.first = nn.Conv2d(width, width, 3, padding=1)
-        self.second = nn.Conv2d(width, width, 3, padding=1)
-        nn.init.zeros_(self.second.weight)
-        nn.init.zeros_(self.second.bias)  # type: ignore[arg-type]
-
-    def forward(self, x: Tensor) -> Tensor:
-        """[B, C, h, w] -> the same."""
-        change: Tensor = self.second(F.relu(self.first(F.relu(x))))
-        return x + change
-
-
-def _stack(width: int, layers: int) -> list[nn.Module]:
-    return [ResidualConv(width) for _ in range(layers)]
+MOVING = AutoencoderConfig(upscale=2, frames_before=1, moving=True, encoder_layers=(2, 2, 2), decoder_layers=(2, 3, 2))
+"""the one that is trained now (`longtake.model.training.recipes.autoencoder`)"""
 
 
 class Encoder(nn.Module):
-    """frames [B, 4 * 3, H, W] in 0..1 -> latent frame [B, C, H / 8, W / 8], zero mean and unit variance a channel."""
+    """frames [B, n * 3, H, W] in 0..1 -> latent frame [B, C, H / 8, W / 8], zero mean and unit variance a channel.
+
+    n is 4, with `frames_before` more ahead of them.
+    """
 
     def __init__(self, config: AutoencoderConfig) -> None:
         super().__init__()
+        self.config = config
         a, b, c = config.encoder_widths
         la, lb, lc = config.encoder_layers
         self.body = nn.Sequential(
             nn.PixelUnshuffle(2),
-            nn.Conv2d(config.frames_per_latent * 12, a, 3, padding=1),
-            *_stack(a, la),
+            nn.Conv2d((config.frames_before + config.frames_per_latent) * 12, a, 3, padding=1),
+            *stack(a, la),
             nn.PixelUnshuffle(2),
             nn.Conv2d(4 * a, b, 1),
-            *_stack(b, lb),
+            *stack(b, lb),
             nn.PixelUnshuffle(2),
             nn.Conv2d(4 * b, c, 1),
-            *_stack(c, lc),
+            *stack(c, lc),
             nn.ReLU(),
             nn.Conv2d(c, config.latent_channels, 3, padding=1),
         )
@@ -86,6 +56,25 @@ class Encoder(nn.Module):
         latent: Tensor = self.norm(self.body(frames - 0.5).float())
         return latent
 
+    def encode(self, frames: Tensor, before: Tensor | None = None) -> Tensor:
+        """frames [B, T, 3, H, W] in 0..1, T a multiple of 4 -> latents [B, T / 4, C, h, w].
+
+        Args:
+            frames: consecutive ones.
+            before: the frame before them, [B, 1, 3, H, W]; None if they begin the take.
+        """
+        step = self.config.frames_per_latent
+        if frames.shape[1] % step:
+            raise ValueError(f"{frames.shape[1]} frames are not a multiple of {step}")
+        packed = frames.unflatten(1, (-1, step))
+        if self.config.frames_before:
+            # A take begins after grey, which is zero to the encoder.
+            first = torch.full_like(frames[:, :1], 0.5) if before is None else before
+            last = torch.cat([first, frames[:, step - 1 : -1 : step]], 1)
+            packed = torch.cat([last.unsqueeze(2), packed], 2)
+        latents: Tensor = self(packed.flatten(2, 3).flatten(0, 1))
+        return latents.view(frames.shape[0], -1, *latents.shape[1:])
+
 
 class Decoder(nn.Module):
     """(latent, the latent before it) -> frames [B, 4 * 3, H, W], nominally 0..1 and not clamped."""
@@ -93,29 +82,23 @@ class Decoder(nn.Module):
     def __init__(self, config: AutoencoderConfig) -> None:
         super().__init__()
         self.config = config
-        a, b, c = config.decoder_widths
-        la, lb, lc = config.decoder_layers
         pixels = 2 * config.upscale
         self.body = nn.Sequential(
-            nn.Conv2d(2 * config.latent_channels, a, 3, padding=1),
-            *_stack(a, la),
-            nn.Conv2d(a, 4 * b, 1),
-            nn.PixelShuffle(2),
-            *_stack(b, lb),
-            nn.Conv2d(b, 4 * c, 1),
-            nn.PixelShuffle(2),
-            *_stack(c, lc),
-            nn.ReLU(),
-            nn.Conv2d(c, config.frames_per_latent * 3 * pixels * pixels, 3, padding=1),
+            *decoder_trunk(config),
+            nn.Conv2d(config.decoder_widths[-1], config.frames_per_latent * 3 * pixels * pixels, 3, padding=1),
             nn.PixelShuffle(pixels),
         )
 
     def forward(self, latent: Tensor, previous: Tensor) -> Tensor:
         """Both [B, C, h, w]; `previous` is zeros for a take's first latent frame."""
-        x = torch.cat([latent, previous], 1)
-        # A generator's outliers must not become flashes; within three sigma this is nearly the identity.
-        frames: Tensor = self.body(torch.tanh(x / 4) * 4) + 0.5
+        frames: Tensor = self.body(two_latents(latent, previous)) + 0.5
         return frames
+
+    def decode_clip(self, latents: Tensor) -> Tensor:
+        """latents [B, F, C, h, w] -> frames [B, 4 * F, 3, H, W], all at once; equal to streaming them."""
+        previous = torch.cat([torch.zeros_like(latents[:, :1]), latents[:, :-1]], 1)
+        frames: Tensor = self(latents.flatten(0, 1), previous.flatten(0, 1))
+        return frames.reshape(latents.shape[0], -1, 3, *frames.shape[-2:])
 
     def open(self, batch: int = 1) -> "DecoderState":
         """State of a new take: no latent frame before the first."""
@@ -154,23 +137,20 @@ class Autoencoder(nn.Module):
         super().__init__()
         self.config = config
         self.encoder = Encoder(config)
-        self.decoder = Decoder(config)
+        self.decoder = make_decoder(config)
 
-    def encode(self, frames: Tensor) -> Tensor:
-        """frames [B, T, 3, H, W] in 0..1, T a multiple of 4 -> latents [B, T / 4, C, h, w]."""
-        step = self.config.frames_per_latent
-        if frames.shape[1] % step:
-            raise ValueError(f"{frames.shape[1]} frames are not a multiple of {step}")
-        batch = frames.shape[0]
-        packed = frames.reshape(-1, step * 3, *frames.shape[-2:])
-        latents: Tensor = self.encoder(packed)
-        return latents.view(batch, -1, *latents.shape[1:])
+    def encode(self, frames: Tensor, before: Tensor | None = None) -> Tensor:
+        """As `Encoder.encode`."""
+        return self.encoder.encode(frames, before)
 
     def decode_clip(self, latents: Tensor) -> Tensor:
         """latents [B, F, C, h, w] -> frames [B, 4 * F, 3, H, W], all at once; equal to streaming them."""
-        previous = torch.cat([torch.zeros_like(latents[:, :1]), latents[:, :-1]], 1)
-        frames: Tensor = self.decoder(latents.flatten(0, 1), previous.flatten(0, 1))
-        return frames.reshape(latents.shape[0], -1, 3, *frames.shape[-2:])
+        return self.decoder.decode_clip(latents)
+
+
+def make_decoder(config: AutoencoderConfig) -> Decoder | MovingDecoder:
+    """Return an untrained decoder of the kind that the sizes ask for."""
+    return MovingDecoder(config) if config.moving else Decoder(config)
 
 
 def psnr_db(a: Tensor, b: Tensor) -> Tensor:

@@ -40,9 +40,7 @@ def measure(frames: Tensor, block_frames: int = 4) -> Motion:
     detail = frames.diff(dim=-1).square().mean() + frames.diff(dim=-2).square().mean()
     changes = frames.diff(dim=0).abs().mean((1, 2, 3))
     crosses = torch.arange(1, frames.shape[0], device=frames.device) % block_frames == 0
-    return Motion(
-        detail=float(detail), inside=float(changes[~crosses].mean()), boundary=float(changes[crosses].mean())
-    )
+    return Motion(detail=float(detail), inside=float(changes[~crosses].mean()), boundary=float(changes[crosses].mean()))
 
 
 def total(motions: Iterable[Motion]) -> Motion:

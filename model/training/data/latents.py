@@ -1,6 +1,8 @@
 """Encode rendered clips into latents, once, for the transformer's training.
 
 python -m longtake.model.training.data.latents --data clips --autoencoder runs/autoencoder/ema.safetensors --out latents
+
+`--autoencoder` takes a run's weights, or a folder with an `encoder.safetensors` such as the one that ships.
 """
 
 import argparse
@@ -13,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 from safetensors.torch import load_file
 
-from longtake.model.diorama.autoencoder import Autoencoder, AutoencoderConfig
+from longtake.model.diorama.autoencoder import MOVING, SHIPPED, Encoder
 from longtake.model.diorama.scene import Scene
 from longtake.model.training.data.clips import Clips
 
@@ -65,18 +67,42 @@ class LatentClips:
         )
 
 
+def load_encoder(path: Path) -> Encoder:
+    """Load an encoder from a run's weights (the whole autoencoder's), or from a folder or file of the encoder alone.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: it holds no encoder.
+    """
+    file = path / "encoder.safetensors" if path.is_dir() else path
+    if not file.exists():
+        raise FileNotFoundError(f"{file} does not exist; give a run's ema.safetensors or a folder with the encoder")
+    state = load_file(file)
+    own = {
+        name.removeprefix("encoder."): value for name, value in state.items() if name.startswith("encoder.")
+    } or state
+    for config in (MOVING, SHIPPED):
+        encoder = Encoder(config)
+        wanted = encoder.state_dict()
+        if {name: value.shape for name, value in own.items()} == {name: value.shape for name, value in wanted.items()}:
+            break
+    else:
+        raise ValueError(f"{file} holds no encoder; give a run's ema.safetensors or a folder with encoder.safetensors")
+    # What ships is in bf16, but statistics are better kept in full.
+    encoder.load_state_dict({name: value.to(wanted[name].dtype) for name, value in own.items()})
+    return encoder.eval().to(memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
+
+
 def _encode(job: tuple[str, str, int, int]) -> tuple[NDArray[np.float16], NDArray[np.float32]]:
     data, weights, first, last = job
     torch.set_num_threads(1)
-    model = Autoencoder(AutoencoderConfig())
-    model.load_state_dict(load_file(weights))
-    model.eval().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    encoder = load_encoder(Path(weights))
     clips = Clips(Path(data))
     latents, covers = [], []
     with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
         for clip in range(first, last):
             frames = torch.from_numpy(np.array(clips.frames[clip])).permute(0, 3, 1, 2).unsqueeze(0)
-            made = model.encode(frames.float() / 255)[0]
+            made = encoder.encode(frames.float() / 255)[0]
             latents.append(made.to(torch.float16).numpy())
             boxes = np.asarray(clips.boxes[clip]).reshape(len(made), -1, 4)
             covers.append(np.stack([box_cover(b, *made.shape[-2:]) for b in boxes]))

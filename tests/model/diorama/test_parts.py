@@ -1,11 +1,13 @@
 """Diorama's autoencoder, text encoder and probe."""
 
 import copy
+from dataclasses import replace
 
 import pytest
 import torch
 
-from longtake.model.diorama.autoencoder import Autoencoder, AutoencoderConfig, psnr_db
+from longtake.model.diorama.autoencoder import Autoencoder, psnr_db
+from longtake.model.diorama.autoencoder_parts import AutoencoderConfig
 from longtake.model.diorama.labels import LABELS, SCORED
 from longtake.model.diorama.probe import Probe, ProbeConfig
 from longtake.model.diorama.text_encoder import TextEncoder, TextEncoderConfig, split_words, word_buckets
@@ -56,6 +58,20 @@ def test_encoder_normalises_by_statistics(autoencoder: Autoencoder) -> None:
 def test_encode_refuses_a_broken_group_of_frames(autoencoder: Autoencoder) -> None:
     with pytest.raises(ValueError, match="6 frames are not a multiple of 4"):
         autoencoder.encode(torch.rand(1, 6, 3, 32, 48))
+
+
+@torch.inference_mode()
+def test_an_encoder_that_sees_the_frame_before_streams() -> None:
+    torch.manual_seed(0)
+    model = Autoencoder(replace(SMALL, frames_before=1)).eval()
+    frames = torch.rand(2, 12, 3, 32, 48)
+    whole = model.encode(frames)
+    later = model.encode(frames[:, 4:], frames[:, 3:4])
+    torch.testing.assert_close(later, whole[:, 1:], rtol=0, atol=1e-5)
+    torch.testing.assert_close(model.encode(frames, torch.full_like(frames[:, :1], 0.5)), whole)
+    begun = model.encode(frames[:, 4:])
+    torch.testing.assert_close(begun[:, 1:], later[:, 1:], rtol=0, atol=1e-5)
+    assert not torch.allclose(begun[:, 0], later[:, 0], atol=1e-2)
 
 
 def test_psnr_of_a_known_error() -> None:

@@ -5,14 +5,13 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from longtake.model.diorama.autoencoder import SHIPPED, Autoencoder, AutoencoderConfig
-from longtake.model.loading import bundled_folder
-from longtake.model.training.data.clips import ClipsConfig, write_clips
+from longtake.model.diorama.autoencoder import MOVING, Autoencoder
+from longtake.model.training.data.clips import Clips, ClipsConfig, write_clips
 from longtake.model.training.recipes.autoencoder import (
     AutoencoderTask,
     AutoencoderTaskConfig,
     averaged,
-    enlarged,
+    calibrate,
     weights_of,
 )
 from longtake.model.training.task import Turn
@@ -25,74 +24,86 @@ def clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def task(clips: Path, **changes: Any) -> AutoencoderTask:
-    paths = {"data": str(clips), "held_out": str(clips)}
-    return AutoencoderTask(AutoencoderTaskConfig(**paths, upscale=2, clips=2, latents=1, decoder_only=True, **changes))
+def task(folder: Path, **changes: Any) -> AutoencoderTask:
+    settings = {"data": str(folder), "held_out": str(folder), "clips": 2, "latents": 2, **changes}
+    return AutoencoderTask(AutoencoderTaskConfig(**settings))
 
 
-def test_a_larger_decoder_begins_as_the_small_one_with_its_pixels_repeated() -> None:
-    torch.manual_seed(1)
-    small, large = Autoencoder(AutoencoderConfig()).eval(), Autoencoder(AutoencoderConfig(upscale=2)).eval()
-    large.load_state_dict(enlarged(small.state_dict(), 2))
-    latents = torch.randn(1, 2, 16, 2, 3)
-    with torch.inference_mode():
-        wanted, made = small.decode_clip(latents), large.decode_clip(latents)
-    assert made.shape == (1, 8, 3, 32, 48)
-    assert torch.allclose(made, wanted.repeat_interleave(2, -1).repeat_interleave(2, -2), atol=1e-6)
-    assert torch.allclose(averaged(made, 2), wanted, atol=1e-6)
-
-
-def test_weights_of_the_right_size_stay_as_they_are() -> None:
-    for upscale in (1, 2):
-        state = Autoencoder(AutoencoderConfig(upscale=upscale)).state_dict()
-        same = enlarged(state, upscale)
-        assert all(torch.equal(same[name], value) for name, value in state.items())
-
-
-def test_training_goes_on_from_what_shipped(tmp_path: Path) -> None:
-    whole = weights_of(bundled_folder())
-    Autoencoder(SHIPPED).load_state_dict(enlarged(whole, SHIPPED.upscale))
+def test_training_goes_on_from_a_run_or_from_a_folder_of_halves(tmp_path: Path) -> None:
+    whole = {name: value.contiguous() for name, value in Autoencoder(MOVING).state_dict().items()}
     save_file(whole, tmp_path / "ema.safetensors")
-    again = weights_of(tmp_path / "ema.safetensors")
-    assert all(torch.equal(again[name], value) for name, value in whole.items())
+    for half in ("encoder", "decoder"):
+        part = {k.removeprefix(f"{half}."): v for k, v in whole.items() if k.startswith(f"{half}.")}
+        save_file(part, tmp_path / f"{half}.safetensors")
+    for again in (weights_of(tmp_path / "ema.safetensors"), weights_of(tmp_path)):
+        assert again.keys() == whole.keys()
+        assert all(torch.equal(again[name], value) for name, value in whole.items())
 
 
-def test_a_larger_decoder_starts_no_smaller_one() -> None:
-    with pytest.raises(ValueError, match="give --upscale 2"):
-        enlarged(Autoencoder(AutoencoderConfig(upscale=2)).state_dict(), 1)
+def test_averages_are_over_squares() -> None:
+    frames = torch.arange(16.0).view(1, 1, 1, 4, 4).expand(1, 2, 3, 4, 4)
+    assert averaged(frames)[0, 0, 0].tolist() == [[2.5, 4.5], [10.5, 12.5]]
 
 
 @pytest.mark.parametrize("progress", [0.0, 0.9])
-def test_a_step_reaches_the_decoder_and_no_more(clips: Path, progress: float) -> None:
-    training = task(clips)
-    frames, weights, _ = batch = training.batch(Turn.at(1, seed=5, progress=progress))
+@pytest.mark.parametrize("decoder_only", [False, True])
+def test_a_step_reaches_what_is_trained(clips: Path, progress: float, decoder_only: bool) -> None:
+    training = task(clips, decoder_only=decoder_only)
+    batch = training.batch(Turn.at(1, seed=5, progress=progress))
     size = (192, 320) if progress else (128, 192)
-    assert frames.shape[-2:] == weights.shape[-2:] == size
+    assert batch.frames.shape[-2:] == batch.before.shape[-2:] == batch.weights.shape[-2:] == size
     loss, figures = training.loss(batch, progress)
     loss.backward()
     assert float(figures["psnr"]) > 0
     grads = {name.split(".")[0] for name, p in training.module.named_parameters() if p.grad is not None}
-    assert grads == {"decoder"}
+    assert grads == ({"decoder"} if decoder_only else {"encoder", "decoder"})
+
+
+def test_the_frame_before_a_crop_is_the_one_before_it(clips: Path) -> None:
+    training = task(clips, clips=16, latents=4, known_before=1.0)
+    batch = training.batch(Turn.at(0, seed=5))
+    changes = (batch.frames[:, :1].float() - batch.before.float()).abs().mean((1, 2, 3, 4))
+    inside = batch.frames.float().diff(dim=1).abs().mean((1, 2, 3, 4))
+    assert batch.known.any()
+    assert torch.all(changes[batch.known] < 4 * inside[batch.known] + 1)
+    assert not batch.known[changes == 0].any() or bool((inside[changes == 0] < 1).all())
+    assert not task(clips, known_before=0.0).batch(Turn.at(0, seed=5)).known.any()
 
 
 def test_the_actors_box_counts_more_in_the_pixels_of_the_clips(clips: Path) -> None:
     training = task(clips, on_actor=1.0, actor_weight=5.0)
-    frames, weights, _ = training.batch(Turn.at(0, seed=5))
-    assert set(weights.unique().tolist()) == {1.0, 5.0}, "a box was met, and nothing else is weighted"
+    batch = training.batch(Turn.at(0, seed=5))
+    assert set(batch.weights.unique().tolist()) == {1.0, 5.0}, "a box was met, and nothing else is weighted"
     boxes = [clip[:, 2:] - clip[:, :2] for clip in training.clips.boxes]
     largest = max(float(sides.prod(-1).max()) for sides in boxes)
-    assert float((weights[0, 0] == 5).sum()) <= 1.3 * largest
-    assert frames.dtype == torch.uint8
+    assert float((batch.weights[0, 0] == 5).sum()) <= 1.3 * largest
+    assert batch.frames.dtype == torch.uint8
 
 
-def test_clips_of_another_scale_are_refused(clips: Path) -> None:
-    with pytest.raises(ValueError, match="of scale 2, the decoder's pictures of 1"):
-        AutoencoderTask(AutoencoderTaskConfig(data=str(clips), held_out=str(clips)))
+def test_clips_of_another_scale_are_refused(tmp_path: Path) -> None:
+    write_clips(tmp_path, ClipsConfig(clips=1, frames=36, seed=3, scale=1))
+    with pytest.raises(ValueError, match="of scale 1, the decoder's pictures of 2"):
+        task(tmp_path)
 
 
-def test_figures_tell_the_large_pictures_and_their_averages(clips: Path) -> None:
+def test_figures_tell_motion_and_detail_by_weather(clips: Path) -> None:
     training = task(clips)
     with torch.inference_mode():
         figures = training.evaluate(training.module.eval())
-    assert set(figures) == {"psnr_db", "psnr_db_worst", "averages_psnr_db", "actor_psnr_db"}
+    assert {"psnr_db", "psnr_db_worst", "averages_psnr_db", "actor_psnr_db"} <= figures.keys()
     assert figures["averages_psnr_db"] > figures["psnr_db"]
+    for kind in ("detail", "motion", "evenness"):
+        weathers = {name.removeprefix(f"{kind}_") for name in figures if name.startswith(f"{kind}_")}
+        assert weathers == {training.held_out.scene_at(clip, 4).weather for clip in range(2)}
+        assert figures[kind] >= 0
+
+
+def test_calibration_measures_the_latents_under_the_final_weights(clips: Path) -> None:
+    torch.manual_seed(0)
+    model = Autoencoder(MOVING).eval()
+    model.encoder.norm.running_var.fill_(100.0)
+    calibrate(model, Clips(clips), count=4)
+    frames = torch.from_numpy(Clips(clips).frames[0][:16].copy()).permute(0, 3, 1, 2)[None].float() / 255
+    with torch.inference_mode():
+        spread = model.encode(averaged(frames)).std((0, 1, 3, 4))
+    assert 0.2 < float(spread.mean()) < 3
