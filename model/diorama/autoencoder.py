@@ -20,7 +20,7 @@ from longtake.model.diorama.moving_decoder import MovingDecoder
 SHIPPED = AutoencoderConfig(upscale=2)
 """the one whose weights are in the package: pictures of 192 x 320 from latents of 96 x 160"""
 
-MOVING = AutoencoderConfig(upscale=2, frames_before=1, moving=True, encoder_layers=(2, 2, 2), decoder_layers=(2, 3, 2))
+MOVING = AutoencoderConfig(upscale=2, frames_before=1, moving=True, encoder_layers=(2, 2, 2), decoder_layers=(2, 2, 2))
 """the one that is trained now (`longtake.model.training.recipes.autoencoder`)"""
 
 
