@@ -32,7 +32,7 @@ class Parts:
     motion: Tensor
     """[B, 17, 4 * h, 4 * w]: flows and weights"""
     change: Tensor
-    """[B, 3 * 3, H, W]: added to the first three frames"""
+    """[B, 3, 3, H, W], by colour and then by frame: added to the first three frames"""
 
 
 @dataclass(kw_only=True)
@@ -45,7 +45,7 @@ class MovingState:
 
 
 class MovingDecoder(nn.Module):
-    """(latent, the latent before it, the key picture before it) -> frames [B, 4 * 3, H, W], nominally 0..1."""
+    """(latent, the latent before it, the key picture before it) -> frames [B, 4, 3, H, W], nominally 0..1."""
 
     def __init__(self, config: AutoencoderConfig) -> None:
         super().__init__()
@@ -68,11 +68,11 @@ class MovingDecoder(nn.Module):
         return Parts(
             key=self.pixels(self.key(features)),
             motion=self.motion(features),
-            change=self.pixels(self.change(features)),
+            change=self.pixels(self.change(features)).unflatten(1, (3, BETWEEN)),
         )
 
     def frames(self, parts: Parts, key_before: Tensor) -> Tensor:
-        """Blend the block's frames, [B, 4 * 3, H, W] float32; `key_before` is `parts.key` in a take's first block."""
+        """Blend the block's frames, [B, 4, 3, H, W] float32; `key_before` is `parts.key` in a take's first block."""
         # Places in a picture need more digits than bf16 has.
         with torch.autocast(parts.key.device.type, enabled=False):
             keys = torch.stack([parts.key, key_before], 1).float().contiguous()
@@ -82,9 +82,8 @@ class MovingDecoder(nn.Module):
             seen = functional.grid_sample(
                 keys.flatten(0, 1), places.flatten(2, 3).flatten(0, 1), padding_mode="border", align_corners=False
             ).view(batch, 2, 3, BETWEEN, height, width)
-            blended = torch.lerp(seen[:, 0], seen[:, 1], weights.unsqueeze(1)).transpose(1, 2)
-            first = blended + parts.change.float().unflatten(1, (BETWEEN, 3))
-            return torch.cat([first.flatten(1, 2), keys[:, 0]], 1).add_(0.5)
+            first = torch.lerp(seen[:, 0], seen[:, 1], weights.unsqueeze(1)) + parts.change.float()
+            return torch.cat([first, keys[:, 0].unsqueeze(2)], 2).add_(0.5).transpose(1, 2)
 
     def forward(self, latent: Tensor, previous: Tensor, key_before: Tensor | None = None) -> Tensor:
         """One block; without `key_before` it is a take's first."""
@@ -99,7 +98,7 @@ class MovingDecoder(nn.Module):
         keys = parts.key.unflatten(0, (batch, count))
         before = torch.cat([keys[:, :1], keys[:, :-1]], 1).flatten(0, 1)
         frames = self.frames(parts, before)
-        return frames.reshape(batch, -1, 3, *frames.shape[-2:])
+        return frames.reshape(batch, -1, *frames.shape[2:])
 
     def open(self, batch: int = 1) -> MovingState:
         """State of a new take: nothing before the first latent frame."""
@@ -117,8 +116,7 @@ class MovingDecoder(nn.Module):
         pictures: list[Tensor] = []
         for latent in latents.unbind(1):
             parts = self.parts(latent, torch.zeros_like(latent) if state.previous is None else state.previous)
-            frames = self.frames(parts, parts.key if state.key is None else state.key).clamp(0, 1)
-            pictures.append(frames.unflatten(1, (BETWEEN + 1, 3)))
+            pictures.append(self.frames(parts, parts.key if state.key is None else state.key).clamp_(0, 1))
             state.previous, state.key = latent, parts.key
         return torch.cat(pictures, 1)
 

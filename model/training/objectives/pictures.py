@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-_FLOOR = 2e-5
+_FLOOR = 4e-6
 """energy of a gradient, per pixel, that counts as none: half of a grey level of 255"""
 _WINDOW = 8
 """pixels along a side of the windows in which energies are compared"""

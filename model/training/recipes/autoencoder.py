@@ -45,7 +45,8 @@ EVALUATED_FRAMES = 20
 class AutoencoderTaskConfig:
     """Data and loss of an autoencoder run."""
 
-    data: str
+    data: tuple[str, ...]
+    """folders of clips"""
     held_out: str
     crop: tuple[int, int] = (64, 96)
     """height and width of the crops, pixels of the encoder; multiples of 8"""
@@ -103,8 +104,10 @@ class AutoencoderTask(Task[Batch]):
         self.module.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         if config.decoder_only:
             self.module.encoder.requires_grad_(False)
-        self.clips, self.held_out = Clips(Path(config.data)), Clips(Path(config.held_out))
-        for clips in (self.clips, self.held_out):
+        folders = [Clips(Path(folder)) for folder in config.data]
+        self.clips = [(folder, index) for folder in folders for index in range(len(folder))]
+        self.held_out = Clips(Path(config.held_out))
+        for clips in (*folders, self.held_out):
             if clips.scale != SCALE:
                 raise ValueError(f"the clips are of scale {clips.scale}, the decoder's pictures of {SCALE}")
 
@@ -127,14 +130,13 @@ class AutoencoderTask(Task[Batch]):
 
     def _crop(self, rng: np.random.Generator, size: tuple[int, int]) -> _Crop:
         length = 4 * self.config.latents
-        clip = int(rng.integers(len(self.clips)))
-        total = self.clips.frames[clip].shape[0]
-        start = int(rng.integers(total - length + 1))
-        boxes = self.clips.boxes[clip][start : start + length]
+        clips, clip = self.clips[int(rng.integers(len(self.clips)))]
+        start = int(rng.integers(clips.frames.shape[1] - length + 1))
+        boxes = clips.boxes[clip][start : start + length]
         corner = self._corner(rng, boxes[length // 2] / SCALE, (HEIGHT - size[0], WIDTH - size[1]))
         top, left, height, width = (SCALE * each for each in (*corner, *size))
         first = max(0, start - 1)
-        taken = np.asarray(self.clips.frames[clip][first : start + length, top : top + height, left : left + width])
+        taken = np.asarray(clips.frames[clip][first : start + length, top : top + height, left : left + width])
         weights = np.ones((length, height, width), np.float32)
         for t, (x0, y0, x1, y1) in enumerate(np.round(boxes).astype(int)):
             y, x = slice(max(0, y0 - top), max(0, y1 - top)), slice(max(0, x0 - left), max(0, x1 - left))
@@ -262,7 +264,7 @@ def calibrate(model: Autoencoder, clips: Clips, count: int = 160) -> None:
 def main() -> None:
     """Command line of one run."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--data", required=True)
+    parser.add_argument("--data", nargs="+", required=True, help="folders of clips")
     parser.add_argument("--held-out", required=True)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--hours", type=float, default=1.0)
@@ -279,7 +281,7 @@ def main() -> None:
     parser.add_argument("--device", default="cpu", help="auto, cpu or cuda")
     args = parser.parse_args()
     task = AutoencoderTaskConfig(
-        data=args.data,
+        data=tuple(args.data),
         held_out=args.held_out,
         start=args.start,
         decoder_only=args.decoder_only,
@@ -302,7 +304,7 @@ def main() -> None:
     if not args.decoder_only:
         model = Autoencoder(MOVING)
         model.load_state_dict(load_file(args.out / "ema.safetensors"))
-        calibrate(model.eval(), Clips(Path(args.data)))
+        calibrate(model.eval(), Clips(Path(args.data[0])))
         save_file({k: v.contiguous() for k, v in model.state_dict().items()}, args.out / "ema.safetensors")
 
 

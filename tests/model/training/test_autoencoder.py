@@ -25,7 +25,7 @@ def clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def task(folder: Path, **changes: Any) -> AutoencoderTask:
-    settings = {"data": str(folder), "held_out": str(folder), "clips": 2, "latents": 2, **changes}
+    settings = {"data": (str(folder),), "held_out": str(folder), "clips": 2, "latents": 2, **changes}
     return AutoencoderTask(AutoencoderTaskConfig(**settings))
 
 
@@ -74,7 +74,7 @@ def test_the_actors_box_counts_more_in_the_pixels_of_the_clips(clips: Path) -> N
     training = task(clips, on_actor=1.0, actor_weight=5.0)
     batch = training.batch(Turn.at(0, seed=5))
     assert set(batch.weights.unique().tolist()) == {1.0, 5.0}, "a box was met, and nothing else is weighted"
-    boxes = [clip[:, 2:] - clip[:, :2] for clip in training.clips.boxes]
+    boxes = [clips.boxes[clip][:, 2:] - clips.boxes[clip][:, :2] for clips, clip in training.clips]
     largest = max(float(sides.prod(-1).max()) for sides in boxes)
     assert float((batch.weights[0, 0] == 5).sum()) <= 1.3 * largest
     assert batch.frames.dtype == torch.uint8
