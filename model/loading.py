@@ -19,7 +19,8 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from longtake.model.config import preset
-from longtake.model.diorama.autoencoder import SHIPPED, Decoder
+from longtake.model.diorama.autoencoder import SHIPPED, Decoder, make_decoder
+from longtake.model.diorama.moving_decoder import MovingDecoder
 from longtake.model.diorama.probe import Probe, ProbeConfig
 from longtake.model.diorama.text_encoder import TextEncoder, TextEncoderConfig
 from longtake.model.errors import CheckpointError, ConfigError
@@ -174,7 +175,7 @@ def load_diorama(
     dtype = choose_precision(precision, chosen)
     config = preset("diorama")
     transformer = Transformer(config.transformer)
-    decoder, text, probe = Decoder(SHIPPED), TextEncoder(TextEncoderConfig()), Probe(ProbeConfig())
+    decoder, text, probe = make_decoder(SHIPPED), TextEncoder(TextEncoderConfig()), Probe(ProbeConfig())
     for part, module in zip(DIORAMA_PARTS, (transformer, decoder, text, probe), strict=True):
         fill(module, folder / f"{part}.safetensors")
         module.eval().requires_grad_(False)
@@ -214,7 +215,7 @@ def load_diorama(
 class CastingDecoder:
     """A decoder fed in its own precision."""
 
-    def __init__(self, decoder: Decoder, dtype: torch.dtype) -> None:
+    def __init__(self, decoder: Decoder | MovingDecoder, dtype: torch.dtype) -> None:
         self.decoder, self.dtype = decoder, dtype
 
     def open(self, batch: int) -> Any:

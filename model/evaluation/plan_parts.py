@@ -38,10 +38,10 @@ class TextCost:
 def decoder_costs(model: str, sizes: TransformerConfig) -> dict[str, DecoderCost]:
     """Return the costs of a model's decoders by name; without diffusers, Wan's is left out."""
     if model == "diorama":
-        from longtake.model.diorama.autoencoder import SHIPPED, Decoder
+        from longtake.model.diorama.autoencoder import SHIPPED, make_decoder
 
         with torch.device("meta"):
-            return {"own": count_decoder(Decoder(SHIPPED), sizes)}
+            return {"own": count_decoder(make_decoder(SHIPPED), sizes)}
     from longtake.model.longlive.taehv import TinyDecoder, TinyDecoderConfig
     from longtake.model.longlive.wan_vae import WanDecoder
 

@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import save_file
 
 from longtake.model.config import preset
-from longtake.model.diorama.autoencoder import SHIPPED, Decoder
+from longtake.model.diorama.autoencoder import SHIPPED, make_decoder
 from longtake.model.diorama.probe import Probe, ProbeConfig
 from longtake.model.diorama.text_encoder import TextEncoder, TextEncoderConfig
 from longtake.model.loading import LoadedModel, load_diorama
@@ -23,7 +23,7 @@ def load(name: str, *, device: str, precision: str, threads: int) -> LoadedModel
     torch.manual_seed(0)
     parts = {
         "transformer": Transformer(preset("diorama").transformer),
-        "decoder": Decoder(SHIPPED),
+        "decoder": make_decoder(SHIPPED),
         "text_encoder": TextEncoder(TextEncoderConfig()),
         "probe": Probe(ProbeConfig()),
     }

@@ -7,7 +7,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from longtake.model.config import preset
-from longtake.model.diorama.autoencoder import SHIPPED, Decoder
+from longtake.model.diorama.autoencoder import SHIPPED, make_decoder
 from longtake.model.diorama.probe import Probe, ProbeConfig
 from longtake.model.diorama.text_encoder import TextEncoder, TextEncoderConfig
 from longtake.model.errors import BackendError, CheckpointError, ConfigError
@@ -22,7 +22,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("weights")
     parts = (
         Transformer(preset("diorama").transformer),
-        Decoder(SHIPPED),
+        make_decoder(SHIPPED),
         TextEncoder(TextEncoderConfig()),
         Probe(ProbeConfig()),
     )

@@ -16,6 +16,8 @@ _FLOOR = 4e-6
 """energy of a gradient, per pixel, that counts as none: half of a grey level of 255"""
 _WINDOW = 8
 """pixels along a side of the windows in which energies are compared"""
+_MOTION_WINDOW = 16
+"""the same for motion, over all of a clip's frames"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,8 +28,8 @@ class PictureLossConfig:
     """of the squared error, which is what decibels measure"""
     gradient: float = 0.5
     """of the absolute error of gradients, over `scales`"""
-    motion: float = 1.0
-    """of the absolute error of differences between frames, also over the boundaries of blocks"""
+    motion: float = 0.06
+    """of the error of differences between frames, see `motion_error`"""
     energy: float = 0.05
     """of what gradients, and half of it for differences between frames, lack in likeness"""
     scales: tuple[int, ...] = (1, 2, 4)
@@ -50,15 +52,31 @@ def picture_loss(
     """
     error = made - target
     loss = (weights * error.abs()).mean() + config.square * (weights * error.square()).mean()
-    change = error.diff(dim=1).abs().mean()
-    loss = loss + config.motion * change
+    moved = motion_error(error, target)
+    loss = loss + config.motion * moved
     for place, scale in enumerate(config.scales):
         small = functional.avg_pool2d(error.flatten(0, 1), scale) if scale > 1 else error
         gradients = small.diff(dim=-1).abs().mean() + small.diff(dim=-2).abs().mean()
         loss = loss + config.gradient * 0.5**place * gradients
     unlike_space, unlike_time = unlikeness(made, target)
     loss = loss + config.energy * (unlike_space + 0.5 * unlike_time)
-    return loss, {"unlike_space": unlike_space.detach(), "unlike_time": unlike_time.detach()}
+    return loss, {
+        "motion_error": moved.detach(),
+        "unlike_space": unlike_space.detach(),
+        "unlike_time": unlike_time.detach(),
+    }
+
+
+def motion_error(error: Tensor, target: Tensor) -> Tensor:
+    """Return the error of differences between frames over the differences themselves, in windows of all frames.
+
+    Within a window errors count by their squares, so one that comes in over four frames costs half of one that comes
+    in at once, at the boundary of a block. Windows are compared with their own motion, so fog and night count too.
+    """
+    wrong, moved = (x.diff(dim=1).square().mean((1, 2)).unsqueeze(1) for x in (error, target))
+    pooled = functional.avg_pool2d(torch.cat([wrong, moved], 1), _MOTION_WINDOW, _MOTION_WINDOW // 2)
+    # The small number keeps the slope finite where nothing is wrong.
+    return ((pooled[:, 0] / (pooled[:, 1] + _FLOOR) + 1e-4).sqrt() - 1e-2).mean()
 
 
 def unlikeness(made: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:

@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from longtake.model.training.objectives.pictures import PictureLossConfig, picture_loss, unlikeness
+from longtake.model.training.objectives.pictures import PictureLossConfig, motion_error, picture_loss, unlikeness
 
 
 @pytest.fixture
@@ -46,8 +46,19 @@ def test_a_still_clip_is_unlike_in_time_alone(drawn: Tensor) -> None:
     assert float(time) > 0.99 > float(space)
 
 
-def test_motion_counts_differences_over_the_boundary_of_blocks(drawn: Tensor) -> None:
-    jump = drawn.clone()
-    jump[:, 4:] += 0.1  # one difference of seven is wrong
-    without = loss_of(jump, drawn, motion=0.0)
-    assert loss_of(jump, drawn, motion=1.0) - without == pytest.approx(0.1 / 7, rel=1e-3)
+def test_an_error_that_comes_in_at_once_costs_more_motion_than_one_that_comes_in_evenly(drawn: Tensor) -> None:
+    jump, fade = torch.zeros_like(drawn), torch.zeros_like(drawn)
+    jump[:, 4:] = 0.1
+    for frame, share in enumerate([0.0, 0.25, 0.5, 0.75], start=1):
+        fade[:, frame] = 0.1 * share
+    fade[:, 5:] = 0.1
+    ratio = float(motion_error(jump, drawn)) / float(motion_error(fade, drawn))
+    assert ratio == pytest.approx(2.0, abs=0.1)
+    assert loss_of(drawn + jump, drawn, motion=1.0) > loss_of(drawn + jump, drawn, motion=0.5)
+
+
+def test_motion_is_judged_by_what_moves(drawn: Tensor) -> None:
+    faint = 0.5 + (drawn - 0.5) * 0.1
+    error = torch.zeros_like(drawn)
+    error[:, ::2] = 0.05
+    assert float(motion_error(0.1 * error, faint)) == pytest.approx(float(motion_error(error, drawn)), rel=0.05)
