@@ -36,6 +36,8 @@ class Motion:
     """How far the ground scrolls from the frame before to this one, negative when it goes back: `[T]`."""
     distance: Numbers
     """How far the ground has scrolled: `[T]`, 0 at the first frame."""
+    factor: Numbers
+    """What multiplies the world's own pace: `[T]`."""
     lift: Numbers
     """What `lift` has come to so far, -1..1: `[T]`."""
     climb: Numbers
@@ -59,6 +61,7 @@ def motion(own: Numbers, actions: Actions) -> Motion:
     return Motion(
         velocity=velocity,
         distance=np.cumsum(velocity) - velocity[0],
+        factor=factor,
         lift=lift[_WARM_UP:],
         climb=np.diff(lift, prepend=lift[0])[_WARM_UP:],
         leap=leap[_WARM_UP:],

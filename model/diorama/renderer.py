@@ -1,7 +1,7 @@
 """Draws clips of the diorama. It makes training data and never runs at play time.
 
 Everything is measured in units (`labels.WIDTH` x `labels.HEIGHT`); `scale` pixels make one. Strips and sprites are
-drawn once a process at sub-pixel positions, so a frame is a handful of multiply-and-adds on planes `[C, H, W]`.
+drawn once a process and laid at sub-pixel positions, so a frame is a handful of multiply-and-adds on `[C, H, W]`.
 """
 
 from dataclasses import dataclass
@@ -11,11 +11,12 @@ from numpy.typing import NDArray
 
 from longtake.model.diorama.actions import Actions, checked, no_actions
 from longtake.model.diorama.art import weather
-from longtake.model.diorama.art.actors import SPRITE_HEIGHT, SPRITE_WIDTH, STEPS, extent, placed, sprite
-from longtake.model.diorama.art.canvas import Bytes, Floats, Strip
-from longtake.model.diorama.art.places import PARALLAX, RAILS, VARIANTS, layer
-from longtake.model.diorama.art.sky import clouds, overcast, sky
-from longtake.model.diorama.labels import FPS, HEIGHT, TIMES, WEATHERS, WIDTH
+from longtake.model.diorama.art.actors import extent, sprite, stance
+from longtake.model.diorama.art.canvas import Floats, Strip
+from longtake.model.diorama.art.ocean import HORIZON
+from longtake.model.diorama.art.places import CAMERA, FRONT, LAYERS, PARALLAX, RAILS, VARIANTS, layer
+from longtake.model.diorama.art.sky import clouds, glitter, overcast, sky
+from longtake.model.diorama.labels import HEIGHT, TIMES, WEATHERS, WIDTH
 from longtake.model.diorama.scene import Scene, Switch
 from longtake.model.diorama.timeline import EDGE, Path, Timeline, path, timeline
 
@@ -23,13 +24,19 @@ _RAIN, _SNOW, _FOG = (WEATHERS.index(name) for name in ("rain", "snow", "fog"))
 _TRAIN = "train"
 _SEEN = 1 / 255
 """Weights below this change no pixel."""
-_RAIN_OPACITY, _SNOW_OPACITY, _BANK_OPACITY = 0.72, 0.94, 0.42
+_RAIN_OPACITY, _SNOW_OPACITY, _BANK_OPACITY = 0.80, 0.96, 0.32
 _SKY_FOG = 0.62
 """How much of the sky fog hides."""
-_RAIN_DRIFT, _SNOW_DRIFT, _BANK_DRIFT = (-2.0, 6.0), (-1.0, 1.0), (-0.5, 0.0)
-"""How far veils move in one frame, in units."""
-_RAILS_LIGHT = 2
-"""Rails are lit as the near layer is."""
+_RAIN_SKY = 0.24
+"""How much darker rain makes the sky."""
+_CLOUD_PARALLAX, _CLOUD_DRIFT = 0.125, 0.0625
+"""How far clouds move with the ground, and by themselves in a frame."""
+_CLOUD_CAMERA = 0.5
+_CLOUD_SHADE = np.array((0.24, 0.19, 0.10), np.float32)
+"""How much darker a covered sky makes its clouds."""
+_GLITTER = 0.8
+_NEAR = 2
+"""Rails and the wave in front are lit as the near layer is, and move with it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,7 +74,7 @@ def _chances(seed: int) -> Chances:
         variants=(first, second),
         offsets=(960 * numbers[0], 960 * numbers[1]),
         cloud=320 * numbers[2],
-        veil=(192 * numbers[3], 128 * numbers[4]),
+        veil=(float(int(96 * numbers[3])), float(int(96 * numbers[4]))),
         phases=(numbers[5], numbers[6], numbers[7]),
     )
 
@@ -104,7 +111,7 @@ class _Renderer:
         self.columns = (np.arange(WIDTH * scale, dtype=np.float32) + 0.5) / scale
         self._sky: tuple[tuple[float, ...], Floats] | None = None
         self.paths: dict[str, Path] = {
-            each.actor: path(each.actor, self.line.clock, self.line.motion, self.chances.phases) for each in self.scenes
+            each.actor: path(each.actor, self.line, self.chances.phases) for each in self.scenes
         }
 
     def clip(self) -> Clip:
@@ -114,6 +121,7 @@ class _Renderer:
             picture = self._backdrop(index)
             self._places(picture, index)
             boxes[index] = self._actors(picture, index)
+            self._front(picture, index)
             self._weather(picture, index)
             frames[index] = np.clip(picture, 0, 255, out=picture).transpose(1, 2, 0)
         velocity = self.line.motion.velocity.astype(np.float32)
@@ -131,82 +139,109 @@ class _Renderer:
                     picture += weight * (clear + key[-1] * (overcast(time, scale) - clear))
             self._sky = (key, picture)
         picture = self._sky[1].copy()
-        fog = float(line.weathers[index, _FOG])
+        fog, rain = float(line.weathers[index, _FOG]), float(line.weathers[index, _RAIN])
+        if rain > _SEEN:
+            picture *= np.float32(1 - _RAIN_SKY * rain)
         if fog > _SEEN:
             picture += _SKY_FOG * fog * (line.fog[index][:, None, None] - picture)
-        offset = (self.chances.cloud + 0.12 * line.motion.distance[index] + 2.0 * index / FPS) * scale
-        shade = 1 - 0.18 * line.cover[index]
-        opacity = 1 - 0.7 * fog
-        _over(picture, clouds(self.chances.variants[0], scale), offset, line.cloud[index] / 255 * shade, None, opacity)
+        offset = self.chances.cloud + _CLOUD_PARALLAX * line.motion.distance[index] + _CLOUD_DRIFT * index
+        drop = _CLOUD_CAMERA * line.motion.lift[index]
+        tint = line.cloud[index] / 255 * (1 - line.cover[index] * _CLOUD_SHADE - _RAIN_SKY * rain)
+        self._over(picture, clouds(self.chances.variants[0], scale), (offset, drop), tint, None, 1 - 0.7 * fog)
         return picture
+
+    def _new_place(self, index: int) -> Floats | None:
+        """How far each column shows the new place: `[W]`; None while there is only one to see, the old or the new."""
+        edge = float(self.line.edge[index])
+        if edge >= WIDTH or edge <= -EDGE:
+            return None
+        share = np.clip((self.columns - edge) / EDGE, 0, 1)
+        return (share * share * (3 - 2 * share)).astype(np.float32)
+
+    def _which(self, index: int) -> int:
+        return int(float(self.line.edge[index]) <= -EDGE)
 
     def _places(self, picture: Floats, index: int) -> None:
         """Lay the place over the sky; while one gives way to another, both, side by side with a soft edge."""
-        edge = float(self.line.edge[index])
-        if edge >= WIDTH:
-            self._place(picture, index, 0)
-        elif edge <= -EDGE:
-            self._place(picture, index, 1)
-        else:
-            new = picture.copy()
-            self._place(picture, index, 0)
-            self._place(new, index, 1)
-            share = np.clip((self.columns - edge) / EDGE, 0, 1)
-            picture += (share * share * (3 - 2 * share)) * (new - picture)
+        share = self._new_place(index)
+        if share is None:
+            self._place(picture, index, self._which(index))
+            return
+        new = picture.copy()
+        self._place(picture, index, 0)
+        self._place(new, index, 1)
+        picture += share * (new - picture)
 
     def _place(self, picture: Floats, index: int, which: int) -> None:
-        line, place = self.line, self.scenes[which].place
-        variant, start = self.chances.variants[which], self.chances.offsets[which]
-        white = float(line.weathers[index, _SNOW])
-        for depth, parallax in enumerate(PARALLAX):
-            offset = (start + parallax * line.motion.distance[index]) * self.scale
-            art = layer(place, depth, variant, self.scale)
-            tint = (line.factors[index, depth], line.additions[index, depth])
-            if white < 1:
-                _over(picture, art.bare, offset, *tint)
-            if white > 0:
-                _over(picture, art.snowed, offset, *tint, opacity=white)
-            shine = float(line.glow[index, depth])
-            if art.glow is not None and shine > _SEEN:
-                _shine(picture, art.glow, offset, shine)
-        self._rails(picture, index, place, white)
-
-    def _rails(self, picture: Floats, index: int, place: str, white: float) -> None:
-        swap = float(self.line.swap[index])
-        opacity = sum(
-            weight for scene, weight in zip(self.scenes, (1 - swap, swap), strict=True) if scene.actor == _TRAIN
-        )
+        for depth in range(len(PARALLAX)):
+            self._layer(picture, index, which, depth)
+            if depth == 0 and self.scenes[which].place == "ocean":
+                self._glitter(picture, index)
+        opacity = self._train(index)
         if opacity > _SEEN:
-            art = layer(place, RAILS, 0, self.scale)
-            tint = (self.line.factors[index, _RAILS_LIGHT], self.line.additions[index, _RAILS_LIGHT])
-            offset = self.line.motion.distance[index] * self.scale
-            _over(picture, art.snowed if white > 0.5 else art.bare, offset, *tint, opacity=opacity)
+            self._layer(picture, index, which, RAILS, opacity=opacity)
+
+    def _layer(self, picture: Floats, index: int, which: int, depth: int, *, opacity: float | Floats = 1.0) -> None:
+        """Lay one layer of the old (`which` 0) or the new place (1) over the picture, and its lamps."""
+        line, light = self.line, min(depth, _NEAR)
+        art = layer(self.scenes[which].place, depth, 0 if depth == RAILS else self.chances.variants[which], self.scale)
+        offset = self.chances.offsets[which] + PARALLAX[light] * line.motion.distance[index]
+        at = (offset, CAMERA[light] * line.motion.lift[index])
+        tint = (line.factors[index, light], line.additions[index, light])
+        white = float(line.weathers[index, _SNOW])
+        if white < 1:
+            self._over(picture, art.bare, at, *tint, opacity=opacity)
+        if white > 0:
+            self._over(picture, art.snowed, at, *tint, opacity=white * opacity)
+        shine = float(line.glow[index, light])
+        if art.glow is not None and shine > _SEEN:
+            self._shine(picture, art.glow, at, shine)
+
+    def _front(self, picture: Floats, index: int) -> None:
+        """Lay what stands before the actor over it."""
+        share = self._new_place(index)
+        shown: tuple[tuple[int, float | Floats], ...] = ((self._which(index), 1.0),)
+        if share is not None:
+            shown = ((0, 1 - share), (1, share))
+        for which, opacity in shown:
+            if len(LAYERS[self.scenes[which].place]) > FRONT:
+                self._layer(picture, index, which, FRONT, opacity=opacity)
+
+    def _glitter(self, picture: Floats, index: int) -> None:
+        """Lay the light of sun or moon on the water."""
+        line = self.line
+        clear = _GLITTER * (1 - float(line.cover[index]))
+        down = round(CAMERA[0] * float(line.motion.lift[index]) * self.scale)
+        for time, weight in zip(TIMES, line.times[index], strict=True):
+            if weight * clear > _SEEN:
+                art = np.roll(glitter(time, HORIZON, self.scale), down, axis=1) * np.float32(weight * clear)
+                picture *= 1 - art[3] / 255
+                picture += art[:3]
+
+    def _train(self, index: int) -> float:
+        """How much of a train, and so of its rails, is seen."""
+        swap = float(self.line.swap[index])
+        return sum(weight for scene, weight in zip(self.scenes, (1 - swap, swap), strict=True) if scene.actor == _TRAIN)
 
     def _actors(self, picture: Floats, index: int) -> tuple[float, float, float, float]:
         """Lay the actor over the place; returns its box in pixels. Looks that cross-fade are blended first."""
-        looks = self._looks(index)
-        height, width = picture.shape[1:]
-        rows, columns = SPRITE_HEIGHT * self.scale, SPRITE_WIDTH * self.scale
-        blend = np.zeros((4, height + 2 * rows, width + 2 * columns), np.float32) if len(looks) > 1 else None
-        boxes = []
-        for (actor, colour, sea), weight in looks.items():
-            left, right, top, down, step = self._pose(actor, index)
-            art = sprite(actor, colour, step, sea, (right, down), self.scale)
+        moves, height, width = self.line.motion, *picture.shape[1:]
+        sprites, boxes = [], []
+        for (actor, colour, sea), weight in self._looks(index).items():
+            way = self.paths[actor]
+            looks = stance(actor, float(way.cycle[index]), sea, float(moves.factor[index]), float(moves.lift[index]))
+            left, top, art = sprite(actor, colour, looks, way.poses[index], self.scale)
             x0, y0, x1, y1 = extent(art)
             boxes.append((max(left + x0, 0), max(top + y0, 0), min(left + x1, width), min(top + y1, height)))
-            if blend is None:
-                self._lay(picture, art, left, top, index)
-            else:
-                blend[:, top + rows : top + 2 * rows, left + columns : left + 2 * columns] += np.float32(weight) * art
-        if blend is not None:
-            self._lay(picture, blend[:, rows:-rows, columns:-columns], 0, 0, index)
+            sprites.append((left, top, art * np.float32(weight)))
+        self._lay(picture, sprites, index)
         xs0, ys0, xs1, ys1 = zip(*boxes, strict=True)
         return min(xs0), min(ys0), max(xs1), max(ys1)
 
     def _looks(self, index: int) -> dict[tuple[str, str, bool], float]:
         """Every (actor, colour, at sea) seen in a frame, with its weight; the weights sum to 1."""
         swap = float(self.line.swap[index])
-        centre = float(self.paths[self.scenes[0].actor].x[index])
+        centre = self.paths[self.scenes[0].actor].poses[index].x
         moved = float(np.clip((centre - self.line.edge[index]) / EDGE, 0, 1))
         looks: dict[tuple[str, str, bool], float] = {}
         for scene, share in zip(self.scenes, (1 - swap, swap), strict=True):
@@ -216,17 +251,17 @@ class _Renderer:
                     looks[look] = looks.get(look, 0.0) + share * part
         return looks
 
-    def _pose(self, actor: str, index: int) -> tuple[int, int, int, int, int]:
-        """Left and its sub-pixel, top and its sub-pixel, in pixels, and the step of movement."""
-        way = self.paths[actor]
-        left, right = placed((float(way.x[index]) - SPRITE_WIDTH / 2) * self.scale)
-        top, down = placed((float(way.y[index]) - SPRITE_HEIGHT / 2) * self.scale)
-        return left, right, top, down, int(float(way.cycle[index]) * STEPS) % STEPS
-
-    def _lay(self, picture: Floats, art: Bytes | Floats, left: int, top: int, index: int) -> None:
+    def _lay(self, picture: Floats, sprites: list[tuple[int, int, Floats]], index: int) -> None:
+        """Lay the sum of weighted sprites over the picture."""
         height, width = picture.shape[1:]
+        left, top = min(x for x, _, _ in sprites), min(y for _, y, _ in sprites)
+        right = max(x + art.shape[2] for x, _, art in sprites)
+        bottom = max(y + art.shape[1] for _, y, art in sprites)
+        whole = np.zeros((4, bottom - top, right - left), np.float32)
+        for x, y, art in sprites:
+            whole[:, y - top : y - top + art.shape[1], x - left : x - left + art.shape[2]] += art
         y0, x0 = max(top, 0), max(left, 0)
-        part = art[:, y0 - top : height - top, x0 - left : width - left].astype(np.float32)
+        part = whole[:, y0 - top : height - top, x0 - left : width - left]
         target = picture[:, y0 : y0 + part.shape[1], x0 : x0 + part.shape[2]]
         _blend(target, part, self.line.actor_factor[index], self.line.actor_addition[index])
 
@@ -234,12 +269,16 @@ class _Renderer:
         """Let rain, snow and banks of fog pass in front."""
         weights = self.line.weathers[index]
         if weights[_FOG] > _SEEN:
-            self._pass(picture, weather.banks(self.scale), _BANK_DRIFT, index, weights[_FOG] * _BANK_OPACITY, "fog")
+            self._pass(
+                picture, weather.banks(self.scale), weather.BANK_DRIFT, index, weights[_FOG] * _BANK_OPACITY, "fog"
+            )
         if weights[_RAIN] > _SEEN:
-            self._pass(picture, weather.rain(self.scale), _RAIN_DRIFT, index, weights[_RAIN] * _RAIN_OPACITY, "drops")
+            self._pass(
+                picture, weather.rain(self.scale), weather.RAIN_DRIFT, index, weights[_RAIN] * _RAIN_OPACITY, "drops"
+            )
         if weights[_SNOW] > _SEEN:
             opacity = weights[_SNOW] * _SNOW_OPACITY
-            self._pass(picture, weather.snow(self.scale), _SNOW_DRIFT, index, opacity, "drops")
+            self._pass(picture, weather.snow(self.scale), weather.SNOW_DRIFT, index, opacity, "drops")
 
     def _pass(
         self, picture: Floats, veil: weather.Veil, drift: tuple[float, float], index: int, opacity: float, colour: str
@@ -251,6 +290,28 @@ class _Renderer:
             plane = picture[channel]
             plane += amount * (tone[channel] - plane)
 
+    def _over(
+        self,
+        picture: Floats,
+        art: Strip,
+        at: tuple[float, float],
+        factor: Floats,
+        addition: Floats | None,
+        opacity: float | Floats = 1.0,
+    ) -> None:
+        """Lay a strip over the picture, tinted; `at` is how far into it the frame starts and how far it has sunk."""
+        top, part = art.cut(at[0] * self.scale, at[1] * self.scale, *picture.shape[1:])
+        if not isinstance(opacity, float) or opacity < 1:
+            part *= np.asarray(opacity, np.float32)
+        _blend(picture[:, top : top + part.shape[1]], part, factor, addition)
+
+    def _shine(self, picture: Floats, art: Strip, at: tuple[float, float], strength: float) -> None:
+        """Screen lamps onto the picture: light adds, but never burns out."""
+        top, part = art.cut(at[0] * self.scale, at[1] * self.scale, *picture.shape[1:])
+        target = picture[:, top : top + part.shape[1]]
+        target *= 1 - part[3] * np.float32(strength / 255)
+        target += part[:3] * np.float32(strength)
+
 
 def _blend(target: Floats, art: Floats, factor: Floats, addition: Floats | None) -> None:
     """Lay premultiplied `art` `[4, h, w]` over `target` `[3, h, w]` in place, tinted on the way."""
@@ -261,21 +322,3 @@ def _blend(target: Floats, art: Floats, factor: Floats, addition: Floats | None)
         colour += alpha * addition[:, None, None]
     target *= 1 - alpha
     target += colour
-
-
-def _over(
-    picture: Floats, art: Strip, offset: float, factor: Floats, addition: Floats | None, opacity: float = 1.0
-) -> None:
-    part = art.cut(float(offset), picture.shape[2])
-    if opacity < 1:
-        part *= np.float32(opacity)
-    _blend(picture[:, art.top :], part, factor, addition)
-
-
-def _shine(picture: Floats, art: Strip, offset: float, strength: float) -> None:
-    """Screen lamps onto the picture: light adds, but never burns out."""
-    part = art.cut(float(offset), picture.shape[2])
-    target = picture[:, art.top :]
-    alpha = part[3] * np.float32(strength / 255)
-    target *= 1 - alpha
-    target += part[:3] * np.float32(strength)

@@ -6,9 +6,10 @@ from typing import Final
 import numpy as np
 
 from longtake.model.diorama.actions import Actions, no_actions
-from longtake.model.diorama.art.actors import ACTORS as ACTOR_ART
+from longtake.model.diorama.art.actors import ACTORS, Pose
 from longtake.model.diorama.art.canvas import Floats
 from longtake.model.diorama.art.palette import LIGHTS
+from longtake.model.diorama.art.places import CAMERA
 from longtake.model.diorama.labels import FPS, TIMES, WEATHERS, WIDTH
 from longtake.model.diorama.motion import Motion, motion
 from longtake.model.diorama.scene import Scene, Switch
@@ -23,11 +24,11 @@ ACTOR_SECONDS: Final = 0.6
 EDGE: Final = 28.0
 """Width of the soft edge between two places, in units."""
 
-_SNOW_HAZE = (0.22, 0.08, 0.0)
-_FOG_HAZE = (0.86, 0.66, 0.36)
-_RAIN_SHADE = (0.80, 0.80, 0.82)
+_SNOW_HAZE = (0.16, 0.05, 0.0)
+_FOG_HAZE = (0.74, 0.46, 0.16)
+_RAIN_SHADE = (0.76, 0.78, 0.85)
 _FOG_ACTOR = 0.08
-_COVER = {"clear": 0.0, "rain": 0.92, "snow": 0.86, "fog": 0.94}
+_COVER = {"clear": 0.0, "rain": 0.94, "snow": 0.90, "fog": 0.94}
 """How much of the sky each weather covers."""
 
 
@@ -148,30 +149,40 @@ def _tints(times: Floats, weathers: Floats) -> tuple[Floats, Floats]:
 
 @dataclass(frozen=True, kw_only=True)
 class Path:
-    """Where an actor is and which step of its movement it shows, frame by frame."""
+    """Where an actor is, how it is posed, and which step of its movement it shows, frame by frame."""
 
-    x: Floats
-    """Middle of the sprite in units: `[T]`."""
-    y: Floats
+    poses: list[Pose]
     cycle: Floats
     """Cycles of movement so far: `[T]`."""
 
 
-CLIMB: Final = 14.0
-"""How far an actor of the air rises at lift 1, in units."""
+_LEAD: Final = 6.0
+"""How far an actor runs ahead in the frame for each time the world's own pace, in units."""
+_FULL_CLIMB: Final = 0.13
+"""Change of lift in one frame at which an actor noses up all it can."""
+_LEAP_PITCH: Final = 0.045
+"""Radians a leaping actor noses up for each unit a frame that it rises."""
 
 
-def path(actor: str, clock: Floats, moves: Motion, rng_phases: tuple[float, float, float]) -> Path:
-    """The path of an actor; `rng_phases` in 0..1 sets where in the frame, the bob and the cycle a take begins."""
-    art = ACTOR_ART[actor]
-    place, bob, cycle = rng_phases
-    seconds = np.arange(len(clock)) / FPS
-    sway = 2.5 * np.sin(2 * np.pi * (seconds / 9.0 + bob))
-    centre = WIDTH * (0.42 + 0.12 * place)
-    own = clock if art.grounded else seconds
-    height = moves.leap if art.grounded else CLIMB * moves.lift
-    return Path(
-        x=(centre + sway).astype(np.float32),
-        y=(art.y - height + art.bob * np.sin(2 * np.pi * (seconds / 3.6 + cycle))).astype(np.float32),
-        cycle=(own * art.cycle + cycle).astype(np.float32),
-    )
+def path(actor: str, line: Timeline, phases: tuple[float, float, float]) -> Path:
+    """The path of an actor; `phases` in 0..1 sets where in the frame, the bob and the cycle a take begins."""
+    art, moves = ACTORS[actor], line.motion
+    place, bob, cycle = phases
+    seconds = np.arange(len(line.clock)) / FPS
+    lead = _LEAD * np.clip(moves.factor - 1, -1, 1.2)
+    x = WIDTH * (0.42 + 0.12 * place) + lead
+    down, up = art.climb
+    height = np.where(moves.lift > 0, up, down) * moves.lift + (moves.leap if art.leaps else 0.0)
+    sunk = CAMERA[2] * moves.lift if art.grounded else 0.0
+    y = art.y - height + sunk + art.bob * np.sin(2 * np.pi * (seconds / 4.0 + bob))
+    rock = art.rock * np.sin(2 * np.pi * (seconds / 3.0 + cycle))
+    angle = rock + art.lean * moves.lift + art.pitch * np.clip(moves.climb / _FULL_CLIMB, -1, 1)
+    if art.leaps:
+        angle = angle + _LEAP_PITCH * moves.rise
+    crouch = 1 - art.squash * np.clip(-moves.lift, 0, 1) * (moves.leap <= 0)
+    poses = [
+        Pose(x=float(x[t]), y=float(y[t]), angle=float(angle[t]), height=float(crouch[t]), foot=art.foot)
+        for t in range(len(seconds))
+    ]
+    own = line.clock if art.grounded else seconds
+    return Path(poses=poses, cycle=(own * art.cycle + cycle).astype(np.float32))

@@ -13,10 +13,15 @@ Point = tuple[float, float]
 Floats = NDArray[np.float32]
 Bytes = NDArray[np.uint8]
 
-SUB = 4
-"""Samples a pixel in each direction, and so the number of sub-pixel positions a picture can take."""
 PERIOD = 320
 """Width of a tileable strip in units."""
+_FINE = 8
+"""Samples a unit, at least: an eighth of a unit is the smallest step that anything moves by."""
+
+
+def subsamples(scale: int) -> int:
+    """Samples a pixel in each direction, and so the number of sub-pixel positions a picture can take."""
+    return max(2, _FINE // scale)
 
 
 def mix(first: Colour, second: Colour, amount: float) -> Colour:
@@ -27,19 +32,15 @@ def mix(first: Colour, second: Colour, amount: float) -> Colour:
 
 def smooth(points: Sequence[Point], steps: int = 8) -> list[Point]:
     """A closed Catmull-Rom curve through `points`."""
-    curve = []
-    count = len(points)
-    for index in range(count):
-        a, b, c, d = (np.array(points[(index + offset) % count]) for offset in (-1, 0, 1, 2))
-        for step in range(steps):
-            u = step / steps
-            point = b + 0.5 * u * (c - a + u * (2 * a - 5 * b + 4 * c - d + u * (3 * (b - c) + d - a)))
-            curve.append((float(point[0]), float(point[1])))
-    return curve
+    b = np.array(points, float)
+    a, c, d = (np.roll(b, shift, axis=0) for shift in (1, -1, -2))
+    u = (np.arange(steps) / steps)[:, None, None]
+    curve = b + 0.5 * u * (c - a + u * (2 * a - 5 * b + 4 * c - d + u * (3 * (b - c) + d - a)))
+    return [(float(x), float(y)) for x, y in curve.transpose(1, 0, 2).reshape(-1, 2)]
 
 
 class Canvas:
-    """A transparent picture of `width` x `height` units, drawn `SUB` times finer than its pixels.
+    """A transparent picture of `width` x `height` units, drawn `subsamples` times finer than its pixels.
 
     With `wrap` a shape that leaves on one side comes back on the other, so the picture tiles.
     `pose` moves and turns what is drawn next: (x, y, angle in radians).
@@ -47,7 +48,7 @@ class Canvas:
 
     def __init__(self, width: float, height: float, scale: int = 1, *, wrap: bool = False) -> None:
         self.width, self.height, self.scale, self.wrap = width, height, scale, wrap
-        self.fine = SUB * scale
+        self.fine = subsamples(scale) * scale
         self.pose: tuple[float, float, float] = (0.0, 0.0, 0.0)
         self.image = Image.new("RGBA", (round(width * self.fine), round(height * self.fine)), (0, 0, 0, 0))
         self._draw = ImageDraw.Draw(self.image)
@@ -119,68 +120,79 @@ class Canvas:
         border.paste(self.image, (0, 0), alpha)
         self.image.paste(border)
 
-    def blurred(self, radius: float) -> Floats:
-        """The canvas, premultiplied, blurred by `radius` units: `[height, width, 4]` float32 0..255, fine pixels."""
-        margin = round(4 * radius * self.fine)
-        picture = premultiplied(self.image)
-        padded = np.pad(picture, ((margin, margin), (0, 0), (0, 0)), mode="edge")
-        padded = np.pad(padded, ((0, 0), (margin, margin), (0, 0)), mode="wrap" if self.wrap else "edge")
-        soft = Image.fromarray(padded.round().astype(np.uint8))
-        soft = soft.filter(ImageFilter.GaussianBlur(radius * self.fine))
-        return np.asarray(soft, np.float32)[margin:-margin, margin:-margin]
-
-
-def premultiplied(image: Image.Image) -> Floats:
-    """`[H, W, 4]` float32 0..255 with colour already multiplied by alpha."""
-    picture = np.asarray(image, np.float32).copy()
-    picture[..., :3] *= picture[..., 3:] / 255
-    return picture
-
-
-def reduce(picture: Floats) -> Floats:
-    """Average fine pixels down to pixels."""
-    rows = picture[::SUB].copy()
-    for row in range(1, SUB):
-        rows += picture[row::SUB]
-    pixels = rows[:, ::SUB].copy()
-    for column in range(1, SUB):
-        pixels += rows[:, column::SUB]
-    pixels *= np.float32(1 / SUB**2)
-    return pixels
+    def blurred(self, radius: float) -> Image.Image:
+        """The canvas, premultiplied ("RGBa"), blurred by `radius` units. Softness needs no fine samples on the way."""
+        factor = max(1, int(radius * self.fine / 3))
+        coarse = self.image.convert("RGBa").reduce(factor)
+        margin = coarse.width // 4 if self.wrap else 0
+        wide = Image.new("RGBa", (coarse.width + 2 * margin, coarse.height))
+        for x in (margin - coarse.width, margin, margin + coarse.width) if margin else (0,):
+            wide.paste(coarse, (x, 0))
+        soft = wide.filter(ImageFilter.GaussianBlur(radius * self.fine / factor))
+        return soft.crop((margin, 0, margin + coarse.width, coarse.height)).resize(
+            self.image.size, Image.Resampling.BILINEAR
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
 class Strip:
-    """A tileable picture kept at `SUB` sub-pixel positions.
+    """A tileable picture kept at every sub-pixel position to the right.
 
-    `planes` is `[SUB, 4, rows, period + view] uint8`, premultiplied; the first row is row `top` of the frame.
+    `planes` is `[positions, 4, rows, period + view] uint8`, premultiplied; the first row is row `top` of the frame.
     """
 
     planes: Bytes
     top: int
     period: int
 
-    def cut(self, offset: float, view: int) -> Floats:
-        """The `view` columns that start `offset` pixels in: `[4, rows, view]` float32 0..255."""
-        column, phase = divmod(round(offset * SUB), SUB)
+    def cut(self, offset: float, drop: float, height: int, view: int) -> tuple[int, Floats]:
+        """The part that a frame of `height` x `view` pixels sees `offset` pixels in, moved down by `drop` pixels.
+
+        Returns the row of the frame it starts at and `[4, rows, view]` float32 0..255.
+        """
+        positions = len(self.planes)
+        column, phase = divmod(round(offset * positions), positions)
         column %= self.period
-        return self.planes[phase, :, :, column : column + view].astype(np.float32)
+        seen = self.planes[phase, :, :, column : column + view]
+        whole, between = divmod(round(drop * positions), positions)
+        first = self.top + whole
+        skip = max(0, -first)
+        rows = min(height - max(first, 0), seen.shape[1] - skip)
+        part = seen[:, skip : skip + rows].astype(np.float32)
+        if between:
+            part *= np.float32(1 - between / positions)
+            above = seen[:, max(skip - 1, 0) : skip + rows - 1]
+            part[:, -above.shape[1] :] += np.float32(between / positions) * above
+        return max(first, 0), part
 
 
-def strip(picture: Floats, view: int) -> Strip:
-    """Cut the strip of a premultiplied `[H, W, 4]` picture in fine pixels; empty rows above are dropped."""
-    phases = np.stack([reduce(np.roll(picture, -phase, axis=1)) for phase in range(SUB)])
-    period = phases.shape[2]
-    used = np.flatnonzero(phases.max((0, 2, 3)) > 0.5)
+def strip(picture: Image.Image, scale: int, view: int) -> Strip:
+    """Cut the strip of a canvas's picture ("RGBA", or "RGBa" when premultiplied); empty rows above are dropped."""
+    positions = subsamples(scale)
+    fine = picture if picture.mode == "RGBa" else picture.convert("RGBa")
+    wide = Image.new("RGBa", (fine.width + positions, fine.height))
+    wide.paste(fine, (0, 0))
+    wide.paste(fine, (fine.width, 0))
+    phases = np.stack(
+        [np.asarray(wide.reduce(positions, (x, 0, x + fine.width, fine.height))) for x in range(positions)]
+    )
+    used = np.flatnonzero(phases[..., 3].max((0, 2)) > 0)
     top = int(used[0]) if used.size else phases.shape[1] - 1
-    planes = phases[:, top:].round().astype(np.uint8).transpose(0, 3, 1, 2)
+    planes = phases[:, top:].transpose(0, 3, 1, 2)
     wrapped = np.concatenate([planes, planes[..., : view + 1]], axis=-1)
-    return Strip(planes=np.ascontiguousarray(wrapped), top=top, period=period)
+    return Strip(planes=np.ascontiguousarray(wrapped), top=top, period=phases.shape[2])
 
 
-def with_shadow(canvas: Canvas, radius: float, strength: float) -> Floats:
+def with_shadow(canvas: Canvas, radius: float, strength: float) -> Image.Image:
     """The canvas over its own soft shadow, as if cut from paper and stood in front of what is behind it."""
-    picture = premultiplied(canvas.image)
-    shadow = canvas.blurred(radius)[..., 3] * strength
-    picture[..., 3] += (1 - picture[..., 3] / 255) * shadow
-    return picture
+    shadow = canvas.blurred(radius).getchannel("a").point(lambda alpha: round(alpha * strength))
+    under = Image.new("RGBA", canvas.image.size, (24, 20, 48, 255))
+    under.putalpha(shadow)
+    under.alpha_composite(canvas.image)
+    return under
+
+
+def pixels(image: Image.Image, scale: int) -> Floats:
+    """A canvas's picture as premultiplied pixels: `[4, H, W]` float32 0..255."""
+    small = image.convert("RGBa").reduce(subsamples(scale))
+    return np.asarray(small, np.float32).transpose(2, 0, 1).copy()

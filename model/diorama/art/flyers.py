@@ -4,15 +4,18 @@ import math
 
 from longtake.model.diorama.art.canvas import Canvas, Colour, Point
 from longtake.model.diorama.art.palette import CREAM, INK, Paint
+from longtake.model.diorama.art.stance import Stance
 
 _WOOD: Colour = (150, 96, 56)
 _GLASS: Colour = (168, 218, 244)
 
 
-def balloon(canvas: Canvas, paint: Paint, phase: float, _sea: bool) -> None:
-    """A hot-air balloon that sways on its basket."""
-    x, y, _ = canvas.pose
-    canvas.pose = (x, y, 0.06 * math.sin(2 * math.pi * phase))
+def balloon(canvas: Canvas, paint: Paint, stance: Stance) -> None:
+    """A hot-air balloon that burns a flame to climb."""
+    if stance.effort:
+        high = 5.0 + 4.0 * stance.effort
+        canvas.blob([(-3.4, 20), (0, 20 - high), (3.4, 20), (0, 21.5)], (255, 150, 40))
+        canvas.blob([(-1.8, 20), (0, 20 - high * 0.6), (1.8, 20), (0, 21)], (255, 240, 150))
     for side in (-1, 1):
         canvas.stroke((side * 8, 8), (side * 4.2, 22), 1.4, (112, 78, 56))
     canvas.blob(
@@ -26,9 +29,9 @@ def balloon(canvas: Canvas, paint: Paint, phase: float, _sea: bool) -> None:
     canvas.box(-5.6, 22, 5.6, 24, (208, 152, 96))
 
 
-def bird(canvas: Canvas, paint: Paint, phase: float, _sea: bool) -> None:
+def bird(canvas: Canvas, paint: Paint, stance: Stance) -> None:
     """A plump bird, its wing beating once a cycle."""
-    beat = math.cos(2 * math.pi * phase)
+    beat = math.cos(stance.turn)
     canvas.blob([(-12, -1), (-27, -6), (-26, 0), (-29, 4), (-13, 6)], paint.shade)
     _wing(canvas, 1, beat * 0.85, paint.shade)
     canvas.blob([(-15, 0), (-8, -7.5), (4, -8.5), (12, -5), (15, 2), (9, 9.5), (-3, 10.5), (-12, 6.5)], paint.base)
@@ -62,10 +65,10 @@ def _wing(canvas: Canvas, shift: float, beat: float, colour: Colour, shrink: flo
     )
 
 
-def plane(canvas: Canvas, paint: Paint, phase: float, _sea: bool) -> None:
-    """A stout propeller plane that noses up and down a little."""
+def plane(canvas: Canvas, paint: Paint, stance: Stance) -> None:
+    """A stout propeller plane."""
     x, y, _ = canvas.pose
-    canvas.pose = (x, y, -0.05 + 0.05 * math.sin(2 * math.pi * phase))
+    canvas.pose = (x, y, -0.05)
     canvas.blob([(-21, -3), (-30, -16), (-23, -16.5), (-12, -5)], paint.base)
     canvas.blob([(-20, -3), (-26, -12), (-23, -12.5), (-15, -4)], paint.light)
     canvas.blob([(-28, -3), (-10, -8.5), (10, -9.5), (22, -6), (25, 0), (21, 6), (6, 9), (-12, 6.5)], paint.base)
@@ -76,6 +79,6 @@ def plane(canvas: Canvas, paint: Paint, phase: float, _sea: bool) -> None:
     canvas.blob([(8, 0), (-4, 13), (-15, 15), (-13, 10), (-6, 1)], paint.light)
     canvas.blob([(6, 1), (-4, 11), (-11, 12.6), (-5, 2)], paint.base)
     canvas.blob([(-22, -1), (-33, 3), (-30, 5), (-18, 2.4)], paint.light)
-    reach = 10 + 3.5 * math.cos(2 * math.pi * 3 * phase)
+    reach = 10 + 3.5 * math.cos(2 * stance.turn)
     canvas.ellipse(28.4, 0, 1.7, reach, (226, 230, 238))
     canvas.circle(27.6, 0, 2.2, INK)

@@ -4,6 +4,7 @@ import math
 
 from longtake.model.diorama.art.canvas import Canvas, Colour
 from longtake.model.diorama.art.palette import CREAM, INK, Paint
+from longtake.model.diorama.art.stance import LEVELS, Stance
 
 _WOOD: Colour = (158, 106, 66)
 _GLASS: Colour = (255, 232, 160)
@@ -18,12 +19,19 @@ def _wheel(canvas: Canvas, x: float, y: float, radius: float, turn: float) -> No
     canvas.stroke((x - dx, y - dy), (x + dx, y + dy), radius * 0.34, INK)
 
 
-def train(canvas: Canvas, paint: Paint, phase: float, _sea: bool) -> None:
-    """A steam engine with one coach; wheels stand on y = 20."""
-    turn = 2 * math.pi * phase / 2
+def train(canvas: Canvas, paint: Paint, stance: Stance) -> None:
+    """A steam engine with one coach that whistles two plumes of steam; wheels stand on y = 20."""
+    turn = stance.turn / 2
     for index in range(3):
-        age = (phase + index) / 3
-        canvas.circle(19 - 30 * age, -20 - 9 * age, 2.6 + 4 * age, (236, 236, 242))
+        age = (stance.phase + index) / 3
+        fading = min(1.0, (1 - age) / 0.3)
+        canvas.circle(19 - 32 * age, -20 - 9 * age, (2.8 + 4.5 * age) * fading + 0.1, (238, 238, 244))
+    for side in (-1, 1) if stance.effort else ():
+        canvas.blob(
+            [(1, -16), (1 + side * 9, -22 - 4 * stance.effort), (1 + side * 4, -25 - 6 * stance.effort), (1, -20)],
+            (250, 252, 255),
+        )
+        canvas.circle(1 + side * 8, -23 - 5 * stance.effort, 2.2 + 1.6 * stance.effort, (250, 252, 255))
     canvas.box(-10, 10, -2, 13, _STEEL)
     canvas.rounded(-36, -8, -8, 14, 2.4, paint.base)
     canvas.rounded(-37.5, -11, -6.5, -7, 1.6, paint.shade)
@@ -44,14 +52,11 @@ def train(canvas: Canvas, paint: Paint, phase: float, _sea: bool) -> None:
         _wheel(canvas, axle, 15.6, 4.4, turn)
 
 
-def boat(canvas: Canvas, paint: Paint, phase: float, sea: bool) -> None:
-    """A sailing boat: rocking in the water at sea, on toy wheels ashore."""
-    x, y, _ = canvas.pose
-    tilt = (0.07 if sea else 0.035) * math.sin(2 * math.pi * phase)
-    if not sea:
+def boat(canvas: Canvas, paint: Paint, stance: Stance) -> None:
+    """A sailing boat, ashore on toy wheels."""
+    if not stance.sea:
         for wheel in (-12, 12):
-            _wheel(canvas, wheel, 23, 5, 2 * math.pi * phase)
-    canvas.pose = (x, y, tilt)
+            _wheel(canvas, wheel, 20, 5, stance.turn)
     canvas.stroke((1, -31), (1, 12), 2.2, _WOOD)
     canvas.blob([(-1.5, -29), (-9, -14), (-21, 6), (-10, 7.4), (-1.5, 7)], paint.base)
     canvas.blob([(-1.5, -12), (-14, -4), (-18, 1.5), (-9, 1), (-1.5, 0)], paint.light)
@@ -60,33 +65,24 @@ def boat(canvas: Canvas, paint: Paint, phase: float, sea: bool) -> None:
     canvas.blob([(-29, 9), (-24, 20), (-14, 23), (12, 23), (23, 19), (31, 8.4), (10, 11), (-12, 11.4)], paint.base)
     canvas.blob([(-26, 16), (-23, 20.4), (-14, 23), (12, 23), (22, 19.6), (26, 15.4), (0, 18)], paint.shade)
     canvas.blob([(-29, 9), (-28, 12), (-12, 14), (10, 13.8), (29.6, 11), (31, 8.4), (10, 11), (-12, 11.4)], paint.trim)
-    canvas.pose = (x, y, 0.0)
-    if sea:
-        _waterline(canvas, phase)
 
 
-def _waterline(canvas: Canvas, phase: float) -> None:
-    """Cut the keel away along a wave, so that the water behind shows; the rim becomes the foam."""
-    swing = math.sin(2 * math.pi * phase)
-    canvas.erase([(-40, 40), *((x, 19.6 + 1.1 * math.sin(x / 3.4 + swing)) for x in range(-40, 41)), (40, 40)])
-
-
-def fox(canvas: Canvas, paint: Paint, phase: float, sea: bool) -> None:
-    """A running fox; at sea it runs on a raft. Its paws reach y = 19."""
-    stride = 2 * math.pi * phase
-    lift = 1.0 * math.sin(2 * stride)
-    if sea:
+def fox(canvas: Canvas, paint: Paint, stance: Stance) -> None:
+    """A fox that runs or stands; at sea it does so on a raft. Its paws reach y = 19."""
+    stride, reach = stance.turn, stance.stride / LEVELS
+    lift = reach * math.sin(2 * stride)
+    if stance.sea:
         for y, tone in ((20.5, (196, 146, 96)), (24, _WOOD)):
             canvas.rounded(-30, y - 1.6, 30, y + 2.6, 2, tone)
     dark = (58, 42, 48) if paint.base != (30, 30, 38) else (96, 98, 114)
     legs = ((-11, 0.0), (-8, math.pi), (10, math.pi * 0.6), (13, math.pi * 1.6))
     for order in (1, 3, 0, 2):
         x, shift = legs[order]
-        swing = math.sin(stride + shift)
-        foot = (x + 6.5 * swing, 17.6 - 3.0 * max(0.0, math.cos(stride + shift)))
+        swing = reach * math.sin(stride + shift)
+        foot = (x + 6.5 * swing, 17.6 - 3.0 * reach * max(0.0, math.cos(stride + shift)))
         canvas.stroke((x, 5 - lift), (x + 2.2 * swing - 0.5, 11.5), 4.2, paint.base if order in (0, 2) else paint.shade)
         canvas.stroke((x + 2.2 * swing - 0.5, 11), foot, 3.4, dark)
-    wag = 3 * math.sin(stride)
+    wag = 3 * reach * math.sin(stride)
     canvas.blob(
         [(-13, 3), (-20, -5 + wag), (-31, -11 + wag), (-37, -7 + wag), (-33, 2 + wag), (-24, 6.5), (-15, 8)], paint.base
     )

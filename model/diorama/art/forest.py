@@ -1,0 +1,49 @@
+"""The forest: firs behind firs, toadstools, and fireflies at night."""
+
+import numpy as np
+
+from longtake.model.diorama.art.canvas import Canvas, Colour
+from longtake.model.diorama.art.things import Cover, hill, pine, spots, waves
+
+_FIREFLY: Colour = (230, 255, 130)
+
+
+def far(land: Canvas, glow: Canvas, rng: np.random.Generator, cover: Cover) -> None:
+    """A misty wall of firs that leaves little of the sky."""
+    for x in spots(rng, 13, 0.2):
+        pine(land, x, 74, rng.uniform(40, 52), (98, 160, 150), cover)
+    land.ridge(waves(rng, 56, (3, 4)), cover((98, 160, 150), 0.5))
+
+
+def middle(land: Canvas, glow: Canvas, rng: np.random.Generator, cover: Cover) -> None:
+    """Tall firs."""
+    for index, x in enumerate(spots(rng, 9, 0.25)):
+        tone: Colour = ((30, 116, 96), (44, 134, 88), (24, 102, 100))[index % 3]
+        pine(land, x, 79, rng.uniform(46, 62), tone, cover)
+    hill(land, waves(rng, 75, (1.6, 5)), cover((42, 112, 74), 0.6))
+
+
+def _toadstool(land: Canvas, x: float, y: float, size: float, cover: Cover) -> None:
+    land.rounded(x - size * 0.32, y - size * 0.7, x + size * 0.32, y + size * 0.5, 0.8, (252, 240, 218))
+    cap: Colour = cover((226, 58, 46), 0.3)
+    land.blob([(x - size, y - size * 0.5), (x, y - size * 1.7), (x + size, y - size * 0.5), (x, y - size * 0.3)], cap)
+    for dx, dy in ((-0.45, 0.8), (0.1, 1.2), (0.5, 0.75)):
+        land.circle(x + dx * size, y - dy * size, size * 0.19, (255, 248, 236))
+
+
+def near(land: Canvas, glow: Canvas, rng: np.random.Generator, cover: Cover) -> None:
+    """Great dark firs, moss, ferns and toadstools; fireflies at night."""
+    floor = waves(rng, 79, (1.2, 4))
+    for index, x in enumerate(spots(rng, 4, 0.25)):
+        pine(land, x, floor(x) + 3, (70, 62, 54, 66)[index], (18, 78, 66), cover)
+        glow.circle(x + 26, rng.uniform(46, 60), 1.7, _FIREFLY)
+        glow.circle(x + 44, rng.uniform(62, 74), 1.7, _FIREFLY)
+    hill(land, floor, cover((70, 126, 58), 0.75))
+    land.ridge(waves(rng, 84.5, (0.8, 3)), cover((126, 104, 74), 0.7))
+    land.ridge(waves(rng, 90, (0.8, 3)), cover((52, 98, 52), 0.7))
+    for index, x in enumerate(spots(rng, 8, 0.3)):
+        if index % 2:
+            _toadstool(land, x, rng.uniform(92, 94), (4.6, 3.6)[index % 4 == 1], cover)
+        else:
+            for lean in (-6, -3, 0, 3, 6):
+                land.stroke((x, 96), (x + lean, 89 + abs(lean) * 0.4), 1.7, cover((96, 160, 66), 0.5))
