@@ -1,8 +1,8 @@
-"""Does the picture show what the prompt says, does the actor last, and does a switch land: measured by the probe.
+"""Measures with the probe if the picture shows what the prompt says, if the actor lasts, and if a switch takes effect.
 
-Every prompt is filmed with every seed. At 5 s all labels are read; the take goes on to 15 s, where the actor and its
-colour must still be there. From the state at 5 s a second take is switched to another place,
-time and weather with the same actor, and read 5 s later. A reading is the median vote over 8 frames.
+Every prompt is filmed with every seed. At 5 s the probe reads all labels. The take continues to 15 s, where the actor
+and its colour must still be there. A second take continues from the state at 5 s under a prompt with another place,
+time and weather and the same actor, and is read 5 s later. A reading is the median vote over 8 frames.
 """
 
 import csv
@@ -26,7 +26,7 @@ UNSCORED = "?"
 
 @dataclass(frozen=True, kw_only=True)
 class EvalPrompt:
-    """A prompt and what it should show; a kind that is not to be scored is left out of `labels`."""
+    """A prompt and what it should show; `labels` leaves out the kinds that are not scored."""
 
     text: str
     labels: dict[str, str]
@@ -34,7 +34,7 @@ class EvalPrompt:
 
 @dataclass(frozen=True, kw_only=True)
 class Score:
-    """Hits of trials, with Wilson's 95 % interval."""
+    """How many of the trials were hits, with Wilson's 95 % interval."""
 
     hits: int
     trials: int
@@ -84,14 +84,14 @@ def read_prompts(path: Path) -> list[EvalPrompt]:
 
 
 def write_prompts(path: Path, prompts: Iterable[EvalPrompt]) -> None:
-    """The inverse of `read_prompts`."""
+    """Write prompts as a TSV that `read_prompts` reads."""
     lines = ["\t".join(("prompt", *SCORED))]
     lines += ["\t".join((p.text, *(p.labels.get(kind, UNSCORED) for kind in SCORED))) for p in prompts]
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
 def switched(prompt: EvalPrompt, index: int) -> EvalPrompt | None:
-    """The same actor elsewhere, at another time, in other weather; None if the prompt leaves a kind unsaid."""
+    """Return a prompt for the same actor in another place, time and weather; None if the prompt leaves a kind open."""
     if any(kind not in prompt.labels for kind in SCORED):
         return None
     rng = np.random.default_rng((index, 99))
@@ -116,7 +116,7 @@ class Films:
         self.world: World = model.generator.open(seed=list(seeds), prompt=[p.text for p in prompts])
 
     def film(self, seconds: float) -> list[torch.Tensor]:
-        """Film on; returns every take's last `VOTE_FRAMES` frames, [n, H, W, 3] uint8."""
+        """Continue filming; return every take's last `VOTE_FRAMES` frames, [n, H, W, 3] uint8."""
         info = self.model.info
         blocks = math.ceil(seconds * info.fps / info.block_frames)
         kept: list[torch.Tensor] = []
@@ -127,7 +127,7 @@ class Films:
         return list(torch.cat(kept, 1)[:, -VOTE_FRAMES:])
 
     def fork(self) -> "Films":
-        """The same takes, to be continued another way."""
+        """Return a copy of the takes that can continue in another way."""
         other = object.__new__(Films)
         other.model, other.prompts = self.model, self.prompts
         other.world = self.model.generator.restore(self.model.snapshot(self.world, exact=True))
@@ -155,7 +155,7 @@ class Tally:
                 self.misses.append({"stage": stage, "kind": kind, "read": reading[kind], "prompt": prompt.text})
 
     def scores(self) -> dict[str, Score]:
-        """By stage and kind."""
+        """Return the scores by stage and kind."""
         return {name: Score(hits=self.hits[name], trials=trials) for name, trials in self.trials.items()}
 
 
@@ -171,12 +171,12 @@ def evaluate(
     """Film all prompts with all seeds and score them.
 
     Args:
-        model: with a probe.
+        model: a model with a probe.
         prompts: what to film.
-        seeds: each prompt is filmed once with each.
-        batch: takes filmed together.
-        late: go on to 15 s and switch as well, instead of ending at 5 s.
-        progress: told how many takes are done, of how many.
+        seeds: each prompt is filmed once with each seed.
+        batch: how many takes are filmed together.
+        late: continue to 15 s and switch as well, instead of ending at 5 s.
+        progress: called with the takes done and the takes in all.
     """
     jobs = [(i, p, s) for i, p in enumerate(prompts) for s in seeds]
     tally = Tally()

@@ -1,10 +1,10 @@
-"""How fast a model makes blocks, by itself: no server, no clients, no clock to keep.
+"""Measures how fast a model makes blocks by itself, without server, clients or a clock to keep up with.
 
 From Python:
 
     result = bench(load("diorama"), BenchConfig(blocks=96))
 
-On a CPU it also tells how near that comes to the processor's own matrix products, and what the time goes to.
+On a CPU it also says how close that comes to the processor's own matrix products, and where the time goes.
 """
 
 import time
@@ -26,19 +26,19 @@ PROMPTS = (
     "a red hot air balloon drifts over a green meadow by day, under a clear sky",
     "a red hot air balloon drifts over the open ocean at night, in heavy rain",
 )
-"""cues alternate between them"""
+"""cues alternate between these"""
 SAMPLE_EVERY = 4
 """blocks between two samples of the processor's rate"""
 
 
 @dataclass(frozen=True, kw_only=True)
 class BenchConfig:
-    """What is measured."""
+    """What to measure."""
 
     blocks: int = 96
-    """measured ones"""
+    """blocks to measure"""
     warmup_blocks: int = 12
-    """made before, until the window is full and the allocator has settled"""
+    """blocks made first, until the window is full and the allocator has settled"""
     cue_every: int = 16
     """blocks between two prompt changes"""
     seed: int = 0
@@ -50,7 +50,7 @@ class BenchConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class Spread:
-    """Milliseconds over all that was measured."""
+    """Percentiles in milliseconds."""
 
     p50: float
     p95: float
@@ -58,7 +58,7 @@ class Spread:
 
     @classmethod
     def of(cls, values_ms: Sequence[float]) -> "Spread":
-        """Percentiles, nearest rank; of nothing all are NaN."""
+        """Return nearest-rank percentiles; all NaN without values."""
         if not values_ms:
             return cls(p50=float("nan"), p95=float("nan"), max=float("nan"))
         p50, p95 = np.percentile(values_ms, (50, 95), method="inverted_cdf")
@@ -67,23 +67,23 @@ class Spread:
 
 @dataclass(frozen=True, kw_only=True)
 class Arithmetic:
-    """How near a generator on a CPU comes to the processor's own products. Rates are 1e9 operations a second."""
+    """How close a generator on a CPU comes to the processor's own products. Rates are 1e9 operations a second."""
 
     gflop: dict[str, float]
-    """1e9 operations of a block, and of recaches by latent frames"""
+    """1e9 operations of a block, and of a recache by number of latent frames"""
     matmul_rates: dict[str, float]
-    """of a large product, beside the blocks, by precision and threads"""
+    """rate of a large product, sampled between the blocks, by precision and threads"""
     own_product_rates: dict[str, float]
-    """of the layers' maps, each alone"""
+    """rate of each of the layers' products alone"""
     rate: float
-    """of a block's denoising and clean pass"""
+    """rate of a block's denoising and clean pass"""
     share: float
-    """of the matmul rate in the model's precision on the model's threads"""
+    """`rate` divided by the matmul rate in the model's precision on the model's threads"""
     recaches: Recaches
     recaches_of_a_block: dict[str, float]
-    """how long they take, in blocks"""
+    """how long recaches take, in units of a block"""
     kinds_ms: dict[str, float]
-    """of a block, see `longtake.model.evaluation.bench_kinds`"""
+    """a block's time by kind of work, see `longtake.model.evaluation.bench_kinds`"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,17 +93,17 @@ class BenchResult:
     frames: int
     seconds: float
     fps: float
-    """frames a second of wall time, prompt changes included"""
+    """frames a second of wall time, including prompt changes"""
     block_ms: Spread
-    """a block without a prompt change"""
+    """time of a block without a prompt change"""
     cue_ms: Spread
-    """a prompt change: encoding and recache, without the block that follows"""
+    """time of a prompt change: encoding and recache, without the block that follows"""
     first_block_ms: float
-    """opening a world and making its first block, cold"""
+    """time to open a world and make its first block, cold"""
     regions_ms: dict[str, float]
-    """median of each region of a block without a prompt change"""
+    """median time of each region of a block without a prompt change"""
     recache_ms: float
-    """median of the region `recache` in a block with one"""
+    """median time of the region `recache` in a block with a prompt change"""
     arithmetic: Arithmetic | None
     """None for a model that is not on a CPU"""
 
@@ -117,14 +117,14 @@ def bench(
 ) -> BenchResult:
     """Make blocks and time them.
 
-    As the server does, the next block is begun when the transformer is done with one; where that decodes beside it, its
-    frames are waited for then. So a block's time is what it takes from one to the next.
+    As in the server, the next block starts when the transformer is done with this one. If frames are decoded
+    meanwhile, they are waited for then. So a block's time is the time from one block to the next.
 
     Args:
         model: with the verbs of `longtake.model.loading.LoadedModel`.
         config: what to measure.
-        progress: told how many blocks are made, of how many.
-        clock: seconds.
+        progress: called with the blocks made and the blocks in all.
+        clock: returns seconds.
     """
     config = config or BenchConfig()
     generator = generator_on_cpu(model)
@@ -150,7 +150,7 @@ def bench(
             cue_ms.append(1000 * (clock() - before))
         block = model.step(world)
         step_ms = block.step_ms
-        # Of the block before, which had all of this one's time to be decoded in.
+        # The previous block was decoded while this one was made.
         last_ms = last.timings_ms
         frames += FRAMES_PER_LATENT * last.latents.shape[1] if last.frames is None else last.frames.shape[1]
         last = block
@@ -184,12 +184,12 @@ def bench(
 
 
 def decoding(timings_ms: Mapping[str, float]) -> dict[str, float]:
-    """Return the decoding alone, of a model that has any."""
+    """Return the decoding time alone, if the model decodes."""
     return {name: spent_ms for name, spent_ms in timings_ms.items() if name == "decode"}
 
 
 def generator_on_cpu(model: Any) -> Generator | None:
-    """Return the generator of a model that computes on the CPU; None for any other model."""
+    """Return the generator of a model on the CPU; None for any other model."""
     generator = getattr(model, "generator", None)
     return generator if isinstance(generator, Generator) and generator.device.type == "cpu" else None
 
@@ -202,15 +202,15 @@ def measure_arithmetic(
     regions_ms: dict[str, float],
     clock: Callable[[], float],
 ) -> Arithmetic:
-    """Hold a generator's blocks against the processor's products.
+    """Compare a generator's blocks with the processor's products.
 
     Args:
-        generator: on a CPU.
-        world: one of its worlds; goes on for some blocks.
-        meter: with samples taken between the blocks.
-        block_ms: a block without a prompt change, decoding included.
+        generator: a generator on a CPU.
+        world: one of its worlds; makes some more blocks.
+        meter: holds samples taken between the blocks.
+        block_ms: time of a block without a prompt change, including decoding.
         regions_ms: medians of its regions.
-        clock: seconds.
+        clock: returns seconds.
     """
     counted = gflop(generator.config)
     # The first blocks of a take see less than a whole window.

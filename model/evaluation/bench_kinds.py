@@ -1,12 +1,12 @@
-"""Where a block's time goes on a CPU, by kind of work: torch's own profile, summed.
+"""Says where a block's time goes on a CPU: torch's own profile, summed by kind of work.
 
 | kind | what |
 |---|---|
 | attention | the products and the softmax of self-attention |
-| text | the same of cross-attention; its maps are linear like all others |
-| linear | the layers' maps, with the GELU and the bias that belong to them |
+| text | the same for cross-attention; its linear layers count as linear |
+| linear | the linear layers, with their GELU and bias |
 | norms | norms, modulation, RoPE, residuals |
-| copies | copies, conversions of type, changes of layout |
+| copies | copies, type conversions, layout changes |
 | decoder | latents to pictures |
 | rest | everything else: views, allocation, the sampler, Python between the operators |
 """
@@ -34,7 +34,7 @@ _NORMS = (
 
 
 def marked(kind: str, work: Callable[..., Any]) -> Callable[..., Any]:
-    """Return the same function, whose time counts as a kind."""
+    """Return the same function, with its time counted as a kind."""
 
     def run(*arguments: Any) -> Any:
         with record_function(_MARK + kind):
@@ -45,7 +45,7 @@ def marked(kind: str, work: Callable[..., Any]) -> Callable[..., Any]:
 
 @contextmanager
 def marks(generator: Generator, world: World) -> Iterator[None]:
-    """Mark attention and the decoder of a generator and a world for as long as it lasts."""
+    """Mark attention and the decoder of a generator and a world inside the `with` block."""
     found: list[tuple[Any, str, str]] = [(world.cache, "attention", "attention")]
     found += [(layer, "attention", "text") for layer in generator.transformer.layers]
     for layer in generator.denoiser.fused:
@@ -64,7 +64,7 @@ def marks(generator: Generator, world: World) -> Iterator[None]:
 
 @contextmanager
 def silent() -> Iterator[None]:
-    """Keep a library from writing to standard error: torch's profiler says there when it starts and stops."""
+    """Silence standard error, where torch's profiler reports that it starts and stops."""
     sys.stderr.flush()
     kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, 2)
@@ -77,7 +77,7 @@ def silent() -> Iterator[None]:
 
 
 def kind_of(event: Any) -> str:
-    """Return the kind of an event of a profile: that of the mark it lies in, or else by its name."""
+    """Return the kind of a profile's event: that of the mark around it, else by its name."""
     around = event
     while around is not None:
         if around.name.startswith(_MARK):
@@ -90,7 +90,7 @@ def kind_of(event: Any) -> str:
 
 
 def shares(generator: Generator, world: World, blocks: int = 1) -> dict[str, float]:
-    """Return the share of each kind in the time of blocks, 0 to 1; they make the world's next blocks."""
+    """Make the world's next blocks, and return the share of each kind in their time, 0 to 1."""
     beside_us = 0.0
     with marks(generator, world), silent(), profile(activities=[ProfilerActivity.CPU]) as found, record_function("all"):
         for _ in range(blocks):
@@ -99,7 +99,7 @@ def shares(generator: Generator, world: World, blocks: int = 1) -> dict[str, flo
     spent = dict.fromkeys(KINDS, 0.0)
     for event in found.events():
         spent[kind_of(event)] += event.self_cpu_time_total
-    # Another thread's work is in no profile of this one, which waited for it.
+    # This thread waits for the other one's work, so no profile of this one has it.
     spent["decoder"] += beside_us
     spent["rest"] = max(0.0, spent["rest"] - beside_us)
     total = sum(spent.values()) or 1.0

@@ -1,4 +1,4 @@
-"""A model made of a configuration alone, to measure what no weights exist for: random weights, latents, no pictures."""
+"""Builds a model from a configuration alone, to measure sizes that have no weights: random weights, no pictures."""
 
 import zlib
 from collections.abc import Mapping, Sequence
@@ -19,14 +19,14 @@ from longtake.model.ops.precision import choose_device, choose_precision, precis
 
 
 def changed(config: GeneratorConfig, texts: Mapping[str, str]) -> GeneratorConfig:
-    """Return a configuration with fields changed, of the generator or of its transformer.
+    """Return a configuration with fields of the generator or its transformer changed.
 
     Args:
-        config: to start from.
-        texts: by field; several values of one field are separated by commas.
+        config: the configuration to start from.
+        texts: new values by field; commas separate several values of one field.
 
     Raises:
-        ConfigError: no such field, or an impossible value.
+        ConfigError: there is no such field, or the value is impossible.
     """
     of_transformer = {field.name: field.type for field in fields(TransformerConfig)}
     of_generator = {field.name: field.type for field in fields(GeneratorConfig) if field.name != "transformer"}
@@ -41,7 +41,7 @@ def changed(config: GeneratorConfig, texts: Mapping[str, str]) -> GeneratorConfi
 
 
 def _value(name: str, text: str, kind: Any) -> Any:
-    """Return a text as a field's type: a number, a word, or several numbers."""
+    """Convert a text to a field's type: a number, a word, or several numbers."""
     try:
         if kind in (int, float):
             return kind(text)
@@ -53,7 +53,7 @@ def _value(name: str, text: str, kind: Any) -> Any:
 
 
 class RandomText:
-    """A text encoder whose tokens are drawn from the prompt's letters."""
+    """A text encoder that draws tokens from the prompt's letters."""
 
     def __init__(self, config: TransformerConfig) -> None:
         self._shape = config.text_tokens, config.text_dim
@@ -73,8 +73,8 @@ def bare_model(
     """Return a model of a configuration with random weights and no decoder.
 
     Args:
-        name: for its description.
-        config: any.
+        name: goes into the description.
+        config: any configuration.
         device, precision: as `longtake.model.loading.load`.
         linear: what computes the layers' maps (`longtake.model.ops.linear`).
 
@@ -89,7 +89,7 @@ def bare_model(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         transformer = Transformer(sizes)
-        # It starts with a flow of zero, and then nothing would depend on anything.
+        # The head starts at zero, and then nothing would depend on anything.
         torch.nn.init.xavier_uniform_(transformer.head.head.weight)
     generator = Generator(transformer, None, RandomText(sizes), config, chosen, dtype, linear=linear)
     frames = FRAMES_PER_LATENT * config.block_frames

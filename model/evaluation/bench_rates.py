@@ -1,4 +1,4 @@
-"""How near a generator on a CPU comes to the processor's own products, measured beside it.
+"""Measures the processor's own products between a generator's blocks, to see how close the blocks come to them.
 
     meter = RateMeter(threads=2)
     ...                                   # between blocks, again and again:
@@ -26,22 +26,22 @@ from longtake.model.ops.onednn import has_onednn, onednn_linear
 from longtake.model.ops.precision import cpu_has_bf16, precision_name
 
 SIDE = 1024
-"""of the measured product: large enough for the peak, short enough to be done again and again"""
+"""side of the measured product: large enough for the peak, short enough to repeat"""
 TRIES = 3
-"""of each sample, of which the best counts: the first one after a block finds nothing in the caches"""
+"""tries a sample, of which the best counts: the first one after a block finds cold caches"""
 RECACHE_ROUNDS = 5
 RECACHES_S = 4.0
-"""no more rounds are begun after so long"""
+"""no round starts after this time"""
 
 Clock = Callable[[], float]
 
 
 class RateMeter:
-    """Samples of the rate of a large product, in every precision the processor has and on one thread and several.
+    """Samples the rate of a large product in every precision the processor has, on one thread and on several.
 
     Args:
-        threads: that the model runs on; one is always measured as well.
-        clock: seconds.
+        threads: threads of the model; one thread is always measured as well.
+        clock: returns seconds.
     """
 
     def __init__(self, threads: int, clock: Clock = time.perf_counter) -> None:
@@ -51,7 +51,7 @@ class RateMeter:
         self._samples: dict[tuple[torch.dtype, int], list[float]] = {}
 
     def sample(self) -> None:
-        """Measure each once; the number of threads is afterwards as it was."""
+        """Measure each one once; the thread count is restored afterwards."""
         for count in sorted({1, self._threads}):
             torch.set_num_threads(count)
             for dtype, (a, b, out) in self._square.items():
@@ -60,7 +60,7 @@ class RateMeter:
         torch.set_num_threads(self._threads)
 
     def rate(self, dtype: torch.dtype, threads: int) -> float:
-        """Return the median of the samples, 1e9 operations a second; nan without any."""
+        """Return the median of the samples, 1e9 operations a second; NaN without samples."""
         samples = self._samples.get((dtype, threads), [])
         return statistics.median(samples) if samples else float("nan")
 
@@ -80,9 +80,9 @@ def timed(work: Callable[[], object], clock: Clock) -> float:
 
 
 def own_products(config: GeneratorConfig, dtype: torch.dtype, clock: Clock = time.perf_counter) -> dict[str, float]:
-    """Return the rate of each of the layers' maps alone, as the model computes them, 1e9 operations a second.
+    """Return the rate of each of the layers' products alone, as the model computes them, 1e9 operations a second.
 
-    By rows x inner x outer; what the same weights give when nothing else has used the caches meanwhile.
+    The key is rows x inner x outer. Nothing else uses the caches meanwhile, so this is the best these weights can do.
     """
     sizes = config.transformer
     rows, dim = config.block_frames * sizes.frame_tokens, sizes.dim
@@ -99,18 +99,18 @@ def own_products(config: GeneratorConfig, dtype: torch.dtype, clock: Clock = tim
 
 @dataclass(frozen=True, kw_only=True)
 class Recaches:
-    """A prompt change's recache of a full window, without the text: milliseconds, medians; None where there is none."""
+    """Median milliseconds of a prompt change's recache of a full window, without the text; None if there is none."""
 
     keep: float | None
-    """the sink kept as it is"""
+    """keeping the sink"""
     refresh: float | None
-    """sink and all"""
+    """rebuilding the sink too"""
     keep_frames: int
     refresh_frames: int
 
 
 def time_recaches(generator: Generator, world: World, clock: Clock = time.perf_counter) -> Recaches:
-    """Recache a world again and again, in both ways, with a block between; its window must be full."""
+    """Recache a world repeatedly in both ways, with a block in between. Its window must be full."""
     config, window, ring = generator.config, generator.config.window_frames, generator.config.ring_frames
     spent: dict[SinkOnRecache, list[float]] = {"keep": [], "refresh": []}
     if plan_recache(config, 0, window) is None or config.recache == "clear":
@@ -120,7 +120,7 @@ def time_recaches(generator: Generator, world: World, clock: Clock = time.perf_c
         for way, found in spent.items():
             if number and clock() - begun > RECACHES_S:
                 break
-            # A refreshed sink is new, and kept again only when the window has moved on.
+            # A sink can be kept only after the window has moved on.
             generator.step(world)
             so = replace(config, sink_on_recache=way)
             with torch.inference_mode():
@@ -134,7 +134,7 @@ def time_recaches(generator: Generator, world: World, clock: Clock = time.perf_c
 
 
 def gflop(config: GeneratorConfig) -> dict[str, float]:
-    """Return the arithmetic of a block, and of a recache of the ring and of the whole window, 1e9 operations."""
+    """Return the arithmetic of a block and of a recache, of the ring and of the whole window, in 1e9 operations."""
     costs = costs_of(config)
     counted = {"block": (costs["denoise"] + costs["clean"]).flop / 1e9}
     return counted | {name: cost.flop / 1e9 for name, cost in costs.items() if name.startswith("recache")}

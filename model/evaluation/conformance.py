@@ -1,17 +1,17 @@
-"""Conformance: recorded runs of the public reference, driven through the same Generator that serves worlds.
+"""Runs recorded cases of the public reference through the same Generator that serves worlds, and compares.
 
 A case folder holds `config.json`, `model.safetensors` (weights under the public names) and any number of cases, each a
 safetensors file with
 
-    noise            [1, F, C, h, w]                every block's start
+    noise            [1, F, C, h, w]                the noise each block starts from
     renoise          [blocks, steps - 1, F, C, h, w]  re-noising between the sampler's steps
     prompt/NAME      [1, L, text_dim]               the text encoder's tokens
-    latents/bNN      [F, C, h, w]                   what the reference made of it
-    steps/bNN/sK/*   xt, flow, x0 [F, C, h, w]      optionally, inside a block
+    latents/bNN      [F, C, h, w]                   what the reference made
+    steps/bNN/sK/*   xt, flow, x0 [F, C, h, w]      optional, inside a block
 
 and the metadata key `meta`, JSON: `infinity` (positions relative), `global_sink` (false: a recache refreshes the sink),
 `prompt_names` (in the order they are shown; one called p0 if absent) and `switches` (latent frames at which the next
-prompt is asked for, one fewer than the prompts).
+prompt takes over, one fewer than the prompts).
 
     for result in run_case_dir("cases", dtype=torch.float32):
         print(result.summary())
@@ -35,30 +35,30 @@ from longtake.model.generation.noise import RecordedNoise
 from longtake.model.network.transformer import Transformer
 
 TOLERANCES = {torch.float32: 1e-5, torch.bfloat16: 2e-2}
-"""Relative L2 error a block may have, by type."""
+"""Largest relative L2 error of a block, by type."""
 
 EIGHT_BIT_TOLERANCES = {"fp8": 0.2, "te-fp8": 0.2, "int8": 0.1}
-"""The same where the linear maps compute in eight bits, whatever the type of the rest."""
+"""The same with 8-bit linear layers, whatever the type of the rest."""
 
 CACHE_TOLERANCES = {"fp8": 0.2}
-"""The same where keys and values are kept in eight bits."""
+"""The same with 8-bit keys and values."""
 
 PUBLIC_PREFIX = "model."
-"""Of the public checkpoint's keys; Wan's own have none."""
+"""Prefix of the public checkpoint's keys; Wan's own have none."""
 
 NOT_A_CASE = "not a stream case"
 
 
 @dataclass(frozen=True, kw_only=True)
 class CaseResult:
-    """How near a case came to its recording.
+    """How close a case came to its recording.
 
     Attributes:
-        name: of the file.
+        name: the file's name.
         skipped: why the file was not run, or None.
         block_errors: relative L2 error of each block's latents.
-        step_errors: of what was recorded inside blocks ("b04/s1/flow").
-        tolerance: what every block must stay below.
+        step_errors: the same for what was recorded inside blocks ("b04/s1/flow").
+        tolerance: largest error a block may have.
     """
 
     name: str
@@ -69,20 +69,20 @@ class CaseResult:
 
     @property
     def worst(self) -> float:
-        """The largest error of a block; nan where none was run."""
+        """The largest error of a block; NaN if none ran."""
         return max(self.block_errors, default=float("nan"))
 
     @property
     def passed(self) -> bool:
-        """Whether the case was run and every block stayed below the tolerance."""
+        """Whether the case ran and every block stayed below the tolerance."""
         return self.skipped is None and bool(self.block_errors) and all(e < self.tolerance for e in self.block_errors)
 
     def by_block(self) -> str:
-        """The error of every block, for a person; empty where none was run."""
+        """The error of every block, for people; empty if none ran."""
         return "  ".join(f"b{index:02d} {error:.1e}" for index, error in enumerate(self.block_errors))
 
     def summary(self) -> str:
-        """One line for a person."""
+        """One line for people."""
         if self.skipped is not None:
             return f"{self.name}: {self.skipped}"
         verdict = "ok" if self.passed else "FAILED"
@@ -98,8 +98,8 @@ class Case:
     """A recorded run.
 
     Attributes:
-        tensors: all of the file.
-        infinity, sink_kept, prompt_names, switches: from its metadata.
+        tensors: every tensor of the file.
+        infinity, sink_kept, prompt_names, switches: from the file's metadata.
     """
 
     name: str
@@ -111,7 +111,7 @@ class Case:
 
     @property
     def blocks(self) -> int:
-        """How many blocks are recorded."""
+        """The number of recorded blocks."""
         return sum(name.startswith("latents/b") for name in self.tensors)
 
     def prompts_at(self, frame: int, first_prompt: int) -> Iterator[int]:
@@ -122,10 +122,10 @@ class Case:
 
 
 def read_case(path: Path) -> Case | None:
-    """Read a case; None where the file is not one.
+    """Read a case; None if the file is not one.
 
     Raises:
-        CaseError: the file cannot be read, or its metadata is at odds with itself.
+        CaseError: the file cannot be read, or its metadata contradicts itself.
     """
     try:
         with safe_open(path, "pt") as file:
@@ -199,7 +199,7 @@ def run_case(
     graphs: bool = False,
     tolerance: float | None = None,
 ) -> CaseResult:
-    """Drive a case through a Generator of its own and compare every block; arguments as in `run_case_dir`."""
+    """Run a case through its own Generator and compare every block; arguments as in `run_case_dir`."""
     config = replace(
         config,
         positions="relative" if case.infinity else "absolute",
@@ -249,7 +249,7 @@ def run_case(
 
 
 def check_sizes(case: Case, config: GeneratorConfig) -> None:
-    """Raise CaseError where a case is of another model than the folder's."""
+    """Raise CaseError if a case belongs to another model than the folder's."""
     sizes = config.transformer
     for name in case.prompt_names:
         shape = tuple(case.tensors[f"prompt/{name}"].shape)
@@ -264,7 +264,7 @@ def check_sizes(case: Case, config: GeneratorConfig) -> None:
 
 
 def tolerance_of(case: Case, dtype: torch.dtype, linear: str, cache: str) -> float:
-    """What a block may be off: by the coarser of the precisions it was recorded in and is run in, or by eight bits."""
+    """Return the largest error of a block: that of the coarser of the recorded and the used precision, or of 8 bits."""
     recorded = TOLERANCES.get(case.tensors["latents/b00"].dtype, 0.0)
     eight_bits = max(EIGHT_BIT_TOLERANCES.get(linear, 0.0), CACHE_TOLERANCES.get(cache, 0.0))
     return eight_bits or max(recorded, TOLERANCES[dtype])
@@ -282,13 +282,13 @@ def run_case_dir(
     graphs: bool = False,
     tolerance: float | None = None,
 ) -> Iterator[CaseResult]:
-    """Run every case of a folder, one result for each safetensors file but the weights.
+    """Run every case of a folder; one result for each safetensors file except the weights.
 
     Args:
         path: the folder, or one case file in it.
         device, dtype, attention, linear, cache, compile, graphs: as for `Generator`.
-        tolerance: relative L2 error a block must stay below; by default that of the type, the case's own where that
-            is coarser, or that of eight bits.
+        tolerance: largest relative L2 error of a block. By default that of the type, the case's own if that is
+            coarser, or that of 8 bits.
 
     Raises:
         CaseError: the folder has no configuration or weights, or nothing to run.
@@ -330,7 +330,7 @@ def read_weights(folder: Path) -> dict[str, Tensor]:
 
 
 def relative_error(made: Tensor, recorded: Tensor) -> float:
-    """Return |made - recorded| / |recorded|, L2, in fp64; inf where anything is not finite."""
+    """Return |made - recorded| / |recorded|, L2, in fp64; infinity if anything is not finite."""
     made, recorded = made.double().cpu(), recorded.double()
     if made.shape != recorded.shape or not made.isfinite().all():
         return float("inf")

@@ -1,4 +1,4 @@
-"""Every way to compute that works on a device: what a self-check runs one after the other."""
+"""Lists every way to compute that works on a device; a self-check runs them one after the other."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -33,7 +33,7 @@ class FastPath:
 
     @property
     def name(self) -> str:
-        """For a person."""
+        """A name for people."""
         maps = "" if self.linear == "auto" else f", {self.linear} maps"
         kept = "" if self.cache == "plain" else f", {self.cache} keys and values"
         how = f"{', compiled' if self.compile else ''}{', CUDA graphs' if self.graphs else ''}"
@@ -46,9 +46,9 @@ def fast_paths(
     *,
     compile: bool = False,  # noqa: A002 - the name that torch gives it
 ) -> Iterator[FastPath]:
-    """Yield all that works on a device, for blocks of so many tokens; compiled layers only where they are asked for.
+    """Yield everything that works on a device for blocks of so many tokens; compiled layers only on request.
 
-    Raises BackendError where they are, and there is no compiler.
+    Raises BackendError if they are requested and there is no compiler.
     """
     for precision, dtype in PRECISIONS.items():
         for name in attention.attention_names():

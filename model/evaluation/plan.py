@@ -1,9 +1,8 @@
-"""What a model costs on paper: operations, bytes and the least time of each part on a device, and memory.
+"""Computes what a model costs on a device: operations, bytes and the shortest time of each part, and memory.
 
-Counted from the configuration alone, so a machine without the device can say what it would do. A part's least time is
-that of a device that runs its matrix products at their peak and, apart from them, moves the bytes that plain unfused
-PyTorch moves at full bandwidth; nothing overlaps within a part. No program reaches that; `compare` says how near a
-measurement came.
+Only the configuration counts, so no such device is needed. A part's shortest time assumes that the device runs matrix
+products at their peak, then moves the bytes that plain, unfused PyTorch moves at full bandwidth, with no overlap
+within a part. No program reaches that; `compare` says how close a measurement came.
 
     plan = make_plan("longlive-1.3b", DEVICES["h100"], fp8=False)
 """
@@ -22,7 +21,7 @@ HALF_BYTES = 2
 FRAMES_PER_LATENT = 4
 PIXELS_PER_LATENT = 8
 PROMPT_MAPS = ("cross_attn.k.weight", "cross_attn.v.weight")
-"""computed once a prompt, and so never in FP8"""
+"""computed once a prompt, so never in FP8"""
 ELEMENTWISE = 39
 """whole activations `[tokens, width]` a layer reads or writes outside its products, in plain PyTorch: norms and
 modulation 12, norms and RoPE of q and k 14, keys and values into the cache 4, residuals 9"""
@@ -30,16 +29,16 @@ modulation 12, norms and RoPE of q and k 14, keys and values into the cache 4, r
 
 @dataclass(frozen=True, kw_only=True)
 class Cost:
-    """Operations and bytes of one part, once."""
+    """Operations and bytes of one run of a part."""
 
     linear_flop: float = 0.0
-    """of maps that FP8 speeds up"""
+    """operations of linear layers that FP8 speeds up"""
     attention_flop: float = 0.0
-    """of attention, and of everything else that stays in the model's precision"""
+    """operations of attention and everything else that stays in the model's precision"""
     product_bytes: float = 0.0
-    """read and written by the products"""
+    """bytes that the products read and write"""
     other_bytes: float = 0.0
-    """read and written by everything else"""
+    """bytes that everything else reads and writes"""
 
     def __add__(self, other: "Cost") -> "Cost":
         return Cost(
@@ -50,7 +49,7 @@ class Cost:
         )
 
     def times(self, count: float) -> "Cost":
-        """Return the cost of doing it so often."""
+        """Return the cost of several runs."""
         return Cost(
             linear_flop=self.linear_flop * count,
             attention_flop=self.attention_flop * count,
@@ -64,13 +63,13 @@ class Cost:
         return self.linear_flop + self.attention_flop
 
     def products_ms(self, device: Device, *, fp8: bool) -> float:
-        """Return the least time of the products alone."""
+        """Return the shortest time of the products alone."""
         linear_rate = device.fp8_flops if fp8 else device.flops
         compute_s = self.linear_flop / linear_rate + self.attention_flop / device.flops
         return 1000 * max(compute_s, self.product_bytes / device.bytes_per_second)
 
     def limit_ms(self, device: Device, *, fp8: bool) -> float:
-        """Return the least time of all of it."""
+        """Return the shortest time of the whole part."""
         return self.products_ms(device, fp8=fp8) + 1000 * self.other_bytes / device.bytes_per_second
 
 
@@ -82,35 +81,35 @@ class Part:
     tflop: float
     gigabytes: float
     products_ms: float
-    """with the products at their peak and nothing else"""
+    """products at their peak, and nothing else"""
     limit_ms: float
-    """with the bytes of plain PyTorch as well"""
+    """the same, plus the bytes of plain PyTorch"""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """A model on a device."""
+    """What a model costs on a device."""
 
     model: str
     device: str
     device_source: str
-    """where the device's figures are from"""
+    """source of the device's figures"""
     precision: str
     height: int
     width: int
     frames_per_block: int
     parts: list[Part]
     block_ms: dict[str, float]
-    """least time of a block (denoise, clean and decode at their limits, one after another) by decoder"""
+    """shortest time of a block by decoder: denoise, clean and decode at their limits, one after another"""
     products_ms: dict[str, float]
-    """the same if everything but the products were hidden behind them, by fusing and overlapping"""
+    """the same if fusing and overlapping hid everything except the products"""
     fps: dict[str, float]
     """frames a second at `block_ms`"""
     products_fps: dict[str, float]
     """frames a second at `products_ms`"""
     realtime_fps: int
     memory_mb: dict[str, float]
-    """of what has to be there at once, by use; 10^6 bytes"""
+    """memory needed at the same time, by use, in 10^6 bytes"""
     device_memory_mb: float
 
     def part(self, name: str) -> Part | None:
@@ -122,13 +121,13 @@ def make_plan(name: str, device: Device, *, fp8: bool = False, size: tuple[int, 
     """Plan a model.
 
     Args:
-        name: of the model.
+        name: the model's name.
         device: what it runs on.
-        fp8: the linear maps of the layers in FP8; attention and caches stay in 16 bits.
+        fp8: linear layers in FP8; attention and caches stay in 16 bits.
         size: height and width of the pictures; the model's own if None.
 
     Raises:
-        ConfigError: no such model or size, or a device without FP8.
+        ConfigError: there is no such model or size, or the device has no FP8.
     """
     config = resized(config_of(name), size)
     if fp8 and not device.fp8_flops:
@@ -152,7 +151,7 @@ def make_plan(name: str, device: Device, *, fp8: bool = False, size: tuple[int, 
         for part, cost in costs.items()
     ]
     by_name = {part.name: part for part in parts}
-    # Overlapping the decode hides launches and copies, not arithmetic: both want the same tensor cores.
+    # Overlapping the decode hides launches and copies, not arithmetic: both need the same tensor cores.
     blocks = {decoder: [by_name[part] for part in ("denoise", "clean", f"decode {decoder}")] for decoder in decoders}
     block_ms = {decoder: sum(part.limit_ms for part in block) for decoder, block in blocks.items()}
     products_ms = {decoder: sum(part.products_ms for part in block) for decoder, block in blocks.items()}
@@ -208,7 +207,7 @@ def costs_of(config: GeneratorConfig) -> dict[str, Cost]:
         "clean": forward_cost(sizes, block, window, keys_only=True),
     }
     for frames in sorted({config.ring_frames, window}):
-        # a causal group sees what lies before it and itself: of the frames recomputed, half on average
+        # A causal group sees itself and what comes before it: half of the recomputed frames on average.
         kept = window - frames
         seen = kept + (frames + block) / 2 if config.recache == "causal" else float(window)
         costs[f"recache {frames}"] = forward_cost(sizes, frames, seen, keys_only=True)
@@ -220,8 +219,8 @@ def forward_cost(sizes: TransformerConfig, frames: int, seen_frames: float, *, k
     """Return the cost of one pass of the transformer.
 
     Args:
-        sizes: of the transformer.
-        frames: latent frames computed.
+        sizes: the transformer's sizes.
+        frames: latent frames to compute.
         seen_frames: latent frames whose keys each of them attends to.
         keys_only: the pass stops at the last layer's keys and values (clean pass, recache).
     """
@@ -236,9 +235,9 @@ def forward_cost(sizes: TransformerConfig, frames: int, seen_frames: float, *, k
 
 
 def layer_cost(sizes: TransformerConfig, tokens: float, keys: float) -> Cost:
-    """Return the cost of one layer for so many tokens that attend to so many keys."""
+    """Return the cost of one layer for a number of tokens that attend to a number of keys."""
     dim = sizes.dim
-    # self-attention's q, k, v, o and cross-attention's q and o; the prompt's keys are there already
+    # Self-attention's q, k, v, o and cross-attention's q and o; the prompt's keys exist already.
     maps = product_cost(tokens, dim, dim).times(6)
     ffn = product_cost(tokens, dim, sizes.ffn_dim) + product_cost(tokens, sizes.ffn_dim, dim)
     attention = attention_cost(tokens, keys, dim) + attention_cost(tokens, sizes.text_tokens, dim)
@@ -247,7 +246,7 @@ def layer_cost(sizes: TransformerConfig, tokens: float, keys: float) -> Cost:
 
 
 def last_layer_cost(sizes: TransformerConfig, tokens: float) -> Cost:
-    """Return the cost of only the keys and values of a layer."""
+    """Return the cost of a layer's keys and values alone."""
     norms = HALF_BYTES * 10 * tokens * sizes.dim
     return product_cost(tokens, sizes.dim, sizes.dim).times(2) + Cost(other_bytes=norms)
 
@@ -257,12 +256,12 @@ def prompt_cost(sizes: TransformerConfig) -> Cost:
     tokens, dim = sizes.text_tokens, sizes.dim
     mlp = product_cost(tokens, sizes.text_dim, dim) + product_cost(tokens, dim, dim)
     whole = mlp + product_cost(tokens, dim, dim).times(2 * sizes.layers)
-    # once a prompt, and so never in FP8
+    # Computed once a prompt, so never in FP8.
     return replace(whole, linear_flop=0.0, attention_flop=whole.linear_flop)
 
 
 def product_cost(rows: float, inner: int, outer: int) -> Cost:
-    """Return the cost of a linear map: rows x inner times inner x outer."""
+    """Return the cost of a linear layer: rows x inner times inner x outer."""
     return Cost(
         linear_flop=2 * rows * inner * outer,
         product_bytes=HALF_BYTES * (rows * (inner + outer) + inner * outer),
@@ -270,12 +269,12 @@ def product_cost(rows: float, inner: int, outer: int) -> Cost:
 
 
 def attention_cost(tokens: float, keys: float, dim: int) -> Cost:
-    """Return the cost of fused attention: scores and weighted sum, q, k, v read and the result written."""
+    """Return the cost of fused attention: scores, weighted sum, reading q, k, v and writing the result."""
     return Cost(attention_flop=4 * tokens * keys * dim, product_bytes=HALF_BYTES * dim * (2 * tokens + 2 * keys))
 
 
 def transformer_parameters(sizes: TransformerConfig) -> tuple[int, int]:
-    """Return the parameters of the layers' maps that FP8 concerns, and all others."""
+    """Return the number of parameters that FP8 concerns, and of all others."""
     from longtake.model.network.transformer import Transformer
 
     with torch.device("meta"):
@@ -291,12 +290,12 @@ def transformer_parameters(sizes: TransformerConfig) -> tuple[int, int]:
 def memory_of(
     config: GeneratorConfig, decoders: dict[str, DecoderCost], text: TextCost | None, *, fp8: bool
 ) -> dict[str, int]:
-    """Return bytes by use; `world` are those of each further world, the rest is there once."""
+    """Return bytes by use; `world` is for each further world, the rest exists once."""
     sizes = config.transformer
     maps, others = transformer_parameters(sizes)
     keys = 2 * HALF_BYTES * sizes.layers * sizes.dim
     widest = config.window_frames * sizes.frame_tokens
-    # the 16-bit weights are kept beside their copies in eight
+    # The 16-bit weights stay next to their 8-bit copies.
     memory = {"weights transformer": HALF_BYTES * (maps + others) + (maps if fp8 else 0)}
     if text is not None:
         memory["weights text encoder"] = text.weights_bytes
@@ -320,7 +319,7 @@ def _activations(sizes: TransformerConfig, tokens: int) -> int:
 
 @dataclass(frozen=True, kw_only=True)
 class Compared:
-    """A part's plan beside its measurement."""
+    """A part's plan next to its measurement."""
 
     part: str
     limit_ms: float
@@ -328,17 +327,17 @@ class Compared:
 
     @property
     def share(self) -> float:
-        """Of the limit that was reached, 0 to 1."""
+        """Share of the limit that was reached, 0 to 1."""
         return self.limit_ms / self.measured_ms if self.measured_ms > 0 else float("nan")
 
 
 def compare(plan: Plan, measured: dict[str, Any], *, decoder: str) -> list[Compared]:
-    """Hold a plan against what `longtake bench generator --json` measured. Raises ConfigError for another model.
+    """Compare a plan with what `longtake bench generator --json` measured. Raises ConfigError for another model.
 
     Args:
-        plan: of the same model and device.
+        plan: the plan of the same model and device.
         measured: the benchmark's JSON.
-        decoder: the one that was measured.
+        decoder: the decoder that was measured.
     """
     if measured.get("model") != plan.model or not isinstance(measured.get("regions_ms"), dict):
         raise ConfigError(

@@ -1,4 +1,4 @@
-"""What the devices of a plan can do: figures of their data sheets, and of this processor a short measurement."""
+"""What devices can do: figures from data sheets, and a short measurement of this processor."""
 
 import time
 from collections.abc import Callable
@@ -10,7 +10,7 @@ MEASURE_S = 0.3
 MATRIX = 1536
 """side of the measured product: large enough for the peak, small enough for a laptop"""
 COPY_VALUES = 2**25
-"""fp32 values of the measured copy: more than the caches hold"""
+"""fp32 values in the measured copy: more than the caches hold"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,13 +21,13 @@ class Device:
     flops: float
     """dense matrix products a second in `precision`"""
     fp8_flops: float = 0.0
-    """the same in FP8; 0 where there are none"""
+    """the same in FP8; 0 if the device has none"""
     bytes_per_second: float
     memory_bytes: float
-    """0: not known"""
+    """0 if unknown"""
     precision: str = "bf16"
     source: str
-    """where the figures are from"""
+    """source of the figures"""
 
 
 DEVICES = {
@@ -63,7 +63,7 @@ def this_cpu(precision: str, threads: int) -> Device:
 
     Args:
         precision: bf16 or fp32.
-        threads: of torch, for the name; they are set by the caller.
+        threads: torch's threads, for the name; the caller sets them.
     """
     dtype = {"bf16": torch.bfloat16, "fp32": torch.float32}[precision]
     a, b = (torch.randn(MATRIX, MATRIX).to(dtype) for _ in range(2))
@@ -84,7 +84,7 @@ def this_cpu(precision: str, threads: int) -> Device:
 def best_of(
     work: Callable[[], object], *, seconds: float = MEASURE_S, clock: Callable[[], float] = time.perf_counter
 ) -> float:
-    """Return the shortest of the runs that fit into some time, in seconds; the first one only warms up."""
+    """Return the shortest of the runs that fit into a time, in seconds; the first run only warms up."""
     work()
     best, end = float("inf"), clock() + seconds
     while True:

@@ -1,4 +1,4 @@
-"""What the decoders and the text encoder cost, counted on modules without memory (torch's meta device)."""
+"""Counts what decoders and text encoder cost, on modules without memory (torch's meta device)."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -15,20 +15,20 @@ HALF_BYTES = 2
 
 @dataclass(frozen=True, kw_only=True)
 class DecoderCost:
-    """A decoder's, for one latent frame of a take that runs."""
+    """A decoder's cost for one latent frame of a running take."""
 
     flop: float
     bytes: float
-    """read and written by its convolutions and other layers"""
+    """bytes that its layers read and write"""
     weights_bytes: int
     state_bytes: int
     activation_bytes: int
-    """inputs and outputs of the layer where they are largest"""
+    """inputs and outputs of its widest layer"""
 
 
 @dataclass(frozen=True, kw_only=True)
 class TextCost:
-    """The text encoder's, for a prompt of the greatest length."""
+    """The text encoder's cost for the longest prompt."""
 
     flop: float
     bytes: float
@@ -55,7 +55,7 @@ def decoder_costs(model: str, sizes: TransformerConfig) -> dict[str, DecoderCost
 
 
 def count_decoder(decoder: Any, sizes: TransformerConfig) -> DecoderCost:
-    """Count the second latent frame of a take; the first has a different number of pictures."""
+    """Count the second latent frame of a take, because the first has a different number of pictures."""
     decoder = decoder.to(torch.bfloat16)
     latents = torch.empty(1, 1, *sizes.latent_shape, dtype=torch.bfloat16, device="meta")
     traffic = Traffic(decoder)
@@ -76,7 +76,7 @@ def count_decoder(decoder: Any, sizes: TransformerConfig) -> DecoderCost:
 
 
 class Traffic:
-    """Adds up what each layer of a module reads and writes, weights included."""
+    """Adds up what each layer of a module reads and writes, including weights."""
 
     def __init__(self, module: nn.Module) -> None:
         self.total = self.largest = 0
@@ -90,11 +90,11 @@ class Traffic:
         self.total += moved + sum(parameter.nbytes for parameter in part.parameters())
 
     def reset(self) -> None:
-        """Begin again."""
+        """Start from zero."""
         self.total = self.largest = 0
 
     def remove(self) -> None:
-        """Leave the module as it was."""
+        """Remove the hooks from the module."""
         for handle in self._handles:
             handle.remove()
 
@@ -111,7 +111,7 @@ def state_bytes(value: Any) -> int:
 
 
 def text_cost(model: str, sizes: TransformerConfig) -> TextCost | None:
-    """Return the cost of UMT5-XXL on a prompt of the greatest length; diorama's own encoder is too small to plan."""
+    """Return the cost of UMT5-XXL for the longest prompt; diorama's own encoder is too small to plan."""
     if model == "diorama":
         return None
     from longtake.model.longlive.umt5 import UMT5_XXL

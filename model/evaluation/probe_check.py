@@ -1,9 +1,8 @@
-"""What every fast path makes of diorama's trained weights: the latents, and what the probe reads in the pictures.
+"""Checks every fast path on diorama's trained weights: the latents, and what the probe reads in the pictures.
 
-The same prompts and seeds are filmed past the window and through a prompt change, once by plain fp32 attention and maps
-on the CPU and once by each path that works here. A trained model's own rounding grows as its take goes on, since every
-block is made from those before it, so a block may stray further here than in a case of random weights; what has to
-stay is what the pictures show.
+The same prompts and seeds are filmed past the window and through a prompt change, once in plain fp32 on the CPU and
+once by each path that works here. Rounding errors of a trained model grow along a take, because every block is made
+from those before it. So a block may differ more here than with random weights, but the pictures must show the same.
 """
 
 from collections.abc import Iterator, Sequence
@@ -26,16 +25,16 @@ from longtake.model.loading import LoadedModel, bundled_folder, load_diorama
 
 PROMPTS = ("a red fox in a snowy forest at night", "a blue boat at sea by day in the rain")
 LATER = ("a red fox in the desert by day", "a blue boat at sea at night")
-"""what they change to"""
+"""the prompts they change to"""
 SEEDS = (1, 2)
 BLOCKS, SWITCH_BLOCK = 16, 11
 """two more than the window's nine before the change"""
 VOTE_BLOCKS = 2
-"""of which a reading is the vote"""
+"""frames that vote on a reading"""
 DRIFT = 4.0
-"""how many times the tolerance of a precision a block of a trained take may be off"""
+"""how many times a precision's tolerance a block of a trained take may differ"""
 SURE = 0.75
-"""confidence from which on a reading must not change"""
+"""a reading with at least this confidence must not change"""
 
 Reading = tuple[dict[str, str], dict[str, float]]
 
@@ -50,13 +49,13 @@ class ProbedTake:
 
 @dataclass(frozen=True, kw_only=True)
 class ProbedResult(CaseResult):
-    """How near a path came to the plain one.
+    """How close a path came to the plain one.
 
     Attributes:
-        readings: labels read in all.
-        changed: those read differently, such as "weather snow -> fog (0.52)".
-        lost: how many of those the plain path's were sure of.
-        confidence_change: the largest, of a label.
+        readings: number of labels read.
+        changed: labels that were read differently, such as "weather snow -> fog (0.52)".
+        lost: how many of those the plain path was sure of.
+        confidence_change: largest change in a label's confidence.
     """
 
     readings: int
@@ -66,11 +65,11 @@ class ProbedResult(CaseResult):
 
     @property
     def passed(self) -> bool:
-        """Whether every block stayed below the tolerance, and every sure reading the same."""
+        """Whether every block stayed below the tolerance and every sure reading stayed the same."""
         return super().passed and not self.lost
 
     def summary(self) -> str:
-        """One line for a person."""
+        """One line for people."""
         same = self.readings - len(self.changed)
         line = f"{super().summary()}; probe: {same} of {self.readings} labels the same, "
         return f"{line}confidence within {self.confidence_change:.3f}{''.join(f', {text}' for text in self.changed)}"
@@ -87,11 +86,11 @@ def run_probe_check(
     """Yield one result for each path; raises CheckpointError and BackendError.
 
     Args:
-        device: to check.
-        folder: of the weights; the bundled ones if absent.
-        paths: to take; all `fast_paths` if absent.
+        device: the device to check.
+        folder: folder of the weights; the bundled ones if absent.
+        paths: paths to check; all `fast_paths` if absent.
         blocks: length of the takes.
-        switch_block: where the prompts change.
+        switch_block: block at which the prompts change.
     """
     folder = folder or bundled_folder()
     plain = load_diorama(folder, device="cpu", precision="fp32", attention="bmm", linear="plain")
@@ -113,13 +112,13 @@ def run_probe_check(
 
 
 def tolerance(path: FastPath) -> float:
-    """Relative L2 error that a block may have."""
+    """Return the largest relative L2 error of a block."""
     eight_bits = max(EIGHT_BIT_TOLERANCES.get(path.linear, 0.0), CACHE_TOLERANCES.get(path.cache, 0.0))
     return eight_bits or DRIFT * TOLERANCES[path.dtype]
 
 
 def film(model: LoadedModel, blocks: int, switch_block: int) -> ProbedTake:
-    """Film the prompts as a batch."""
+    """Film the prompts as one batch."""
     world = model.generator.open(seed=SEEDS, prompt=PROMPTS)
     latents, frames, readings = [], [], []
     for index in range(blocks):
@@ -136,7 +135,7 @@ def film(model: LoadedModel, blocks: int, switch_block: int) -> ProbedTake:
 
 
 def compare(name: str, made: ProbedTake, wanted: ProbedTake, tolerance: float) -> ProbedResult:
-    """Return how near one take came to another."""
+    """Return how close one take came to another."""
     changed, lost, change = [], 0, 0.0
     for (labels, confidence), (plain, sure) in zip(made.readings, wanted.readings, strict=True):
         for kind in SCORED:

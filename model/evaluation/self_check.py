@@ -1,6 +1,6 @@
-"""Conformance without recordings: what every fast path of this machine makes of one small take.
+"""Checks conformance without recordings: every fast path of this machine repeats one small take.
 
-The take is made by plain fp32 attention on the CPU, with small random weights or those of a model, recorded as a case
+Plain fp32 attention on the CPU makes the take, with small random weights or those of a model. It is recorded as a case
 with a prompt switch, and run again through each combination that works here.
 """
 
@@ -36,9 +36,9 @@ def run_self_check(
     """Yield one result for each kind of positions and each of `fast_paths` on the device.
 
     Args:
-        device: to check.
-        config, weights: of a model (`model_weights`); small random ones if absent.
-        compile: through torch's compiler too, which takes minutes.
+        device: the device to check.
+        config, weights: a model's (`model_weights`); small random ones if absent.
+        compile: also try torch's compiler, which takes minutes.
     """
     device = torch.device(device)
     config = config or preset("tiny")
@@ -79,13 +79,13 @@ def model_weights(name: str, options: Mapping[str, str]) -> tuple[GeneratorConfi
 
 
 def random_weights(config: GeneratorConfig) -> dict[str, Tensor]:
-    """Weights with which every parameter matters, the same on every machine."""
+    """Return weights that make every parameter matter, the same on every machine."""
     source = torch.Generator().manual_seed(SEED)
     weights = Transformer(config.transformer).state_dict()
     for name, value in weights.items():
         scale = 0.5 if value.ndim < 2 else value[0].numel() ** -0.5
         random = torch.randn(value.shape, generator=source) * scale
-        # a norm's weight belongs near one
+        # The weight of a norm belongs near one.
         weights[name] = 1 + 0.1 * random if ".norm" in name and name.endswith("weight") else random
     return weights
 
@@ -115,7 +115,7 @@ def record_case(name: str, config: GeneratorConfig, weights: dict[str, Tensor], 
 
 
 def _film(case: Case, config: GeneratorConfig, weights: dict[str, Tensor]) -> Sequence[Tensor]:
-    """The take's latents, block by block: [F, C, h, w]."""
+    """Return the take's latents, block by block: [F, C, h, w]."""
     config = replace(config, positions="relative" if case.infinity else "absolute", recache="longlive")
     transformer = Transformer(config.transformer)
     transformer.load_state_dict(weights)

@@ -2,8 +2,8 @@
 
     python -m longtake.model.evaluation.sheets --out docs
 
-Every row is one take, left to right in time; the caption above it is its prompt. The sheets in docs/ are made by this
-command from the weights of the same commit.
+Every row is one take, with time from left to right and its prompt above. This command made the sheets in docs/ from the
+weights of the same commit.
 """
 
 import argparse
@@ -51,24 +51,24 @@ STORY = (
     (14.0, "a red hot air balloon drifts over the city at dusk, under a clear sky"),
     (19.0, "a red hot air balloon drifts over the ocean at night, under a clear sky"),
 )
-"""Seconds and prompts of the moving picture."""
+"""(seconds, prompt) of the moving picture"""
 STORY_SECONDS = 24.0
 STORY_STEP = 2
-"""every so many frames are kept in the moving picture"""
+"""the moving picture keeps one frame of this many"""
 PROMPT_SECONDS = (0.25, 1, 2, 4, 6, 8, 10, 15)
 SWITCH_SECONDS = (0.5, 2.5, 3.5, 4.0, 4.5, 5.0, 6.0, 9.0)
 SWITCH_AT_S = 3.0
 
 
 def film(model: LoadedModel, prompts: Sequence[str], seeds: Sequence[int], seconds: float) -> NDArray[np.uint8]:
-    """Film takes together: frames [B, T, H, W, 3] uint8."""
+    """Film takes together; return frames [B, T, H, W, 3] uint8."""
     return film_switch(model, prompts, prompts, seeds, seconds, math.inf)
 
 
 def film_switch(
     model: LoadedModel, first: Sequence[str], then: Sequence[str], seeds: Sequence[int], seconds: float, at_s: float
 ) -> NDArray[np.uint8]:
-    """Film takes that switch prompts at the first block at or after `at_s`: frames [B, T, H, W, 3] uint8."""
+    """Film takes that switch prompts at the first block at or after `at_s`; return frames [B, T, H, W, 3] uint8."""
     world = model.generator.open(seed=list(seeds), prompt=list(first))
     parts: list[NDArray[np.uint8]] = []
     switched = False
@@ -84,7 +84,7 @@ def film_switch(
 
 
 def film_story(model: LoadedModel, seed: int) -> tuple[NDArray[np.uint8], list[str]]:
-    """Film `STORY` as one take: frames [T, H, W, 3] uint8, and the prompt in force at each."""
+    """Film `STORY` as one take; return frames [T, H, W, 3] uint8 and the prompt of each."""
     world = model.generator.open(seed=seed, prompt=STORY[0][1])
     parts: list[NDArray[np.uint8]] = []
     captions: list[str] = []
@@ -117,7 +117,7 @@ def moving_picture(path: Path, frames: NDArray[np.uint8], captions: Sequence[str
 
 
 def sheet(takes: NDArray[np.uint8], captions: Sequence[str], ticks: Sequence[int]) -> Image.Image:
-    """Rows of pictures [B, T, H, W, 3] at the given ticks, a caption above each row."""
+    """Return an image with a row for each take of [B, T, H, W, 3], at the given ticks, each with a caption above."""
     height, width = takes.shape[2:4]
     bar = 16
     page = Image.new("RGB", (width * len(ticks), (height + bar) * len(takes)), (24, 26, 32))
@@ -131,7 +131,7 @@ def sheet(takes: NDArray[np.uint8], captions: Sequence[str], ticks: Sequence[int
 
 
 def without_recache(model: LoadedModel) -> LoadedModel:
-    """The same weights with the window kept as it was at a switch (recache mode `none`)."""
+    """Return the same model without recache, so that a switch keeps the window (recache mode `none`)."""
     twin = copy.copy(model)
     twin.generator = copy.copy(model.generator)
     twin.generator.config = replace(model.generator.config, recache="none")
@@ -139,7 +139,7 @@ def without_recache(model: LoadedModel) -> LoadedModel:
 
 
 def main() -> None:
-    """Command line."""
+    """Write the sheets and the moving picture."""
     parser = argparse.ArgumentParser(description="Contact sheets of diorama.")
     parser.add_argument("--out", type=Path, default=Path("docs"))
     parser.add_argument("--weights", type=Path, help="a folder of diorama's parts instead of the bundled ones")

@@ -1,8 +1,8 @@
-"""One recache and one block of a model at its full size: what a machine without its GPU can still show of it.
+"""Tries a model at full size with one recache and one block, even on a machine without a GPU.
 
-A take of random weights would cost hours and show noise. So the window is filled with random latents, as if the take
-stood behind its window's length; all of it is recomputed into the cache in one pass, as a prompt change does that takes
-a new sink; one block is made, and decoded.
+A whole take would cost hours and show noise, because the weights are random. So the window is filled with random
+latents, as if the take were already that long. One pass rebuilds all of it in the cache, like a prompt change that
+takes a new sink. Then one block is made and decoded.
 """
 
 import resource
@@ -20,19 +20,19 @@ from longtake.model.loading import Description, LoadedModel
 
 Progress = Callable[[int, int], None]
 STEPS = 3
-"""of the progress: prompt, recache, block"""
+"""steps of the progress: prompt, recache, block"""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Trial:
-    """What came of it.
+    """The result of a trial.
 
     Attributes:
-        frames: of the block, [n, H, W, 3] uint8 RGB.
-        first_frame: tick of the first of them.
-        recached_frames: latent frames recomputed.
-        at_frame: latent frame that the block starts at.
-        timings_ms: by region, decoding the window for the decoder's memory included.
+        frames: the block's frames, [n, H, W, 3] uint8 RGB.
+        first_frame: tick of the first one.
+        recached_frames: number of latent frames rebuilt.
+        at_frame: latent frame at which the block starts.
+        timings_ms: time by region; includes decoding the window for the decoder's state.
     """
 
     frames: Tensor
@@ -43,18 +43,18 @@ class Trial:
 
 
 def run_trial(model: LoadedModel, *, seed: int, prompt: str, progress: Progress = lambda done, total: None) -> Trial:
-    """Recache and make a block behind a window of random latents.
+    """Recache and make a block after a window of random latents.
 
     Args:
-        model: with a decoder.
-        seed: of the latents and the block's noise.
-        prompt: what the recache and the block are told.
-        progress: told how many of `STEPS` are done.
+        model: a model with a decoder.
+        seed: seed of the latents and the block's noise.
+        prompt: prompt of the recache and the block.
+        progress: called with the steps done and `STEPS`.
     """
     generator = model.generator
     snapshot = window_of_noise(generator, model.info, seed=seed, prompt=prompt)
     progress(1, STEPS)
-    # A compact snapshot comes back by recache: here one pass over the whole window.
+    # A compact snapshot is restored by recache: here one pass over the whole window.
     world = generator.restore(snapshot)
     progress(2, STEPS)
     block = generator.step(world)
@@ -72,14 +72,14 @@ def run_trial(model: LoadedModel, *, seed: int, prompt: str, progress: Progress 
 
 
 def window_of_noise(generator: Generator, info: Description, *, seed: int, prompt: str) -> Snapshot:
-    """Return a world that stands one block behind its window's length, all of it written in one pass over noise."""
+    """Return a snapshot of a world one block longer than its window, written in one pass over noise."""
     config = generator.config
     end = config.window_frames + config.block_frames
     end -= end % config.block_frames
     source = torch.Generator().manual_seed(seed)
     latents = torch.randn(1, config.window_frames, *config.transformer.latent_shape, generator=source)
     world = generator.open(seed=seed, prompt=prompt)
-    # Before the next one is opened: two caches would be seven gigabytes.
+    # Close it before the next one opens: two caches would take seven gigabytes.
     empty = Snapshot.of(world, config)
     generator.close(world)
     past = written(latents.to(generator.dtype), end - config.window_frames, empty.prompt)
@@ -97,11 +97,11 @@ def window_of_noise(generator: Generator, info: Description, *, seed: int, promp
 
 
 def written(latents: Tensor, first_frame: int, prompt: Prompt) -> tuple[CachedFrame, ...]:
-    """Return latents [B, F, C, h, w] as frames of one group."""
+    """Return latents [B, F, C, h, w] as cached frames of one group."""
     return tuple(CachedFrame(first_frame + offset, frame, prompt, 0) for offset, frame in enumerate(latents.unbind(1)))
 
 
 def peak_memory_bytes() -> int:
-    """Return the most memory this process has held so far, as the system counts it."""
+    """Return the peak memory of this process, as the system counts it."""
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024
