@@ -11,9 +11,9 @@ import statistics
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 from longtake.clients.session.session import Picture, Session, World
+from longtake.clients.session.transport import Transport
 from longtake.protocol.errors import Refused
 from longtake.protocol.messages import Ack, Mode, ModelInfo, Reading
 from longtake.scenarios.loading import ScenarioError, load
@@ -38,22 +38,22 @@ Progress = Callable[[int, int], None]
 
 def run_scenario(
     scenario: Scenario | str | Path,
-    endpoint: str,
+    server: str | Transport,
     *,
     seconds: float | None = None,
     record: str | None = None,
     mode: Mode = "live",
     seed: int | None = None,
     progress: Progress | None = None,
-    context: Any = None,
 ) -> Report:
     """Run a scenario (a file, a name of the library, or a loaded one) at a server and return what came of it.
 
-    `seconds` and `seed` override the scenario's; cues that lie after `seconds` are left out. `record` names a take
-    file. Rates and latencies are measured in live mode only. Raises ScenarioError and the session's LongtakeErrors.
+    `server` is an endpoint or a transport. `seconds` and `seed` override the scenario's; cues that lie after
+    `seconds` are left out. `record` names a take file. Rates and latencies are measured in live mode only. Raises
+    ScenarioError and the session's LongtakeErrors.
     """
     loaded = scenario if isinstance(scenario, Scenario) else load(scenario)
-    with Session.connect(endpoint, client="longtake-run", reconnect_s=RECONNECT_S, context=context) as session:
+    with Session.connect(server, client="longtake-run", reconnect_s=RECONNECT_S) as session:
         model = model_for(loaded, session.models)
         ticks = max(1, round((seconds or loaded.seconds) * model.fps))
         cues = [cue for cue in loaded.cues(model.fps) if cue.tick < ticks]

@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from longtake.clients.session.picture import Picture
 from longtake.clients.session.session import Session, World
+from longtake.clients.session.transport import Transport
 from longtake.protocol.errors import LongtakeError
 from longtake.protocol.messages import Reading, Script
 
@@ -47,7 +48,7 @@ class LongtakeEnv(gymnasium.Env[Pixels, Any]):
 
     def __init__(
         self,
-        endpoint: str,
+        server: str | Transport,
         *,
         script: Script | None = None,
         model: str = "diorama",
@@ -56,14 +57,13 @@ class LongtakeEnv(gymnasium.Env[Pixels, Any]):
         reward: Reward | None = None,
         readings: bool = False,
         render_mode: str | None = "rgb_array",
-        context: Any = None,
     ) -> None:
-        """Connect to a server. Raises LongtakeError.
+        """Connect to a server, by an endpoint or a transport. Raises LongtakeError.
 
         `ticks_per_step` is one block unless given; `reward` is computed from the observation and `info`, and is 0
-        without it; `context` is for `inproc://` endpoints.
+        without it.
         """
-        self._session = Session.connect(endpoint, client="longtake-env", context=context)
+        self._session = Session.connect(server, client="longtake-env")
         info = next((known for known in self._session.models if known.name == model), None)
         if info is None:
             offered = ", ".join(known.name for known in self._session.models) or "none"

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from longtake.clients.session.session import Session
+from longtake.clients.session.transport import Transport
 from longtake.protocol.endpoints import DEFAULT_ENDPOINT
 from longtake.protocol.errors import LongtakeError
 from longtake.protocol.messages import EventDef, Script, Slot
@@ -64,10 +65,10 @@ class Lamplighter:
         return None
 
 
-def run(endpoint: str, *, seconds: float, seed: int) -> int:
-    """Direct a world for so long; returns how many cues were sent. Raises LongtakeError."""
+def run(server: str | Transport, *, seconds: float, seed: int) -> int:
+    """Direct a world for so long, at an endpoint or over a transport; return the number of cues. Raises LongtakeError."""
     cues = 0
-    with Session.connect(endpoint, client="lamplighter") as session:
+    with Session.connect(server, client="lamplighter") as session:
         world = session.open("diorama", script=SCRIPT, seed=seed, mode="lockstep", delivery="every")
         fps, block = world.info.model.fps, world.info.model.block_frames
         agent = Lamplighter(fps)

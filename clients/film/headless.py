@@ -1,6 +1,6 @@
 """Films a world without a window: an MP4 file, a contact sheet, or both.
 
-    result = render(endpoint, script=script, seconds=20, video=Path("take.mp4"), sheet=Path("take.png"))
+    result = render(server, script=script, seconds=20, video=Path("take.mp4"), sheet=Path("take.png"))
 
 `render` opens a world of its own; `film` films a world that was opened, and perhaps given its cues, by somebody else.
 """
@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
@@ -18,6 +17,7 @@ from longtake.clients.film.contact_sheet import Sample, contact_sheet, sample_ti
 from longtake.clients.film.video import VideoWriter
 from longtake.clients.session.picture import Picture
 from longtake.clients.session.session import Session, World
+from longtake.clients.session.transport import Transport
 from longtake.protocol.errors import LongtakeError
 from longtake.protocol.messages import Applied, Mode, Script
 
@@ -47,7 +47,7 @@ class Filmed:
 
 
 def render(
-    endpoint: str,
+    server: str | Transport,
     *,
     seconds: float,
     video: Path | None = None,
@@ -60,14 +60,13 @@ def render(
     take: str | None = None,
     prepare: Callable[[World], None] | None = None,
     progress: FilmProgress | None = None,
-    context: Any = None,
 ) -> Filmed:
     """Open a world, film `seconds` of it and close it. Raises LongtakeError.
 
-    `prepare` is called while the world stands at tick 0, for instance to send the cues of a scenario; `take` is the
-    name of a take file to record at the server; `context` is for `inproc://` endpoints.
+    `server` is an endpoint or a transport. `prepare` is called while the world stands at tick 0, for instance to send
+    the cues of a scenario; `take` is the name of a take file to record at the server.
     """
-    with Session.connect(endpoint, client="longtake-render", reconnect_s=RECONNECT_S, context=context) as session:
+    with Session.connect(server, client="longtake-render", reconnect_s=RECONNECT_S) as session:
         world = session.open(
             model, prompt=prompt, seed=seed, script=script, mode=mode, delivery="every", paused=mode != "lockstep"
         )

@@ -25,6 +25,7 @@ from longtake.clients.player.state import PendingCue, PlayerState
 from longtake.clients.player.view import View
 from longtake.clients.player.world_connector import PATIENCE_S, Entry, WorldConnector
 from longtake.clients.session.session import Session, World
+from longtake.clients.session.transport import Transport
 from longtake.protocol.errors import LongtakeError
 from longtake.protocol.messages import Ack, Action, Done, Encoding, Notice, Role, Script
 
@@ -80,7 +81,7 @@ class JoinWorld:
 
 
 def play(
-    endpoint: str,
+    server: str | Transport,
     *,
     script: Script | None = None,
     model: str = "diorama",
@@ -92,12 +93,11 @@ def play(
     hud: bool = False,
     fullscreen: bool = False,
     screenshots: Path | None = None,
-    context: Any = None,
 ) -> None:
     """Open a window and play until it is closed. Raises LongtakeError when there is no server or no world.
 
     With `join` (a world's name, or "" for the newest) a running world is joined in `role`; without it a new one is
-    opened. `screenshots` is the folder F12 saves to (the current one); `context` is for `inproc://` endpoints.
+    opened. `screenshots` is the folder F12 saves to (the current one); `server` is an endpoint or a transport.
     """
     conflict = pygame_conflict()
     if conflict:
@@ -105,7 +105,7 @@ def play(
     enter: Entry = OpenWorld(model=model, script=script, prompt=prompt, seed=seed, encoding=encoding)
     if join is not None:
         enter = JoinWorld(world=join, role=role, encoding=encoding)
-    with Session.connect(endpoint, reconnect_s=PATIENCE_S, client="longtake-player", context=context) as session:
+    with Session.connect(server, reconnect_s=PATIENCE_S, client="longtake-player") as session:
         player = Player(session, enter, screenshots=screenshots or Path.cwd())
         player.view.options.hud = hud
         if fullscreen:

@@ -65,7 +65,7 @@ class WorldConnector:
     def connection(self) -> tuple[ConnectionPhase, str]:
         """Where things stand, and one line about it."""
         if self._state == "live" and self._session.state is ConnectionState.RECONNECTING:
-            return "reconnecting", f"{self._session.config.endpoint} does not answer; trying again"
+            return "reconnecting", f"{self._session.endpoint} does not answer; trying again"
         return self._state, self._detail
 
     def _run(self) -> None:

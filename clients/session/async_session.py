@@ -15,13 +15,12 @@ from concurrent.futures import Future
 from types import TracebackType
 from typing import Any, TypeVar, Unpack
 
-import zmq
-
 from longtake.clients.session.connection import ConnectionState
 from longtake.clients.session.feed import FRAMES_TIMEOUT_S
 from longtake.clients.session.pending_requests import no_answer
 from longtake.clients.session.picture import Picture
 from longtake.clients.session.session import OPEN_TIMEOUT_S, OpenOptions, Session, WatchOptions
+from longtake.clients.session.transport import Transport
 from longtake.clients.session.world import World, has_last, pictures_of
 from longtake.protocol.endpoints import DEFAULT_ENDPOINT
 from longtake.protocol.errors import LongtakeError, SessionClosed, WorldClosed
@@ -188,23 +187,21 @@ class AsyncSession:
     @classmethod
     async def connect(
         cls,
-        endpoint: str = DEFAULT_ENDPOINT,
+        server: str | Transport = DEFAULT_ENDPOINT,
         *,
         timeout_s: float = 5.0,
         request_timeout_s: float = 10.0,
         reconnect_s: float = 60.0,
         client: str = "longtake-python",
-        context: "zmq.Context[zmq.Socket[bytes]] | None" = None,
     ) -> "AsyncSession":
         """Connect to a server; see `Session.connect`."""
         session = await asyncio.to_thread(
             Session.connect,
-            endpoint,
+            server,
             timeout_s=timeout_s,
             request_timeout_s=request_timeout_s,
             reconnect_s=reconnect_s,
             client=client,
-            context=context,
         )
         return cls(session)
 

@@ -1,13 +1,12 @@
-"""The client's connection: two DEALER sockets, a thread that owns them, hello, heartbeats and reconnecting.
+"""The client's connection: a thread that drives a transport, with hello, heartbeats and reconnecting.
 
-Everything of ZeroMQ in the clients is in this file. Other threads hand messages in with `send` and
-`send_frames`; what arrives is handed to a `Receiver`, always on the connection's own thread.
+Other threads hand messages in with `send` and `send_frames`. What arrives is handed to a `Receiver`, always on the
+connection's own thread.
 """
 
 import atexit
 import logging
 import math
-import socket
 import threading
 import time
 from collections import deque
@@ -15,9 +14,8 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Protocol
 
-import zmq
-
-from longtake.protocol import endpoints, wire
+from longtake.clients.session.transport import Transport
+from longtake.protocol import wire
 from longtake.protocol.errors import (
     ConnectionFailed,
     ConnectionLost,
@@ -48,8 +46,7 @@ SILENT_HEARTBEATS = 3
 """heartbeats without a sign of life after which the server counts as gone"""
 MAX_WAITING = 1000
 """messages handed in and not yet on the wire; more means the caller does not look at the answers"""
-LINGER_MS = 200
-"""a last goodbye may take this long to leave"""
+TAKES_NO_MORE = "takes no more messages"
 _FRAMES_AT_ONCE = 16
 """frames read before control is looked at again, so that control never waits behind frames"""
 
@@ -58,7 +55,6 @@ _FRAMES_AT_ONCE = 16
 class ConnectionConfig:
     """How a client connects and how long it waits."""
 
-    endpoint: str
     client: str = "longtake-python"
     """what the server's log calls this client"""
     connect_s: float = 5.0
@@ -106,16 +102,11 @@ class _Gone(Exception):
 class Connection:
     """A connection that keeps itself alive. `start`, then `wait_connected`; `close` ends its thread."""
 
-    def __init__(
-        self, config: ConnectionConfig, receiver: Receiver, context: "zmq.Context[zmq.Socket[bytes]] | None" = None
-    ) -> None:
+    def __init__(self, config: ConnectionConfig, receiver: Receiver, transport: Transport) -> None:
         self._config = config
-        self._endpoint = endpoints.parse_connect(config.endpoint)
-        if self._endpoint.scheme == "inproc" and context is None:
-            raise ConnectionFailed(f"{self._endpoint} needs the zmq.Context of its server: pass it as context=")
         self._receiver = receiver
-        self._own_context = context is None
-        self._context = context or zmq.Context()
+        self._transport = transport
+        self._endpoint = transport.endpoint
         self.state = ConnectionState.CONNECTING
         self.rtt_ms = 0.0
         """round trip of the latest heartbeat"""
@@ -126,12 +117,6 @@ class Connection:
         self._closing = threading.Event()
         self._lock = threading.Lock()
         self._outgoing: deque[tuple[bool, bytes]] = deque()
-        self._wake_in, self._wake_out = socket.socketpair()
-        self._wake_in.setblocking(False)
-        self._wake_out.setblocking(False)
-        self._poller = zmq.Poller()
-        self._control: zmq.Socket[bytes] | None = None
-        self._frames: zmq.Socket[bytes] | None = None
         self._thread = threading.Thread(target=self._run, name="longtake-connection", daemon=True)
 
     def start(self) -> None:
@@ -158,7 +143,7 @@ class Connection:
     def close(self) -> None:
         """Say goodbye, end the thread and free the sockets. Harmless when repeated."""
         self._closing.set()
-        self._wake()
+        self._transport.wake()
         if self._thread.is_alive() and threading.current_thread() is not self._thread:
             self._thread.join(timeout=5.0)
         atexit.unregister(self.close)
@@ -174,15 +159,7 @@ class Connection:
             if len(self._outgoing) >= MAX_WAITING:
                 raise ConnectionLost(f"{MAX_WAITING} messages wait for {self._endpoint}; wait for answers in between")
             self._outgoing.append((to_frames, data))
-        self._wake()
-
-    def _wake(self) -> None:
-        try:
-            self._wake_in.send(b"w")
-        except BlockingIOError:
-            return  # it is full of wake-ups already
-        except OSError:
-            return  # closed by the thread's end
+        self._transport.wake()
 
     # --- the thread ----------------------------------------------------------------------------------------
 
@@ -199,11 +176,7 @@ class Connection:
             with self._lock:
                 self.state = ConnectionState.CLOSED
                 self._failure = failure
-            self._close_sockets()
-            if self._own_context:
-                self._context.term()
-            self._wake_in.close()
-            self._wake_out.close()
+            self._transport.close()
             self._receiver.on_closed(failure)
             self._first_answer.set()
 
@@ -235,18 +208,16 @@ class Connection:
                 raise lost
 
     def _connect(self, patience_s: float, again: bool) -> Welcome | None:
-        """Say hello until a welcome comes; None when closed meanwhile. New sockets are a new identity."""
+        """Say hello until a welcome comes; None when closed meanwhile. Every try is a new identity."""
         give_up = time.monotonic() + patience_s
         while not self._closing.is_set():
-            self._close_sockets()
-            self._control = self._open_socket(self._endpoint, wire.MAX_SOCKET_BYTES)
+            self._transport.connect()
             hello = Hello(version=(VERSION_MAJOR, VERSION_MINOR), client=self._config.client)
-            self._control.send(wire.encode_checked(hello))
+            self._transport.send(wire.encode_checked(hello))
             attempt_ends = min(give_up, time.monotonic() + max(1.0, 2 * self._heartbeat_s))
             welcome = self._wait_welcome(give_up if not again else attempt_ends)
             if welcome is not None:
-                frames = endpoints.frames_connect(self._endpoint, welcome.frames_endpoint)
-                self._frames = self._open_socket(frames, wire.MAX_PICTURE_BYTES)
+                self._transport.connect_frames(welcome.frames_endpoint)
                 self._heartbeat_s = min(60.0, max(0.05, welcome.heartbeat_s))
                 self._heard = time.monotonic()
                 return welcome
@@ -255,11 +226,12 @@ class Connection:
         return None
 
     def _wait_welcome(self, until: float) -> Welcome | None:
-        assert self._control is not None
         while not self._closing.is_set() and (left_s := until - time.monotonic()) > 0:
-            if not self._poll(left_s).get(self._control):
+            data = self._transport.receive()
+            if data is None:
+                self._transport.wait(left_s)
                 continue
-            message = self._decode(self._control.recv(), FromServer)
+            message = self._decode(data, FromServer)
             if isinstance(message, Welcome):
                 if message.version[0] != VERSION_MAJOR:
                     raise VersionMismatch(
@@ -282,59 +254,54 @@ class Connection:
 
     def _serve(self) -> None:
         """Move messages until closed (returns) or the server is gone (raises `_Gone`)."""
-        assert self._control is not None
-        assert self._frames is not None
         next_heartbeat = time.monotonic()
         while not self._closing.is_set():
             now = time.monotonic()
             if now >= next_heartbeat:
-                _send(self._control, wire.encode(Heartbeat(sent=now)))
+                self._put(Heartbeat(sent=now))
                 next_heartbeat = now + self._heartbeat_s
-            ready = self._poll(next_heartbeat - now)
-            if ready.get(self._control):
-                self._read_control(self._control)
-            if ready.get(self._frames):
-                self._read_frames(self._frames)
+            self._transport.wait(next_heartbeat - now)
+            self._read_control()
+            self._read_frames()
             self._write()
             # judged only after reading, so that a process that was asleep does not blame the server
             silent_s = time.monotonic() - self._heard
-            if silent_s > SILENT_HEARTBEATS * self._heartbeat_s and not self._control.poll(0):
+            if silent_s > SILENT_HEARTBEATS * self._heartbeat_s and not self._read_control():
                 raise _Gone(f"has been silent for {silent_s:.1f} s")
-        _send(self._control, wire.encode(Goodbye()))
+        self._put(Goodbye())
 
-    def _read_control(self, control: "zmq.Socket[bytes]") -> None:
-        while True:
-            try:
-                parts = control.recv_multipart(zmq.NOBLOCK)
-            except zmq.Again:
-                return
+    def _read_control(self) -> bool:
+        """Hand out the control messages that have arrived; return whether there were any."""
+        some = False
+        while (data := self._transport.receive()) is not None:
+            some = True
             self._heard = time.monotonic()
-            message = self._decode(parts[0], FromServer)
+            message = self._decode(data, FromServer)
             if isinstance(message, Heartbeat):
-                self._answer_heartbeat(control, message)
+                self._answer_heartbeat(message)
             elif isinstance(message, Goodbye):
                 raise _Gone("said goodbye")
             elif isinstance(message, Error) and message.code == "hello_first":
                 raise _Gone("does not know this connection any more")
             elif message is not None:
                 self._receiver.on_message(message)
+        return some
 
-    def _answer_heartbeat(self, control: "zmq.Socket[bytes]", message: Heartbeat) -> None:
+    def _answer_heartbeat(self, message: Heartbeat) -> None:
         if message.reply:
             self.rtt_ms = max(0.0, (time.monotonic() - message.sent) * 1e3)
         else:
-            _send(control, wire.encode(Heartbeat(sent=message.sent, reply=True)))
+            self._put(Heartbeat(sent=message.sent, reply=True))
 
-    def _read_frames(self, frames: "zmq.Socket[bytes]") -> None:
+    def _read_frames(self) -> None:
         for _ in range(_FRAMES_AT_ONCE):
-            try:
-                parts = frames.recv_multipart(zmq.NOBLOCK, copy=False)
-            except zmq.Again:
+            parts = self._transport.receive_frames()
+            if parts is None:
                 return
-            message = self._decode(parts[0].buffer, FromServerFrames)
+            message = self._decode(parts[0], FromServerFrames)
             if isinstance(message, Frame):
                 if len(parts) == 2:
-                    self._receiver.on_frame(message, parts[1].buffer)
+                    self._receiver.on_frame(message, parts[1])
                 else:
                     logger.warning("frame %d came with %d parts instead of 2", message.number, len(parts))
             elif isinstance(message, Error) and message.code == "unknown_session":
@@ -348,18 +315,13 @@ class Connection:
                 if not self._outgoing:
                     return
                 to_frames, data = self._outgoing.popleft()
-            sock = self._frames if to_frames else self._control
-            assert sock is not None
-            _send(sock, data)
+            send = self._transport.send_frames if to_frames else self._transport.send
+            if not send(data):
+                raise _Gone(TAKES_NO_MORE)
 
-    def _poll(self, timeout_s: float) -> dict[object, int]:
-        ready = dict(self._poller.poll(max(0, math.ceil(timeout_s * 1e3))))
-        if ready.pop(self._wake_out.fileno(), 0):
-            try:
-                self._wake_out.recv(4096)
-            except BlockingIOError:
-                logger.debug("woken for nothing")
-        return ready
+    def _put(self, message: Message) -> None:
+        if not self._transport.send(wire.encode(message)):
+            raise _Gone(TAKES_NO_MORE)
 
     def _decode(self, data: bytes | memoryview, union: object) -> Message | None:
         """A message of the server, or None for one that this client does not know (a newer minor version)."""
@@ -369,31 +331,7 @@ class Connection:
             logger.warning("%s sent something unreadable: %s", self._endpoint, error)
             return None
 
-    def _open_socket(self, endpoint: endpoints.Endpoint, largest: int) -> "zmq.Socket[bytes]":
-        sock = self._context.socket(zmq.DEALER)
-        sock.linger = LINGER_MS
-        sock.maxmsgsize = largest
-        sock.connect(str(endpoint))
-        self._poller.register(sock, zmq.POLLIN)
-        return sock
-
-    def _close_sockets(self) -> None:
-        for sock in (self._control, self._frames):
-            if sock is not None:
-                sock.close()
-        self._control = self._frames = None
-        self._poller = zmq.Poller()
-        if self._wake_out.fileno() >= 0:
-            self._poller.register(self._wake_out.fileno(), zmq.POLLIN)
-
     def _no_answer(self) -> ConnectionFailed:
         return ConnectionFailed(
             f"no Longtake server answers at {self._endpoint}; start one with `longtake serve` or correct the endpoint"
         )
-
-
-def _send(sock: "zmq.Socket[bytes]", data: bytes) -> None:
-    try:
-        sock.send(data, zmq.NOBLOCK)
-    except zmq.Again:
-        raise _Gone("takes no more messages") from None

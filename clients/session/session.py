@@ -19,13 +19,13 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, TypedDict, TypeVar, Unpack
 
-import zmq
-
 from longtake.clients.session.connection import Connection, ConnectionConfig, ConnectionState
 from longtake.clients.session.frame_buffer import EVERY_CAPACITY, FrameBuffer
 from longtake.clients.session.pending_requests import PendingRequests, no_answer, settle, wait_answer
 from longtake.clients.session.picture import Picture
+from longtake.clients.session.transport import Transport
 from longtake.clients.session.world import World
+from longtake.clients.session.zmq_transport import transport_to
 from longtake.protocol import wire
 from longtake.protocol.endpoints import DEFAULT_ENDPOINT
 from longtake.protocol.errors import ConnectionLost, LongtakeError, Refused, RequestTimeout, WorldClosed
@@ -100,8 +100,10 @@ class Opening:
 class Session:
     """A connection to one server and the worlds joined over it. Make it with `Session.connect`; close it."""
 
-    def __init__(self, config: ConnectionConfig, *, request_timeout_s: float, context: Any = None) -> None:
+    def __init__(self, config: ConnectionConfig, transport: Transport, *, request_timeout_s: float) -> None:
         self.config = config
+        self.endpoint = transport.endpoint
+        """where the server is"""
         self.request_timeout_s = request_timeout_s
         """seconds a blocking call waits for its answer"""
         self.reconnects = 0
@@ -111,27 +113,26 @@ class Session:
         self._lock = threading.Lock()
         self._welcome: Welcome | None = None
         self._welcomed = threading.Event()
-        self._connection = Connection(config, self, context)
+        self._connection = Connection(config, self, transport)
 
     @classmethod
     def connect(
         cls,
-        endpoint: str = DEFAULT_ENDPOINT,
+        server: str | Transport = DEFAULT_ENDPOINT,
         *,
         timeout_s: float = 5.0,
         request_timeout_s: float = 10.0,
         reconnect_s: float = 60.0,
         client: str = "longtake-python",
-        context: "zmq.Context[zmq.Socket[bytes]] | None" = None,
     ) -> "Session":
         """Connect to a server and return the session.
 
-        `reconnect_s` is how long a lost server is looked for (0: not at all); `client` is the name in the
-        server's log; `context` is needed for `inproc://` endpoints only. Raises `ConnectionFailed`,
-        `VersionMismatch`, `EndpointError` or `Refused`.
+        `server` is an endpoint, such as `tcp://127.0.0.1:5570`, or a transport that reaches the server in another
+        way. `reconnect_s` is how long to look for a lost server (0: not at all); `client` is the name in the
+        server's log. Raises `ConnectionFailed`, `VersionMismatch`, `EndpointError` or `Refused`.
         """
-        config = ConnectionConfig(endpoint=endpoint, client=client, connect_s=timeout_s, reconnect_s=reconnect_s)
-        session = cls(config, request_timeout_s=request_timeout_s, context=context)
+        config = ConnectionConfig(client=client, connect_s=timeout_s, reconnect_s=reconnect_s)
+        session = cls(config, transport_to(server), request_timeout_s=request_timeout_s)
         session._connection.start()
         try:
             session._connection.wait_connected()

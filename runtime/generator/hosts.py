@@ -10,6 +10,7 @@ from typing import Protocol
 
 import zmq
 
+from longtake.protocol import sockets
 from longtake.runtime import registry
 from longtake.runtime.generator.loop import run_generator
 from longtake.runtime.generator.worker import Models
@@ -134,7 +135,7 @@ class ThreadHost:
 
     transport = "inproc"
 
-    def __init__(self, config: GeneratorHostConfig, context: "zmq.Context[zmq.Socket[bytes]]") -> None:
+    def __init__(self, config: GeneratorHostConfig, context: sockets.Context) -> None:
         self._config = config
         self._context = context
         self._thread: threading.Thread | None = None

@@ -8,8 +8,7 @@ coming cues while the worker makes a block.
 import logging
 from collections.abc import Callable
 
-import zmq
-
+from longtake.protocol import sockets
 from longtake.protocol.generator_messages import GenError, GenStop
 from longtake.runtime.generator.mailbox import Mailbox
 from longtake.runtime.generator.worker import Models, Worker, one_line
@@ -19,7 +18,7 @@ log = logging.getLogger(__name__)
 
 def run_generator(
     *,
-    context: zmq.Context[zmq.Socket[bytes]],
+    context: sockets.Context,
     endpoint: str,
     load: Callable[[], Models],
     pid: int,

@@ -9,6 +9,7 @@ from typing import Any
 
 import zmq
 
+from longtake.protocol import sockets
 from longtake.protocol.errors import ProtocolError
 from longtake.protocol.generator_messages import GenEncode, GenPing, ToGenerator
 from longtake.protocol.messages import Message
@@ -21,7 +22,7 @@ PING_EVERY_S = 1.0
 class Mailbox:
     """The socket to the server, in a thread of its own so that pings are answered while a step runs."""
 
-    def __init__(self, context: zmq.Context[zmq.Socket[bytes]], endpoint: str, check: Callable[[float], None]) -> None:
+    def __init__(self, context: sockets.Context, endpoint: str, check: Callable[[float], None]) -> None:
         """`check` is called about once a second with the seconds since the server was last heard."""
         self.commands: queue.SimpleQueue[tuple[Message, bytes]] = queue.SimpleQueue()
         self.on_hint: Callable[[GenEncode], None] | None = None
@@ -30,8 +31,7 @@ class Mailbox:
         self._endpoint = endpoint
         self._check = check
         self._inside = f"inproc://longtake-mailbox-{id(self)}"
-        self._outbox: zmq.Socket[bytes] = context.socket(zmq.PAIR)
-        self._outbox.linger = 0
+        self._outbox = sockets.pair(context)
         self._outbox.bind(self._inside)
         self._sending = threading.Lock()
         self._ended = threading.Event()
@@ -51,10 +51,8 @@ class Mailbox:
         self._outbox.close(0)
 
     def _run(self) -> None:
-        socket: zmq.Socket[bytes] = self._context.socket(zmq.DEALER)
-        inbox: zmq.Socket[bytes] = self._context.socket(zmq.PAIR)
-        socket.linger = 500
-        inbox.linger = 0
+        socket = sockets.dealer(self._context, sockets.GENERATOR)
+        inbox = sockets.pair(self._context)
         try:
             socket.connect(self._endpoint)
             inbox.connect(self._inside)
@@ -65,7 +63,7 @@ class Mailbox:
             socket.close()
             inbox.close(0)
 
-    def _serve(self, socket: "zmq.Socket[bytes]", inbox: "zmq.Socket[bytes]") -> None:
+    def _serve(self, socket: sockets.Socket, inbox: sockets.Socket) -> None:
         poller = zmq.Poller()
         poller.register(socket, zmq.POLLIN)
         poller.register(inbox, zmq.POLLIN)
@@ -85,7 +83,7 @@ class Mailbox:
                 checked = now
                 self._check(now - heard)
 
-    def _receive(self, socket: "zmq.Socket[bytes]") -> None:
+    def _receive(self, socket: sockets.Socket) -> None:
         parts = socket.recv_multipart()
         try:
             message = decode(parts[0], ToGenerator)

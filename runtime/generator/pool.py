@@ -9,6 +9,7 @@ from typing import Literal
 
 import zmq
 
+from longtake.protocol import sockets
 from longtake.protocol.messages import Message, ModelInfo
 from longtake.runtime.generator.supervisor import Supervisor
 
@@ -36,7 +37,7 @@ class GeneratorPool:
         return any(generator.state == "starting" and not generator.models for generator in self.generators)
 
     @property
-    def sockets(self) -> list["zmq.Socket[bytes]"]:
+    def sockets(self) -> list[sockets.Socket]:
         """The sockets to poll."""
         return [generator.socket for generator in self.generators if generator.socket is not None]
 

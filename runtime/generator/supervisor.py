@@ -8,6 +8,7 @@ from typing import Any, Literal, TypeAlias
 
 import zmq
 
+from longtake.protocol import sockets
 from longtake.protocol.errors import LongtakeError, ProtocolError
 from longtake.protocol.generator_messages import (
     FromGenerator,
@@ -32,6 +33,8 @@ GeneratorState = Literal["stopped", "starting", "ready", "lost"]
 PING_EVERY_S = 1.0
 LAST_WORDS_MS = 50
 """how long a message of a generator that has ended may take to arrive"""
+STOP_LINGER_MS = 500
+"""how long a last `gen_stop` may take to leave"""
 IPC_PREFIX = "longtake-"
 LONGEST_DELAY_S = 30.0
 """between two attempts to start a generator"""
@@ -65,7 +68,7 @@ class Supervisor:
         *,
         config: GeneratorHostConfig,
         host: GeneratorHost,
-        context: "zmq.Context[zmq.Socket[bytes]]",
+        context: sockets.Context,
         clock: Clock,
     ) -> None:
         self.state: GeneratorState = "stopped"
@@ -73,7 +76,7 @@ class Supervisor:
         """as announced by the newest generator; kept while it is being replaced"""
         self.threads = 0
         self.pid = 0
-        self.socket: zmq.Socket[bytes] | None = None
+        self.socket: sockets.Socket | None = None
         self.restarts = 0
         self._config = config
         self._host = host
@@ -99,8 +102,7 @@ class Supervisor:
         """Start a generator."""
         now = self._clock.now()
         self._starts += 1
-        self.socket = self._context.socket(zmq.DEALER)
-        self.socket.linger = 0
+        self.socket = sockets.dealer(self._context, sockets.SUPERVISOR)
         endpoint = self._bind(self.socket)
         self._host.start(endpoint)
         self._started = self._heard = self._pinged = now
@@ -163,7 +165,7 @@ class Supervisor:
         if self.socket is not None:
             if self.state == "ready":
                 try:
-                    self.socket.linger = 500
+                    self.socket.linger = STOP_LINGER_MS
                     self.socket.send(encode(GenStop()), zmq.NOBLOCK)
                 except zmq.ZMQError:
                     log.debug("the generator takes no goodbye")
@@ -232,7 +234,7 @@ class Supervisor:
         self._host.end(0.0)
         self._close()
 
-    def _bind(self, socket: "zmq.Socket[bytes]") -> str:
+    def _bind(self, socket: sockets.Socket) -> str:
         if self._host.transport == "ipc":
             self._folder = self._folder or tempfile.mkdtemp(prefix=IPC_PREFIX)
             endpoint = f"ipc://{os.path.join(self._folder, f'generator-{self._starts}')}"

@@ -15,6 +15,7 @@ from collections.abc import Callable
 import zmq
 from PIL import Image
 
+from longtake.protocol import sockets
 from longtake.runtime.world.outgoing_frame import OutgoingFrame
 
 log = logging.getLogger(__name__)
@@ -35,13 +36,12 @@ class JpegThread:
 
     def __init__(
         self,
-        context: "zmq.Context[zmq.Socket[bytes]]",
+        context: sockets.Context,
         encode: Callable[[memoryview, int, int], bytes] = encode_jpeg,
     ) -> None:
         """`encode(pixels, height, width)` makes the file."""
-        self.socket: zmq.Socket[bytes] = context.socket(zmq.PAIR)
+        self.socket = sockets.pair(context)
         """readable when a picture is finished"""
-        self.socket.linger = 0
         self._context = context
         self._encode = encode
         self._endpoint = f"inproc://longtake-jpeg-{id(self)}"
@@ -79,8 +79,7 @@ class JpegThread:
         self.socket.close()
 
     def _run(self) -> None:
-        tell: zmq.Socket[bytes] = self._context.socket(zmq.PAIR)
-        tell.linger = 0
+        tell = sockets.pair(self._context)
         try:
             tell.connect(self._endpoint)
             while (picture := self._asked.get()) is not None:

@@ -1,7 +1,7 @@
 """A server of one's own for as long as a `with` block lasts: for `longtake play`, scripts and tests.
 
 with local_server("diorama") as local:
-    with Session.connect(local.endpoint, context=local.context) as session:
+    with Session.connect(local.endpoint) as session:
         ...
 """
 
@@ -17,6 +17,7 @@ from pathlib import Path
 
 import zmq
 
+from longtake.protocol import sockets
 from longtake.runtime.clock import Clock
 from longtake.runtime.generator.hosts import GeneratorHost, GeneratorHostConfig
 from longtake.runtime.server.loop import Server, ServerConfig, ServerError
@@ -31,7 +32,7 @@ class LocalServer:
     """A running server."""
 
     endpoint: str
-    context: "zmq.Context[zmq.Socket[bytes]] | None" = None
+    context: sockets.Context | None = None
     """to connect with over inproc; None where the server is another process"""
     server: Server | None = None
     """in this process: the server itself"""
@@ -81,7 +82,7 @@ def server_thread(
     config: ServerConfig, *, clock: Clock | None = None, hosts: Sequence[GeneratorHost] = (), wait_ready: bool = True
 ) -> Iterator[LocalServer]:
     """Run a server in a thread of this process; its generators are where `config` or `hosts` say."""
-    context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+    context: sockets.Context = zmq.Context()
     server = Server(config, clock=clock, context=context, hosts=hosts)
     server.bind()
     stop, ready = threading.Event(), threading.Event()

@@ -17,6 +17,7 @@ from pathlib import Path
 
 import zmq
 
+from longtake.protocol import sockets
 from longtake.protocol.endpoints import DEFAULT_ENDPOINT, Endpoint, frames_announcement, frames_bind, parse_bind
 from longtake.protocol.errors import LongtakeError, ProtocolError, Refused, error_message
 from longtake.protocol.messages import (
@@ -29,14 +30,14 @@ from longtake.protocol.messages import (
     Unsubscribe,
 )
 from longtake.protocol.version import __version__
-from longtake.protocol.wire import MAX_SOCKET_BYTES, decode
+from longtake.protocol.wire import decode
 from longtake.runtime.clock import Clock, MonotonicClock, wait_until
 from longtake.runtime.generator.hosts import GeneratorHost, GeneratorHostConfig, ProcessHost, ThreadHost
 from longtake.runtime.generator.pool import GeneratorPool
 from longtake.runtime.generator.supervisor import Supervisor
 from longtake.runtime.server.jpeg_thread import JpegThread
 from longtake.runtime.server.limits import Limits
-from longtake.runtime.server.publisher import SEND_QUEUE, Publisher
+from longtake.runtime.server.publisher import Publisher
 from longtake.runtime.server.requests import RequestHandler
 from longtake.runtime.server.sessions import Sessions
 from longtake.runtime.server.world_room import ServerPorts
@@ -86,7 +87,7 @@ class Server:
         config: ServerConfig,
         *,
         clock: Clock | None = None,
-        context: "zmq.Context[zmq.Socket[bytes]] | None" = None,
+        context: sockets.Context | None = None,
         hosts: Sequence[GeneratorHost] = (),
     ) -> None:
         """`hosts` run the generators, one each; without any, one runs as `config` says."""
@@ -95,8 +96,8 @@ class Server:
         self.endpoint = ""
         """where clients connect; set by `bind`"""
         self._context = context or zmq.Context.instance()
-        self._control = self._router(receive_queue=256, send_queue=1000)
-        self._frames = self._router(receive_queue=1000, send_queue=SEND_QUEUE)
+        self._control = sockets.router(self._context, sockets.SERVER_CONTROL)
+        self._frames = sockets.router(self._context, sockets.SERVER_FRAMES)
         generator = config.generator
         if not hosts:
             hosts = [ThreadHost(generator, self._context) if config.in_process else ProcessHost(generator)]
@@ -119,7 +120,7 @@ class Server:
             ServerPorts(sessions=self.sessions, publisher=self.publisher, clock=self.clock),
         )
         self._requests: RequestHandler | None = None
-        self._left_alone: dict[zmq.Socket[bytes], float] = {}
+        self._left_alone: dict[sockets.Socket, float] = {}
 
     def bind(self) -> None:
         """Take the two endpoints. Raises `ServerError` or `EndpointError` in one line."""
@@ -212,16 +213,7 @@ class Server:
         times = (self.worlds.next_deadline(), self.worlds.next_status(), self.sessions.next_beat)
         return max(0.0, min([LONGEST_WAIT_S, *(time - now for time in times if time is not None)]))
 
-    def _router(self, *, receive_queue: int, send_queue: int) -> "zmq.Socket[bytes]":
-        socket: zmq.Socket[bytes] = self._context.socket(zmq.ROUTER)
-        socket.linger = 0
-        socket.router_mandatory = 1
-        socket.maxmsgsize = MAX_SOCKET_BYTES
-        socket.rcvhwm = receive_queue
-        socket.sndhwm = send_queue
-        return socket
-
-    def _read(self, socket: "zmq.Socket[bytes]", handle: Callable[[bytes, list[bytes]], None]) -> None:
+    def _read(self, socket: sockets.Socket, handle: Callable[[bytes, list[bytes]], None]) -> None:
         """Read what has come, but not for ever: ZeroMQ takes from all connections in turn, so nobody is left out."""
         for _ in range(MESSAGES_AT_ONCE):
             try:
@@ -283,7 +275,7 @@ def versions() -> tuple[tuple[str, str], ...]:
     )
 
 
-def _bind(socket: "zmq.Socket[bytes]", endpoint: Endpoint, role: str) -> Endpoint:
+def _bind(socket: sockets.Socket, endpoint: Endpoint, role: str) -> Endpoint:
     """Bind and return the endpoint with its real port. Raises `ServerError` in one line that begins with `role`."""
     address = f"tcp://{endpoint.address}:{endpoint.port or '*'}" if endpoint.scheme == "tcp" else str(endpoint)
     try:

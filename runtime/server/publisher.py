@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 import zmq
 
+from longtake.protocol import sockets
 from longtake.protocol.errors import Refused
 from longtake.protocol.messages import Delivery, Encoding, Error, Frame, Message, Mode
 from longtake.protocol.wire import encode
@@ -25,8 +26,6 @@ log = logging.getLogger(__name__)
 
 MAX_CREDIT = 4096
 """frames a subscriber may be ahead with its credit"""
-SEND_QUEUE = 64
-"""ZeroMQ's own queue for one subscriber; a full one counts as no credit"""
 
 
 @dataclass(kw_only=True, eq=False)
@@ -50,7 +49,7 @@ class Subscription:
 class Publisher:
     """All subscriptions of a server, by frame connection and world."""
 
-    def __init__(self, socket: "zmq.Socket[bytes]", clock: Clock, limits: Limits, jpegs: JpegThread) -> None:
+    def __init__(self, socket: sockets.Socket, clock: Clock, limits: Limits, jpegs: JpegThread) -> None:
         self._socket = socket
         self._jpegs = jpegs
         self._clock = clock

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 import zmq
 
+from longtake.protocol import sockets
 from longtake.protocol.messages import Heartbeat, Message, Role
 from longtake.protocol.wire import encode
 from longtake.runtime.server.limits import Limits, TokenBucket
@@ -41,7 +42,7 @@ class Client:
 class Sessions:
     """Everybody who said hello, and sending to them."""
 
-    def __init__(self, socket: "zmq.Socket[bytes]", limits: Limits, heartbeat_s: float) -> None:
+    def __init__(self, socket: sockets.Socket, limits: Limits, heartbeat_s: float) -> None:
         self.heartbeat_s = heartbeat_s
         self._socket = socket
         self._limits = limits

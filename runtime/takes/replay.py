@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import zmq
 
+from longtake.protocol import sockets
 from longtake.protocol.errors import LongtakeError
 from longtake.protocol.generator_messages import (
     GenBlock,
@@ -114,7 +115,7 @@ class Replay:
 
     def blocks(self) -> Iterator[ReplayedBlock]:
         """Start a generator, make every block of the take, and end the generator."""
-        context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+        context: sockets.Context = zmq.Context()
         host = ThreadHost(self._config, context) if self._in_process else ProcessHost(self._config)
         self._generator = Supervisor(config=self._config, host=host, context=context, clock=MonotonicClock())
         try:

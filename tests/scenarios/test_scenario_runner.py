@@ -17,6 +17,7 @@ from longtake.scenarios.runner import judge, model_for, run_scenario
 from longtake.scenarios.schema import EventSpec, Expectations, Moment, Scenario, SlotSpec, TimedCue
 from tests.clients import fake_server
 from tests.clients.acting_server import ActingServer
+from tests.reach import reach
 
 SCENARIO = Scenario(
     name="test",
@@ -45,9 +46,7 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[ActingServer]:
 @pytest.mark.parametrize("mode", ["lockstep", "offline"])
 def test_a_run_sends_every_cue_with_its_tick_before_the_world_starts(server: ActingServer, mode: Any) -> None:
     seen: list[tuple[int, int]] = []
-    report = run_scenario(
-        SCENARIO, server.endpoint, mode=mode, progress=lambda *at: seen.append(at), context=server.context
-    )
+    report = run_scenario(SCENARIO, reach(server), mode=mode, progress=lambda *at: seen.append(at))
     opened = server.got["open"][0]
     assert (opened.seed, opened.mode, opened.readings, opened.script.name) == (11, mode, True, "test")
     assert [event.at_tick for event in server.got["event"]] == [16]
@@ -65,14 +64,14 @@ def test_a_run_sends_every_cue_with_its_tick_before_the_world_starts(server: Act
 
 def test_one_scenario_and_seed_show_the_same_frames_in_lockstep_and_offline(server: ActingServer) -> None:
     modes: list[m.Mode] = ["lockstep", "offline"]
-    reports = [run_scenario(SCENARIO, server.endpoint, mode=mode, context=server.context) for mode in modes]
+    reports = [run_scenario(SCENARIO, reach(server), mode=mode) for mode in modes]
     assert reports[0].frames_digest is not None
     assert reports[0].frames_digest == reports[1].frames_digest
 
 
 def test_a_live_run_measures_rate_underruns_and_latency(server: ActingServer) -> None:
     live = replace(SCENARIO, expect=Expectations(fps_min=5, held_max=2, latency_ms_max=10_000))
-    report = run_scenario(live, server.endpoint, context=server.context)
+    report = run_scenario(live, reach(server))
     outcomes = {check.name: check.outcome for check in report.checks}
     assert outcomes == {"fps": "passed", "held": "failed", "latency_ms": "passed"}
     assert report.held == 3
@@ -84,15 +83,13 @@ def test_a_live_run_measures_rate_underruns_and_latency(server: ActingServer) ->
 
 def test_a_picture_that_does_not_follow_fails_the_run(server: ActingServer) -> None:
     server.labels = {cue: {"time": "day"} for cue in range(3)}
-    report = run_scenario(SCENARIO, server.endpoint, mode="lockstep", context=server.context)
+    report = run_scenario(SCENARIO, reach(server), mode="lockstep")
     assert not report.passed
     assert report.adherence["time"].share < 0.5
 
 
 def test_seconds_and_seed_can_be_overridden_and_the_take_recorded(server: ActingServer) -> None:
-    report = run_scenario(
-        SCENARIO, server.endpoint, mode="lockstep", seconds=1.5, seed=99, record="a.take", context=server.context
-    )
+    report = run_scenario(SCENARIO, reach(server), mode="lockstep", seconds=1.5, seed=99, record="a.take")
     assert (report.ticks, len(report.cues)) == (24, 1)
     assert server.got["open"][0].seed == 99
     actions = [control.action for control in server.got["control"]]
@@ -101,7 +98,7 @@ def test_seconds_and_seed_can_be_overridden_and_the_take_recorded(server: Acting
 
 def test_cues_refused_as_too_fast_are_sent_again(server: ActingServer) -> None:
     server.refuse_cues = 2
-    report = run_scenario(SCENARIO, server.endpoint, mode="lockstep", context=server.context)
+    report = run_scenario(SCENARIO, reach(server), mode="lockstep")
     assert [cue.tick for cue in report.cues] == [16, 32]
 
 
@@ -114,7 +111,7 @@ def test_what_the_model_cannot_do_is_refused_before_anything_runs() -> None:
 
 
 def test_a_scenario_may_be_given_by_name(server: ActingServer) -> None:
-    report = run_scenario("harbour-watch", server.endpoint, seconds=1, mode="lockstep", context=server.context)
+    report = run_scenario("harbour-watch", reach(server), seconds=1, mode="lockstep")
     assert report.scenario == "harbour-watch"
 
 
@@ -159,7 +156,7 @@ def test_checks() -> None:
 
 
 def test_the_report_reads_as_a_table_and_as_json(server: ActingServer) -> None:
-    report = run_scenario(SCENARIO, server.endpoint, mode="lockstep", context=server.context)
+    report = run_scenario(SCENARIO, reach(server), mode="lockstep")
     text = "\n".join(report.lines())
     assert "a bird at night" in text
     assert "adherence.time" in text

@@ -16,6 +16,7 @@ from longtake.runtime.server.local import LocalServer, local_server, server_thre
 from longtake.runtime.server.loop import ServerConfig
 from longtake.scenarios.runner import run_scenario, schedule
 from longtake.scenarios.schema import EventSpec, Expectations, Moment, Scenario, SlotSpec
+from tests.reach import reach
 
 SCENARIO = Scenario(
     name="test",
@@ -50,16 +51,15 @@ def server(tmp_path: Path) -> Iterator[LocalServer]:
 
 def test_one_scenario_and_one_seed_are_one_take_in_every_mode(server: LocalServer) -> None:
     modes: list[m.Mode] = ["lockstep", "offline"]
-    reports = [run_scenario(SCENARIO, server.endpoint, mode=mode, context=server.context) for mode in modes]
+    reports = [run_scenario(SCENARIO, reach(server), mode=mode) for mode in modes]
     filmed = render(
-        server.endpoint,
+        reach(server),
         seconds=4,
         model="fake",
         seed=11,
         script=SCENARIO.script(),
         mode="live",
         prepare=lambda world: schedule(world, SCENARIO.cues(16)) and None,
-        context=server.context,
     )
     assert reports[0].frames_digest == reports[1].frames_digest == filmed.digest
     assert [(cue.name, cue.tick) for cue in reports[0].cues] == [
@@ -71,12 +71,12 @@ def test_one_scenario_and_one_seed_are_one_take_in_every_mode(server: LocalServe
         ("", 0), ("night", 16), ("a bird over the sea", 16), ("night", 40),
     ]  # fmt: skip
     assert filmed.timeline[-1].prompt == "a bird over the sea, at night"
-    other = run_scenario(SCENARIO, server.endpoint, mode="lockstep", seed=12, context=server.context)
+    other = run_scenario(SCENARIO, reach(server), mode="lockstep", seed=12)
     assert other.frames_digest != filmed.digest
 
 
 def test_a_live_run_is_measured_and_recorded(server: LocalServer, tmp_path: Path) -> None:
-    report = run_scenario(SCENARIO, server.endpoint, record="a.take", context=server.context)
+    report = run_scenario(SCENARIO, reach(server), record="a.take")
     assert report.passed
     assert {check.name: check.outcome for check in report.checks} == {"held": "passed", "latency_ms": "passed"}
     assert report.fps is not None
@@ -98,7 +98,7 @@ def press(player: Player, key: int, unicode: str = "") -> None:
 
 def test_playing_at_a_real_server(server: LocalServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("SDL_VIDEODRIVER", "dummy")
-    with Session.connect(server.endpoint, context=server.context) as session:
+    with Session.connect(reach(server)) as session:
         player = Player(
             session, OpenWorld(model="fake", script=SCENARIO.script()), size=(640, 480), screenshots=tmp_path
         )

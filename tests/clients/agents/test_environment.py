@@ -14,6 +14,7 @@ from longtake.clients.agents.example import PATIENCE_S, Lamplighter
 from longtake.protocol import messages as m
 from longtake.protocol.errors import LongtakeError
 from tests.clients.acting_server import ActingServer
+from tests.reach import reach
 
 SCRIPT = m.Script(
     name="test",
@@ -33,7 +34,7 @@ def server() -> Iterator[ActingServer]:
 
 @pytest.fixture
 def env(server: ActingServer) -> Iterator[LongtakeEnv]:
-    made = LongtakeEnv(server.endpoint, script=SCRIPT, context=server.context)
+    made = LongtakeEnv(reach(server), script=SCRIPT)
     yield made
     made.close()
 
@@ -97,11 +98,7 @@ def test_an_episode_begins_under_the_first_prompt_whatever_was_asked_for_in_the_
 def test_rewards_and_readings(server: ActingServer) -> None:
     server.labels = {0: {"time": "night"}}
     env = LongtakeEnv(
-        server.endpoint,
-        script=SCRIPT,
-        readings=True,
-        reward=lambda frame, info: float(info["labels"]["time"] == "night"),
-        context=server.context,
+        reach(server), script=SCRIPT, readings=True, reward=lambda frame, info: float(info["labels"]["time"] == "night")
     )
     env.reset(seed=1)
     assert env.step(None)[1] == 1.0
@@ -112,8 +109,8 @@ def test_rewards_and_readings(server: ActingServer) -> None:
 
 def test_errors_are_one_line(server: ActingServer) -> None:
     with pytest.raises(LongtakeError, match="no model 'nonesuch'; it has diorama"):
-        LongtakeEnv(server.endpoint, model="nonesuch", context=server.context)
-    env = LongtakeEnv(server.endpoint, context=server.context)
+        LongtakeEnv(reach(server), model="nonesuch")
+    env = LongtakeEnv(reach(server))
     with pytest.raises(LongtakeError, match="reset"):
         env.step(None)
     env.close()
@@ -132,14 +129,8 @@ def test_the_lamplighter_waits_before_it_acts() -> None:
     assert [agent.decide(bright) for _ in range(patience)][-1] == "night"
 
 
-def test_the_example_agent_directs_a_world(
-    server: ActingServer, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    connect = example_agent.Session.connect
-    monkeypatch.setattr(
-        example_agent.Session, "connect", lambda endpoint, **fields: connect(endpoint, context=server.context, **fields)
-    )
-    assert example_agent.run(server.endpoint, seconds=6, seed=4) == 1
+def test_the_example_agent_directs_a_world(server: ActingServer, capsys: pytest.CaptureFixture[str]) -> None:
+    assert example_agent.run(reach(server), seconds=6, seed=4) == 1
     assert [event.name for event in server.got["event"]] == ["day"]
     assert "day from tick 64" in capsys.readouterr().out
     assert server.worlds == {}

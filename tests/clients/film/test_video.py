@@ -18,6 +18,7 @@ from longtake.clients.film.video import VideoError, VideoWriter, plain
 from longtake.clients.session.session import Session, World
 from longtake.protocol import messages as m
 from tests.clients.acting_server import ActingServer
+from tests.reach import reach
 
 SCRIPT = m.Script(
     name="test",
@@ -218,7 +219,7 @@ def opened(session: Session, mode: Any) -> World:
 @pytest.mark.parametrize("mode", ["offline", "lockstep"])
 def test_filming_takes_each_tick_once_and_marks_the_cues(server: ActingServer, tmp_path: Path, mode: Any) -> None:
     seen: list[tuple[int, int]] = []
-    with Session.connect(server.endpoint, context=server.context) as session:
+    with Session.connect(reach(server)) as session:
         world = opened(session, mode)
         world.event("night", at_tick=17)
         filmed = film(
@@ -244,7 +245,7 @@ def test_filming_takes_each_tick_once_and_marks_the_cues(server: ActingServer, t
 def test_one_take_has_one_digest_however_it_is_filmed(server: ActingServer) -> None:
     digests = []
     for mode in ("offline", "lockstep"):
-        with Session.connect(server.endpoint, context=server.context) as session:
+        with Session.connect(reach(server)) as session:
             digests.append(film(opened(session, mode), 24).digest)
     assert digests[0] == digests[1]
 
@@ -255,14 +256,7 @@ def test_render_prepares_records_and_closes_its_world(server: ActingServer, tmp_
         world.event("night", at_tick=4)
 
     filmed = render(
-        server.endpoint,
-        seconds=1.5,
-        script=SCRIPT,
-        seed=9,
-        sheet=tmp_path / "sheet.png",
-        take="x.take",
-        prepare=prepare,
-        context=server.context,
+        reach(server), seconds=1.5, script=SCRIPT, seed=9, sheet=tmp_path / "sheet.png", take="x.take", prepare=prepare
     )
     assert filmed.ticks == 24
     assert server.got["open"][0].seed == 9

@@ -15,6 +15,7 @@ from longtake.clients.session.session import Session
 from longtake.protocol import messages as m
 from longtake.protocol.errors import ConnectionFailed, Refused
 from tests.clients.acting_server import ActingServer
+from tests.reach import reach
 
 SCRIPT = m.Script(
     name="test",
@@ -46,7 +47,7 @@ def window(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 @pytest.fixture
 def playing(server: ActingServer, window: None, tmp_path: Path) -> Iterator[Player]:
     """A player that directs a world of its own, which stands until the test publishes."""
-    with Session.connect(server.endpoint, context=server.context, reconnect_s=60) as session:
+    with Session.connect(reach(server), reconnect_s=60) as session:
         player = Player(session, OpenWorld(script=SCRIPT, seed=7), size=(640, 480), screenshots=tmp_path)
         player.connector.start()
         turn_until(player, lambda: player.state.info is not None)
@@ -219,7 +220,7 @@ def test_overlays_are_switched_by_their_keys(server: ActingServer, playing: Play
 
 
 def test_a_spectator_watches_and_cannot_steer(server: ActingServer, playing: Player, tmp_path: Path) -> None:
-    with Session.connect(server.endpoint, context=server.context) as session:
+    with Session.connect(reach(server)) as session:
         watching = Player(session, JoinWorld(world="w1"), size=(480, 360), screenshots=tmp_path)
         watching.connector.start()
         turn_until(watching, lambda: watching.state.info is not None)
@@ -268,20 +269,18 @@ def test_a_world_closed_for_all_stays_closed_until_asked_for(server: ActingServe
 
 
 def test_play_says_when_nobody_answers(window: None) -> None:
-    context: Any = zmq.Context()
     with pytest.raises(ConnectionFailed):
-        play("tcp://127.0.0.1:1", context=context)
-    context.term()
+        play("tcp://127.0.0.1:1")
 
 
 def test_play_says_when_the_world_is_refused(server: ActingServer, window: None) -> None:
     with pytest.raises(Refused, match="no world 'nowhere'"):
-        play(server.endpoint, join="nowhere", context=server.context)
+        play(reach(server), join="nowhere")
     assert not pygame.display.get_init()
 
 
 def test_play_ends_when_the_window_is_closed(server: ActingServer, window: None, tmp_path: Path) -> None:
-    with Session.connect(server.endpoint, context=server.context) as session:
+    with Session.connect(reach(server)) as session:
         player = Player(session, OpenWorld(script=SCRIPT), screenshots=tmp_path)
         pygame.event.post(pygame.event.Event(pygame.QUIT))
         player.run()

@@ -9,10 +9,11 @@ from longtake.clients.session.session import ConnectionState
 from longtake.protocol import messages as m
 from longtake.protocol.errors import Refused, RequestTimeout, WorldClosed
 from tests.clients.fake_server import FakeServer
+from tests.reach import reach
 
 
 async def connect(server: FakeServer, **options) -> AsyncSession:
-    return await AsyncSession.connect(server.endpoint, context=server.context, **options)
+    return await AsyncSession.connect(reach(server), **options)
 
 
 def test_steering_and_lockstep(fake_server):

@@ -8,6 +8,7 @@ import pytest
 import zmq
 
 from longtake.clients.session.session import ConnectionState, Session
+from longtake.clients.session.zmq_transport import InprocTransport
 from longtake.protocol import messages as m
 from longtake.protocol.errors import (
     ConnectionFailed,
@@ -22,6 +23,7 @@ from longtake.protocol.errors import (
 )
 from longtake.protocol.wire import encode
 from tests.clients.fake_server import MODEL, FakeServer
+from tests.reach import reach
 
 SCRIPT = m.Script(
     name="s", slots={"time": m.Slot(values={"night": "at night"})}, events={"night": m.EventDef(set={"time": "night"})}
@@ -29,7 +31,7 @@ SCRIPT = m.Script(
 
 
 def connect(server: FakeServer, **options) -> Session:
-    return Session.connect(server.endpoint, context=server.context, **options)
+    return Session.connect(reach(server), **options)
 
 
 def test_connecting_tells_models_and_worlds(fake_server):
@@ -266,8 +268,10 @@ def test_bad_endpoints(endpoint):
 
 
 def test_inproc_needs_the_servers_context():
-    with pytest.raises(ConnectionFailed, match="context="):
+    with pytest.raises(EndpointError, match=r"give InprocTransport\(endpoint, context\)"):
         Session.connect("inproc://x")
+    with pytest.raises(EndpointError, match="not in this process"):
+        InprocTransport("tcp://127.0.0.1:5570", zmq.Context.instance())
 
 
 def test_another_major_version(fake_server):

@@ -10,10 +10,11 @@ from longtake.clients.session.session import Session
 from longtake.protocol import messages as m
 from longtake.protocol.errors import ProtocolError, Refused, RequestTimeout
 from tests.clients.fake_server import HEIGHT, WIDTH, FakeServer, colour
+from tests.reach import reach
 
 
 def connect(server: FakeServer, **options) -> Session:
-    return Session.connect(server.endpoint, context=server.context, **options)
+    return Session.connect(reach(server), **options)
 
 
 def credit_left(server: FakeServer) -> int:

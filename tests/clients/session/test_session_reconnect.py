@@ -8,12 +8,13 @@ from longtake.clients.session.session import ConnectionState, Session
 from longtake.protocol import messages as m
 from longtake.protocol.errors import ConnectionFailed, ConnectionLost, LongtakeError, WorldClosed
 from tests.clients.fake_server import FakeServer
+from tests.reach import reach
 
 HEARTBEAT_S = 0.3
 
 
 def connect(server: FakeServer, **options) -> Session:
-    return Session.connect(server.endpoint, context=server.context, **options)
+    return Session.connect(reach(server), **options)
 
 
 def wait_for(condition, what: str, timeout_s: float = 20.0) -> None:

@@ -12,6 +12,7 @@ import pytest
 
 from longtake.clients.session.async_session import AsyncSession
 from longtake.clients.session.session import ConnectionState, Session
+from longtake.clients.session.zmq_transport import InprocTransport
 from longtake.protocol import messages as m
 from longtake.protocol.endpoints import frames_connect, parse_connect
 from longtake.protocol.errors import ConnectionFailed, Refused, RequestTimeout, WorldClosed
@@ -19,6 +20,7 @@ from longtake.protocol.wire import encode
 from longtake.runtime.generator.hosts import GeneratorHostConfig
 from longtake.runtime.server.local import LocalServer, server_thread
 from longtake.runtime.server.loop import ServerConfig
+from tests.reach import reach
 
 SCRIPT = m.Script(
     name="train",
@@ -45,7 +47,7 @@ def server(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[LocalServ
 
 
 def connect(server: LocalServer, **options) -> Session:
-    return Session.connect(server.endpoint, context=server.context, **options)
+    return Session.connect(reach(server), **options)
 
 
 def test_lockstep_gives_every_tick_once_and_the_same_twice(server):
@@ -156,7 +158,7 @@ def test_the_frames_endpoint_is_told_from_the_control_endpoint(server):
     with connect(server) as session:
         frames = frames_connect(parse_connect(server.endpoint), session.welcome.frames_endpoint)
     with pytest.raises(ConnectionFailed, match="sends its frames; connect to its control"):
-        Session.connect(str(frames), context=server.context)
+        Session.connect(InprocTransport(str(frames), server.context) if frames.scheme == "inproc" else str(frames))
 
 
 def test_heartbeats_keep_both_sides_connected(server):
@@ -193,7 +195,7 @@ def test_a_late_open_is_left_again(server):
 
 def test_the_async_session_too(server):
     async def play() -> None:
-        async with await AsyncSession.connect(server.endpoint, context=server.context) as session:
+        async with await AsyncSession.connect(reach(server)) as session:
             world = await session.open("fake", script=SCRIPT, mode="lockstep", delivery="every", buffer_frames=4)
             assert [p.header.tick for p in await world.advance(20)] == list(range(20))
             live = await session.open("fake", prompt="p", delivery="every")

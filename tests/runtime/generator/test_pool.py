@@ -16,6 +16,7 @@ from longtake.runtime.generator.loop import run_generator
 from longtake.runtime.generator.pool import GeneratorPool
 from longtake.runtime.server.local import LocalServer, server_thread
 from longtake.runtime.server.loop import ServerConfig
+from tests.reach import reach
 
 
 class Doomed(FakeModel):
@@ -95,7 +96,7 @@ def server(hosts: list[DoomedHost], tmp_path: Path) -> Iterator[LocalServer]:
 def test_worlds_are_spread_and_a_loss_concerns_only_its_own(server: LocalServer, hosts: list[DoomedHost]) -> None:
     assert server.server is not None
     generators = server.server.pool.generators
-    with Session.connect(server.endpoint, context=server.context) as session:
+    with Session.connect(reach(server)) as session:
         assert [model.name for model in session.models] == ["fake"], "offered by both, listed once"
         first, second, third = (
             session.open("fake", prompt="a red balloon", seed=seed, mode="lockstep", delivery="every")
@@ -124,7 +125,7 @@ def test_worlds_are_spread_and_a_loss_concerns_only_its_own(server: LocalServer,
 def test_a_new_world_goes_where_a_generator_is_ready(server: LocalServer, hosts: list[DoomedHost]) -> None:
     assert server.server is not None
     generators = server.server.pool.generators
-    with Session.connect(server.endpoint, context=server.context) as session:
+    with Session.connect(reach(server)) as session:
         first = session.open("fake", prompt="x", mode="lockstep", delivery=None)
         hosts[0].may_start.clear()
         hosts[0].model.doomed = True

@@ -16,13 +16,14 @@ from longtake.runtime.generator.hosts import GeneratorHostConfig
 from longtake.runtime.server.local import local_server
 from longtake.runtime.server.loop import Server, ServerConfig, ServerError
 from longtake.runtime.takes.file import TakeReset, TakeRestore, read_take
+from tests.reach import reach
 
 Start = Callable[..., Any]
 
 
 def test_a_session_opens_steers_and_watches(start: Start) -> None:
     local = start()
-    with Session.connect(local.endpoint, context=local.context) as session:
+    with Session.connect(reach(local)) as session:
         assert [model.name for model in session.models] == ["fake"]
         world = session.open(model="fake", prompt="a red balloon", seed=7, mode="lockstep", delivery="every")
         first = world.advance(8)
@@ -37,7 +38,7 @@ def test_a_session_opens_steers_and_watches(start: Start) -> None:
 def test_in_process_over_inproc(start: Start) -> None:
     with local_server("fake", in_process=True, factory="fakes:load") as local:
         assert local.endpoint.startswith("inproc://")
-        with Session.connect(local.endpoint, context=local.context) as session:
+        with Session.connect(reach(local)) as session:
             world = session.open(model="fake", prompt="x", mode="lockstep", delivery="every")
             assert len(world.advance(12)) == 12
 
@@ -126,7 +127,7 @@ def test_frames_that_cannot_be_decoded_take_the_world_back_to_its_snapshot(start
     # Decoding fails so fast that the step of block 10 is mostly on its way by then.
     local = start(fake={"decode_s": 1e-6, "decode_fails_at": 9}, snapshot_every_s=0.01)
     takes = local.server.config.takes
-    with Session.connect(local.endpoint, context=local.context) as session:
+    with Session.connect(reach(local)) as session:
         frames = []
         for _ in range(2):
             world = session.open(model="fake", prompt="a fox", seed=3, mode="lockstep", delivery="every")

@@ -11,13 +11,14 @@ from raw_client import RawClient
 
 from longtake.clients.session.session import Session
 from longtake.protocol import messages
+from tests.reach import reach
 
 Start = Callable[..., Any]
 
 
 def test_a_live_world_keeps_its_pace(start: Start) -> None:
     local = start()
-    with Session.connect(local.endpoint, context=local.context) as session:
+    with Session.connect(reach(local)) as session:
         world = session.open(model="fake", prompt="x", delivery="every")
         begun = time.monotonic()
         pictures = [world.next_picture() for _ in range(33)]
