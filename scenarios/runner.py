@@ -12,8 +12,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from longtake.clients.session.session import Picture, Session, World
-from longtake.clients.session.transport import Transport
+from longtake.clients.session import Picture, Session, Transport, World
 from longtake.protocol.errors import Refused
 from longtake.protocol.messages import Ack, Mode, ModelInfo, Reading
 from longtake.scenarios.loading import ScenarioError, load

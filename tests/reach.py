@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from longtake.clients.session.zmq_transport import InprocTransport
+from longtake.clients.session import InprocTransport
 
 
 def reach(server: Any) -> str | InprocTransport:

@@ -14,9 +14,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from longtake.clients.session.picture import Picture
-from longtake.clients.session.session import Session, World
-from longtake.clients.session.transport import Transport
+from longtake.clients.session import Picture, Session, Transport, World
 from longtake.protocol.errors import LongtakeError
 from longtake.protocol.messages import Reading, Script
 

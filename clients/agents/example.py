@@ -13,8 +13,7 @@ import argparse
 import numpy as np
 import numpy.typing as npt
 
-from longtake.clients.session.session import Session
-from longtake.clients.session.transport import Transport
+from longtake.clients.session import Session, Transport
 from longtake.protocol.endpoints import DEFAULT_ENDPOINT
 from longtake.protocol.errors import LongtakeError
 from longtake.protocol.messages import EventDef, Script, Slot
@@ -66,7 +65,7 @@ class Lamplighter:
 
 
 def run(server: str | Transport, *, seconds: float, seed: int) -> int:
-    """Direct a world for so long, at an endpoint or over a transport; return the number of cues. Raises LongtakeError."""
+    """Direct a world for so long; return the number of cues. Raises LongtakeError."""
     cues = 0
     with Session.connect(server, client="lamplighter") as session:
         world = session.open("diorama", script=SCRIPT, seed=seed, mode="lockstep", delivery="every")

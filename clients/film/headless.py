@@ -15,9 +15,7 @@ import msgspec
 
 from longtake.clients.film.contact_sheet import Sample, contact_sheet, sample_ticks, save
 from longtake.clients.film.video import VideoWriter
-from longtake.clients.session.picture import Picture
-from longtake.clients.session.session import Session, World
-from longtake.clients.session.transport import Transport
+from longtake.clients.session import Picture, Session, Transport, World
 from longtake.protocol.errors import LongtakeError
 from longtake.protocol.messages import Applied, Mode, Script
 

@@ -24,8 +24,7 @@ from longtake.clients.player.pygame_packages import pygame_conflict
 from longtake.clients.player.state import PendingCue, PlayerState
 from longtake.clients.player.view import View
 from longtake.clients.player.world_connector import PATIENCE_S, Entry, WorldConnector
-from longtake.clients.session.session import Session, World
-from longtake.clients.session.transport import Transport
+from longtake.clients.session import Session, Transport, World
 from longtake.protocol.errors import LongtakeError
 from longtake.protocol.messages import Ack, Action, Done, Encoding, Notice, Role, Script
 

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from longtake.clients.player.state import ConnectionPhase
-from longtake.clients.session.session import ConnectionState, Session, World
+from longtake.clients.session import ConnectionState, Session, World
 from longtake.protocol.errors import LongtakeError, VersionMismatch
 
 logger = logging.getLogger(__name__)

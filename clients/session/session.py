@@ -22,7 +22,6 @@ from typing import Any, TypedDict, TypeVar, Unpack
 from longtake.clients.session.connection import Connection, ConnectionConfig, ConnectionState
 from longtake.clients.session.frame_buffer import EVERY_CAPACITY, FrameBuffer
 from longtake.clients.session.pending_requests import PendingRequests, no_answer, settle, wait_answer
-from longtake.clients.session.picture import Picture
 from longtake.clients.session.transport import Transport
 from longtake.clients.session.world import World
 from longtake.clients.session.zmq_transport import transport_to
@@ -51,8 +50,6 @@ from longtake.protocol.messages import (
     WorldList,
     Worlds,
 )
-
-__all__ = ["ConnectionState", "OpenOptions", "Picture", "Session", "WatchOptions", "World"]
 
 logger = logging.getLogger(__name__)
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 
-from longtake.clients.session.session import Session, World
+from longtake.clients.session import Session, World
 from longtake.protocol.errors import LongtakeError
 from longtake.protocol.messages import Ack, Status
 from longtake.runtime.world.statistics import Rolling

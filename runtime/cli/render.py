@@ -29,7 +29,7 @@ from longtake.runtime.world.prompt_state import MAX_PROMPT_CHARACTERS
 
 if TYPE_CHECKING:
     from longtake.clients.film.headless import Filmed
-    from longtake.clients.session.session import World
+    from longtake.clients.session import World
     from longtake.scenarios.schema import Scenario, TimedCue
 
 PROMPT_SECONDS = 10.0

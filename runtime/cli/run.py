@@ -118,7 +118,7 @@ def scenarios_of(plan: Plan, endpoint: str, first_seed: int) -> "list[Scenario]"
     """Return the plan's scenarios. A prompt file's depend on the model's frame grid, which the server knows."""
     if plan.scenario is not None:
         return [plan.scenario]
-    from longtake.clients.session.session import Session
+    from longtake.clients.session import Session
     from longtake.scenarios.interactive import SWITCH_LATENTS, load_interactive
 
     assert plan.prompts is not None

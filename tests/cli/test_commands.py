@@ -207,7 +207,7 @@ def test_play_and_join_open_the_player(
 ) -> None:
     """What reaches the player: an endpoint that answers, and what was asked for on the command line."""
     from longtake.clients.player import player
-    from longtake.clients.session.session import Session
+    from longtake.clients.session import Session
     from longtake.runtime.cli import join, play
 
     played: list[dict[str, Any]] = []

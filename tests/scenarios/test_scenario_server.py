@@ -9,7 +9,7 @@ import pytest
 
 from longtake.clients.film.headless import render
 from longtake.clients.player.player import OpenWorld, Player
-from longtake.clients.session.session import Session
+from longtake.clients.session import Session
 from longtake.protocol import messages as m
 from longtake.runtime.generator.hosts import GeneratorHostConfig
 from longtake.runtime.server.local import LocalServer, local_server, server_thread

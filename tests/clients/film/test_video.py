@@ -15,7 +15,7 @@ from longtake.clients.film import video as video_module
 from longtake.clients.film.contact_sheet import Sample, SheetError, contact_sheet, in_force, sample_ticks, save
 from longtake.clients.film.headless import film, render, since
 from longtake.clients.film.video import VideoError, VideoWriter, plain
-from longtake.clients.session.session import Session, World
+from longtake.clients.session import Session, World
 from longtake.protocol import messages as m
 from tests.clients.acting_server import ActingServer
 from tests.reach import reach

@@ -11,7 +11,7 @@ import zmq
 
 from longtake.clients.player.help import KEYS
 from longtake.clients.player.player import JoinWorld, OpenWorld, Player, play
-from longtake.clients.session.session import Session
+from longtake.clients.session import Session
 from longtake.protocol import messages as m
 from longtake.protocol.errors import ConnectionFailed, Refused
 from tests.clients.acting_server import ActingServer

@@ -4,8 +4,7 @@ import asyncio
 
 import pytest
 
-from longtake.clients.session.async_session import AsyncSession
-from longtake.clients.session.session import ConnectionState
+from longtake.clients.session import AsyncSession, ConnectionState
 from longtake.protocol import messages as m
 from longtake.protocol.errors import Refused, RequestTimeout, WorldClosed
 from tests.clients.fake_server import FakeServer

@@ -7,8 +7,7 @@ import msgspec
 import pytest
 import zmq
 
-from longtake.clients.session.session import ConnectionState, Session
-from longtake.clients.session.zmq_transport import InprocTransport
+from longtake.clients.session import ConnectionState, InprocTransport, Session
 from longtake.protocol import messages as m
 from longtake.protocol.errors import (
     ConnectionFailed,

@@ -5,8 +5,8 @@ import time
 import numpy as np
 import pytest
 
+from longtake.clients.session import Session
 from longtake.clients.session.picture import decode_picture
-from longtake.clients.session.session import Session
 from longtake.protocol import messages as m
 from longtake.protocol.errors import ProtocolError, Refused, RequestTimeout
 from tests.clients.fake_server import HEIGHT, WIDTH, FakeServer, colour

@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from longtake.clients.session.session import ConnectionState, Session
+from longtake.clients.session import ConnectionState, Session
 from longtake.protocol import messages as m
 from longtake.protocol.errors import ConnectionFailed, ConnectionLost, LongtakeError, WorldClosed
 from tests.clients.fake_server import FakeServer

@@ -10,9 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from longtake.clients.session.async_session import AsyncSession
-from longtake.clients.session.session import ConnectionState, Session
-from longtake.clients.session.zmq_transport import InprocTransport
+from longtake.clients.session import AsyncSession, ConnectionState, InprocTransport, Session
 from longtake.protocol import messages as m
 from longtake.protocol.endpoints import frames_connect, parse_connect
 from longtake.protocol.errors import ConnectionFailed, Refused, RequestTimeout, WorldClosed

@@ -10,7 +10,7 @@ import pytest
 import zmq
 from fakes import FakeModel
 
-from longtake.clients.session.session import Session
+from longtake.clients.session import Session
 from longtake.runtime.generator.hosts import GeneratorHostConfig
 from longtake.runtime.generator.loop import run_generator
 from longtake.runtime.generator.pool import GeneratorPool

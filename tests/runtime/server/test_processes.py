@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from raw_client import RawClient
 
-from longtake.clients.session.session import Session
+from longtake.clients.session import Session
 from longtake.protocol import messages
 from longtake.runtime.generator.hosts import GeneratorHostConfig
 from longtake.runtime.server.local import local_server

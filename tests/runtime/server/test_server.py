@@ -9,7 +9,7 @@ import pytest
 from fakes import FullDisk
 from raw_client import RawClient
 
-from longtake.clients.session.session import Session
+from longtake.clients.session import Session
 from longtake.protocol import messages
 from longtake.protocol.errors import EndpointError
 from longtake.runtime.generator.hosts import GeneratorHostConfig

@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image
 from raw_client import RawClient
 
-from longtake.clients.session.session import Session
+from longtake.clients.session import Session
 from longtake.protocol import messages
 from tests.reach import reach
 
