@@ -26,7 +26,7 @@ EDGE: Final = 28.0
 
 _SNOW_HAZE = (0.16, 0.05, 0.0)
 _FOG_HAZE = (0.74, 0.46, 0.16)
-_RAIN_SHADE = (0.76, 0.78, 0.85)
+_RAIN_SHADE = (0.80, 0.82, 0.89)
 _FOG_ACTOR = 0.08
 _COVER = {"clear": 0.0, "rain": 0.94, "snow": 0.90, "fog": 0.94}
 """How much of the sky each weather covers."""

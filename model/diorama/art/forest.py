@@ -35,12 +35,12 @@ def near(land: Canvas, glow: Canvas, rng: np.random.Generator, cover: Cover) -> 
     """Great dark firs, moss, ferns and toadstools; fireflies at night."""
     floor = waves(rng, 79, (1.2, 4))
     for index, x in enumerate(spots(rng, 4, 0.25)):
-        pine(land, x, floor(x) + 3, (70, 62, 54, 66)[index], (18, 78, 66), cover)
+        pine(land, x, floor(x) + 3, (70, 62, 54, 66)[index], (24, 92, 80), cover)
         glow.circle(x + 26, rng.uniform(46, 60), 1.7, _FIREFLY)
         glow.circle(x + 44, rng.uniform(62, 74), 1.7, _FIREFLY)
-    hill(land, floor, cover((70, 126, 58), 0.75))
-    land.ridge(waves(rng, 84.5, (0.8, 3)), cover((126, 104, 74), 0.7))
-    land.ridge(waves(rng, 90, (0.8, 3)), cover((52, 98, 52), 0.7))
+    hill(land, floor, cover((88, 148, 70), 0.75))
+    land.ridge(waves(rng, 84.5, (0.8, 3)), cover((152, 124, 88), 0.7))
+    land.ridge(waves(rng, 90, (0.8, 3)), cover((70, 124, 62), 0.7))
     for index, x in enumerate(spots(rng, 8, 0.3)):
         if index % 2:
             _toadstool(land, x, rng.uniform(92, 94), (4.6, 3.6)[index % 4 == 1], cover)

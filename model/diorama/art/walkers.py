@@ -25,7 +25,8 @@ def train(canvas: Canvas, paint: Paint, stance: Stance) -> None:
     for index in range(3):
         age = (stance.phase + index) / 3
         fading = min(1.0, (1 - age) / 0.3)
-        canvas.circle(19 - 32 * age, -20 - 9 * age, (2.8 + 4.5 * age) * fading + 0.1, (238, 238, 244))
+        if fading > 0.2:
+            canvas.circle(19 - 32 * age, -20 - 9 * age, (2.8 + 4.5 * age) * fading, (238, 238, 244))
     for side in (-1, 1) if stance.effort else ():
         canvas.blob(
             [(1, -16), (1 + side * 9, -22 - 4 * stance.effort), (1 + side * 4, -25 - 6 * stance.effort), (1, -20)],
