@@ -3,6 +3,7 @@
 ```
 ModelError
 ├── ConfigError        a configuration that cannot work (also a ValueError)
+│   └── ModelUnknown   no model has this name
 ├── ShapeError         a tensor whose shape does not fit the model (also a ValueError)
 ├── BackendError       a back end that is asked for and missing or unfit here
 ├── CheckpointError    weights that do not fit the model they are loaded into
@@ -21,6 +22,10 @@ class ModelError(Exception):
 
 class ConfigError(ModelError, ValueError):
     """A configuration that cannot work; the message names the field and says what would."""
+
+
+class ModelUnknown(ConfigError):
+    """No model has this name, or its loader cannot be found."""
 
 
 class ShapeError(ModelError, ValueError):

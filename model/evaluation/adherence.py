@@ -17,7 +17,7 @@ import torch
 from longtake.model.diorama.labels import LABELS, SCORED
 from longtake.model.errors import ConfigError
 from longtake.model.generation.world import World
-from longtake.model.loading import LoadedModel
+from longtake.model.loaded import LoadedModel
 
 VOTE_FRAMES = 8
 EARLY_S, LATE_S = 5.0, 15.0
@@ -122,7 +122,6 @@ class Films:
         kept: list[torch.Tensor] = []
         for _ in range(blocks):
             frames = self.model.step(self.world).frames
-            assert frames is not None
             kept = [*kept, frames][-math.ceil(VOTE_FRAMES / info.block_frames) :]
         return list(torch.cat(kept, 1)[:, -VOTE_FRAMES:])
 

@@ -2,7 +2,7 @@
 
 From Python:
 
-    result = bench(load("diorama"), BenchConfig(blocks=96))
+    result = bench(load_diorama(bundled_folder()), BenchConfig(blocks=96))
 
 On a CPU it also says how close that comes to the processor's own matrix products, and where the time goes.
 """
@@ -10,7 +10,6 @@ On a CPU it also says how close that comes to the processor's own matrix product
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
@@ -18,9 +17,10 @@ import torch
 from longtake.model.errors import ConfigError
 from longtake.model.evaluation.bench_kinds import shares
 from longtake.model.evaluation.bench_rates import RateMeter, Recaches, gflop, own_products, time_recaches
-from longtake.model.evaluation.plan import FRAMES_PER_LATENT
 from longtake.model.generation.generator import Generator
 from longtake.model.generation.world import World
+from longtake.model.interface import Conditioning, WorldModel
+from longtake.model.loaded import LoadedModel
 
 PROMPTS = (
     "a red hot air balloon drifts over a green meadow by day, under a clear sky",
@@ -109,7 +109,7 @@ class BenchResult:
 
 
 def bench(
-    model: Any,
+    model: WorldModel,
     config: BenchConfig | None = None,
     *,
     progress: Callable[[int, int], None] = lambda done, total: None,
@@ -121,7 +121,7 @@ def bench(
     meanwhile, they are waited for then. So a block's time is the time from one block to the next.
 
     Args:
-        model: with the verbs of `longtake.model.loading.LoadedModel`.
+        model: any.
         config: what to measure.
         progress: called with the blocks made and the blocks in all.
         clock: returns seconds.
@@ -129,7 +129,7 @@ def bench(
     config = config or BenchConfig()
     generator = generator_on_cpu(model)
     begun = clock()
-    world = model.open(seed=config.seed, prompt=PROMPTS[0])
+    world = model.open(seed=config.seed, conditioning=Conditioning(prompt=PROMPTS[0]))
     last = model.step(world)
     _ = last.timings_ms
     first_block_ms = 1000 * (clock() - begun)
@@ -146,13 +146,13 @@ def bench(
         before = clock()
         with_cue = number % config.cue_every == config.cue_every - 1
         if with_cue:
-            model.cue(world, PROMPTS[(number // config.cue_every + 1) % 2])
+            model.cue(world, Conditioning(prompt=PROMPTS[(number // config.cue_every + 1) % 2]))
             cue_ms.append(1000 * (clock() - before))
         block = model.step(world)
         step_ms = block.step_ms
         # The previous block was decoded while this one was made.
         last_ms = last.timings_ms
-        frames += FRAMES_PER_LATENT * last.latents.shape[1] if last.frames is None else last.frames.shape[1]
+        frames += model.info.block_frames if last.index else model.info.first_block_frames
         last = block
         spent_s = clock() - before
         seconds += spent_s
@@ -167,7 +167,7 @@ def bench(
     medians = {region: float(np.median(values)) for region, values in regions.items()}
     block_ms = Spread.of(plain_ms)
     arithmetic = None
-    if generator is not None and meter is not None:
+    if generator is not None and meter is not None and isinstance(world, World):
         arithmetic = measure_arithmetic(generator, world, meter, block_ms.p50, medians, clock)
     model.close(world)
     return BenchResult(
@@ -188,10 +188,11 @@ def decoding(timings_ms: Mapping[str, float]) -> dict[str, float]:
     return {name: spent_ms for name, spent_ms in timings_ms.items() if name == "decode"}
 
 
-def generator_on_cpu(model: Any) -> Generator | None:
+def generator_on_cpu(model: WorldModel) -> Generator | None:
     """Return the generator of a model on the CPU; None for any other model."""
-    generator = getattr(model, "generator", None)
-    return generator if isinstance(generator, Generator) and generator.device.type == "cpu" else None
+    if isinstance(model, LoadedModel) and model.generator.device.type == "cpu":
+        return model.generator
+    return None
 
 
 def measure_arithmetic(

@@ -12,7 +12,8 @@ from longtake.model.config import GeneratorConfig, TransformerConfig
 from longtake.model.errors import ConfigError
 from longtake.model.evaluation.plan import FRAMES_PER_LATENT, PIXELS_PER_LATENT
 from longtake.model.generation.generator import Generator
-from longtake.model.loading import Description, LoadedModel
+from longtake.model.interface import ModelInfo
+from longtake.model.loaded import LoadedModel
 from longtake.model.network.transformer import Transformer
 from longtake.model.ops.allocator import keep_freed_memory
 from longtake.model.ops.precision import choose_device, choose_precision, precision_name
@@ -75,7 +76,7 @@ def bare_model(
     Args:
         name: goes into the description.
         config: any configuration.
-        device, precision: as `longtake.model.loading.load`.
+        device, precision: as `longtake.model.interface.LoadRequest`.
         linear: what computes the layers' maps (`longtake.model.ops.linear`).
 
     Raises:
@@ -93,7 +94,7 @@ def bare_model(
         torch.nn.init.xavier_uniform_(transformer.head.head.weight)
     generator = Generator(transformer, None, RandomText(sizes), config, chosen, dtype, linear=linear)
     frames = FRAMES_PER_LATENT * config.block_frames
-    info = Description(
+    info = ModelInfo(
         name=name,
         height=PIXELS_PER_LATENT * sizes.latent_height,
         width=PIXELS_PER_LATENT * sizes.latent_width,
@@ -101,7 +102,6 @@ def bare_model(
         block_frames=frames,
         first_block_frames=frames,
         window_blocks=config.window_frames // config.block_frames,
-        capabilities=[],
         weights="random",
         device=str(chosen),
         precision=precision_name(dtype),

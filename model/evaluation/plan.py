@@ -12,10 +12,11 @@ from typing import Any
 
 import torch
 
-from longtake.model.config import GeneratorConfig, TransformerConfig, preset
+from longtake.model.config import GeneratorConfig, TransformerConfig
 from longtake.model.errors import ConfigError
 from longtake.model.evaluation.plan_devices import Device
-from longtake.model.evaluation.plan_parts import DecoderCost, TextCost, decoder_costs, text_cost
+from longtake.model.evaluation.plan_parts import DecoderCost, PlanSource, TextCost
+from longtake.model.interface import find_spec
 
 HALF_BYTES = 2
 FRAMES_PER_LATENT = 4
@@ -129,11 +130,12 @@ def make_plan(name: str, device: Device, *, fp8: bool = False, size: tuple[int, 
     Raises:
         ConfigError: there is no such model or size, or the device has no FP8.
     """
-    config = resized(config_of(name), size)
+    source = plan_source(name)
+    config = resized(source.config, size)
     if fp8 and not device.fp8_flops:
         raise ConfigError(f"{device.name} has no FP8 products")
     sizes = config.transformer
-    decoders, text = decoder_costs(name, sizes), text_cost(name, sizes)
+    decoders, text = source.decoders(sizes), source.text(sizes)
     costs = costs_of(config)
     if text is not None:
         costs["text"] = Cost(attention_flop=text.flop, product_bytes=text.bytes)
@@ -175,15 +177,12 @@ def make_plan(name: str, device: Device, *, fp8: bool = False, size: tuple[int, 
     )
 
 
-def config_of(name: str) -> GeneratorConfig:
-    """Return a model's configuration. Raises ConfigError."""
-    if name == "diorama":
-        return preset(name)
-    from longtake.model.longlive.loading import VARIANTS
-
-    if name not in VARIANTS:
-        raise ConfigError(f"no model is called {name!r}; there are diorama, {', '.join(VARIANTS)}")
-    return VARIANTS[name].config
+def plan_source(name: str) -> PlanSource:
+    """Return what a model tells the plan. Raises ConfigError for a model that tells nothing."""
+    spec = find_spec(name)
+    if spec.plan is None:
+        raise ConfigError(f"model {name} does not say what its parts cost, so it cannot be planned")
+    return spec.plan()
 
 
 def resized(config: GeneratorConfig, size: tuple[int, int] | None) -> GeneratorConfig:

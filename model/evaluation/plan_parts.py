@@ -1,14 +1,13 @@
 """Counts what decoders and text encoder cost, on modules without memory (torch's meta device)."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from longtake.model.config import TransformerConfig
-from longtake.model.errors import BackendError
+from longtake.model.config import GeneratorConfig, TransformerConfig
 
 HALF_BYTES = 2
 
@@ -35,23 +34,26 @@ class TextCost:
     weights_bytes: int
 
 
-def decoder_costs(model: str, sizes: TransformerConfig) -> dict[str, DecoderCost]:
-    """Return the costs of a model's decoders by name; without diffusers, Wan's is left out."""
-    if model == "diorama":
-        from longtake.model.diorama.autoencoder import SHIPPED, make_decoder
+class PlanSource(Protocol):
+    """What a model tells the plan."""
 
-        with torch.device("meta"):
-            return {"own": count_decoder(make_decoder(SHIPPED), sizes)}
-    from longtake.model.longlive.taehv import TinyDecoder, TinyDecoderConfig
-    from longtake.model.longlive.wan_vae import WanDecoder
+    @property
+    def config(self) -> GeneratorConfig:
+        """The generator's configuration."""
+        ...
 
-    with torch.device("meta"):
-        costs = {"tiny": count_decoder(TinyDecoder(TinyDecoderConfig()), sizes)}
-    try:
-        wan = WanDecoder()
-    except BackendError:
-        return costs
-    return {**costs, "wan": count_decoder(wan, sizes)}
+    @property
+    def usual_decoder(self) -> str:
+        """Name of the decoder that it normally runs with."""
+        ...
+
+    def decoders(self, sizes: TransformerConfig) -> dict[str, DecoderCost]:
+        """Return the costs of its decoders by name."""
+        ...
+
+    def text(self, sizes: TransformerConfig) -> TextCost | None:
+        """Return the cost of its text encoder; None if it is too small to count."""
+        ...
 
 
 def count_decoder(decoder: Any, sizes: TransformerConfig) -> DecoderCost:
@@ -108,23 +110,3 @@ def state_bytes(value: Any) -> int:
     if isinstance(value, list | tuple):
         return sum(state_bytes(item) for item in value)
     return 0
-
-
-def text_cost(model: str, sizes: TransformerConfig) -> TextCost | None:
-    """Return the cost of UMT5-XXL for the longest prompt; diorama's own encoder is too small to plan."""
-    if model == "diorama":
-        return None
-    from longtake.model.longlive.umt5 import UMT5_XXL
-
-    width, inner, layers = UMT5_XXL["d_model"], UMT5_XXL["d_ff"], UMT5_XXL["num_layers"]
-    heads = UMT5_XXL["num_heads"] * UMT5_XXL["d_kv"]
-    maps = layers * (4 * width * heads + 3 * width * inner)
-    vectors = UMT5_XXL["vocab_size"] * width + layers * (
-        2 * width + UMT5_XXL["relative_attention_num_buckets"] * UMT5_XXL["num_heads"]
-    )
-    tokens = sizes.text_tokens
-    return TextCost(
-        flop=2.0 * maps * tokens + 4.0 * layers * tokens * tokens * heads,
-        bytes=float(HALF_BYTES * (maps + layers * tokens * (8 * width + 3 * inner))),
-        weights_bytes=HALF_BYTES * (maps + vectors + width),
-    )

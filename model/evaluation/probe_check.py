@@ -12,7 +12,9 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from longtake.model.diorama.files import bundled_folder
 from longtake.model.diorama.labels import SCORED
+from longtake.model.diorama.loading import load_diorama
 from longtake.model.evaluation.conformance import (
     CACHE_TOLERANCES,
     EIGHT_BIT_TOLERANCES,
@@ -21,7 +23,8 @@ from longtake.model.evaluation.conformance import (
     relative_error,
 )
 from longtake.model.evaluation.fast_paths import FastPath, fast_paths
-from longtake.model.loading import LoadedModel, bundled_folder, load_diorama
+from longtake.model.loaded import LoadedModel
+from longtake.model.options import BackendOptions
 
 PROMPTS = ("a red fox in a snowy forest at night", "a blue boat at sea by day in the rain")
 LATER = ("a red fox in the desert by day", "a blue boat at sea at night")
@@ -93,7 +96,9 @@ def run_probe_check(
         switch_block: block at which the prompts change.
     """
     folder = folder or bundled_folder()
-    plain = load_diorama(folder, device="cpu", precision="fp32", attention="bmm", linear="plain")
+    plain = load_diorama(
+        folder, device="cpu", precision="fp32", options=BackendOptions(attention="bmm", linear="plain")
+    )
     config = plain.generator.config
     wanted = film(plain, blocks, switch_block)
     if paths is None:
@@ -103,10 +108,7 @@ def run_probe_check(
             folder,
             device=str(device),
             precision=path.precision,
-            attention=path.attention,
-            linear=path.linear,
-            cache=path.cache,
-            graphs=path.graphs,
+            options=BackendOptions(attention=path.attention, linear=path.linear, cache=path.cache, graphs=path.graphs),
         )
         yield compare(f"diorama, {path.name} on {device}", film(model, blocks, switch_block), wanted, tolerance(path))
 
@@ -125,7 +127,6 @@ def film(model: LoadedModel, blocks: int, switch_block: int) -> ProbedTake:
         if index == switch_block:
             model.generator.cue(world, LATER)
         block = model.step(world)
-        assert block.frames is not None, "diorama has a decoder"
         latents.append(block.latents.float().cpu())
         frames.append(block.frames)
         if index in (switch_block - 1, blocks - 1):

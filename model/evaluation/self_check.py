@@ -4,14 +4,13 @@ Plain fp32 attention on the CPU makes the take, with small random weights or tho
 with a prompt switch, and run again through each combination that works here.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 import torch
 from torch import Tensor
 
 from longtake.model.config import GeneratorConfig, preset
-from longtake.model.errors import ConfigError
 from longtake.model.evaluation.conformance import Case, CaseResult, run_case
 from longtake.model.evaluation.fast_paths import fast_paths
 from longtake.model.generation.generator import Generator
@@ -22,8 +21,6 @@ BLOCKS = 6
 """two more than the window holds"""
 SWITCH_BLOCK = 5
 SEED = 7
-SMALL_LATENTS = 16, 24
-"""rows and columns of a model's latents in its check"""
 
 
 def run_self_check(
@@ -37,7 +34,7 @@ def run_self_check(
 
     Args:
         device: the device to check.
-        config, weights: a model's (`model_weights`); small random ones if absent.
+        config, weights: a model's; small random ones if absent.
         compile: also try torch's compiler, which takes minutes.
     """
     device = torch.device(device)
@@ -59,23 +56,6 @@ def run_self_check(
                 compile=path.compile,
                 graphs=path.graphs,
             )
-
-
-def model_weights(name: str, options: Mapping[str, str]) -> tuple[GeneratorConfig, dict[str, Tensor]]:
-    """Return a model of LongLive's kind in fp32 on the CPU, with pictures so small that a take needs no GPU.
-
-    The weights do not depend on the picture's size, so what holds for small pictures holds for their arithmetic.
-    Raises CheckpointError and ConfigError.
-    """
-    from longtake.model.longlive.loading import VARIANTS, Loader
-    from longtake.model.longlive.options import LongLiveOptions
-
-    if name not in VARIANTS:
-        raise ConfigError(f"{name} cannot be checked like this; there are {', '.join(VARIANTS)}")
-    loader = Loader(name, LongLiveOptions.parse(options), torch.device("cpu"), torch.float32)
-    rows, columns = SMALL_LATENTS
-    sizes = replace(loader.config.transformer, latent_height=rows, latent_width=columns)
-    return replace(loader.config, transformer=sizes), loader.transformer(sizes, None).state_dict()
 
 
 def random_weights(config: GeneratorConfig) -> dict[str, Tensor]:

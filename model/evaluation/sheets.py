@@ -17,7 +17,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from longtake.model.loading import LoadedModel, load, load_diorama
+from longtake.model.diorama.files import bundled_folder
+from longtake.model.diorama.loading import load_diorama
+from longtake.model.interface import Conditioning
+from longtake.model.loaded import LoadedModel
 
 PROMPTS = (
     "a red hot air balloon drifts over a green meadow by day, under a clear sky",
@@ -76,9 +79,7 @@ def film_switch(
         if not switched and world.next_tick >= at_s * model.info.fps:
             model.generator.cue(world, list(then))
             switched = True
-        frames = model.step(world).frames
-        assert frames is not None
-        parts.append(frames.numpy())
+        parts.append(model.step(world).frames.numpy())
     model.close(world)
     return np.concatenate(parts, 1)
 
@@ -92,11 +93,9 @@ def film_story(model: LoadedModel, seed: int) -> tuple[NDArray[np.uint8], list[s
     while len(captions) < STORY_SECONDS * model.info.fps:
         latest = max(i for i, (at, _) in enumerate(STORY) if at * model.info.fps <= world.next_tick)
         if latest != now:
-            model.cue(world, STORY[latest][1])
+            model.cue(world, Conditioning(prompt=STORY[latest][1]))
             now = latest
-        frames = model.step(world).frames
-        assert frames is not None
-        parts.append(frames[0].numpy())
+        parts.append(model.step(world).frames[0].numpy())
         captions += [STORY[now][1]] * len(parts[-1])
     model.close(world)
     return np.concatenate(parts), captions
@@ -145,7 +144,7 @@ def main() -> None:
     parser.add_argument("--weights", type=Path, help="a folder of diorama's parts instead of the bundled ones")
     parser.add_argument("--seed", type=int, default=1)
     args = parser.parse_args()
-    model = load_diorama(args.weights) if args.weights else load("diorama")
+    model = load_diorama(args.weights or bundled_folder())
     args.out.mkdir(parents=True, exist_ok=True)
     fps = model.info.fps
     seeds = [args.seed + i for i in range(len(PROMPTS))]

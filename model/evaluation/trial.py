@@ -16,7 +16,8 @@ from torch import Tensor
 from longtake.model.generation.generator import Generator
 from longtake.model.generation.snapshot import Snapshot
 from longtake.model.generation.world import CachedFrame, Prompt
-from longtake.model.loading import Description, LoadedModel
+from longtake.model.interface import ModelInfo
+from longtake.model.loaded import LoadedModel
 
 Progress = Callable[[int, int], None]
 STEPS = 3
@@ -58,7 +59,6 @@ def run_trial(model: LoadedModel, *, seed: int, prompt: str, progress: Progress 
     world = generator.restore(snapshot)
     progress(2, STEPS)
     block = generator.step(world)
-    assert block.frames is not None, "the model has a decoder"
     trial = Trial(
         frames=block.frames[0],
         first_frame=block.first_frame,
@@ -71,7 +71,7 @@ def run_trial(model: LoadedModel, *, seed: int, prompt: str, progress: Progress 
     return trial
 
 
-def window_of_noise(generator: Generator, info: Description, *, seed: int, prompt: str) -> Snapshot:
+def window_of_noise(generator: Generator, info: ModelInfo, *, seed: int, prompt: str) -> Snapshot:
     """Return a snapshot of a world one block longer than its window, written in one pass over noise."""
     config = generator.config
     end = config.window_frames + config.block_frames

@@ -6,6 +6,7 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
+from longtake.model.errors import WorldError
 from longtake.model.generation.decoding import PendingFrames
 from longtake.model.generation.timing import Stopwatch
 
@@ -40,9 +41,11 @@ class Block:
             self.made.synchronize()
 
     @cached_property
-    def frames(self) -> Tensor | None:
-        """[B, n, H, W, 3] uint8 RGB on the CPU; None without a decoder. Waits until they are decoded."""
-        return None if self.pictures is None else self.pictures.wait()
+    def frames(self) -> Tensor:
+        """[B, n, H, W, 3] uint8 RGB on the CPU. Waits until they are decoded. Raises WorldError without a decoder."""
+        if self.pictures is None:
+            raise WorldError("this generator has no decoder, so its blocks have latents and no frames")
+        return self.pictures.wait()
 
     @cached_property
     def step_ms(self) -> dict[str, float]:
@@ -57,6 +60,7 @@ class Block:
     def timings_ms(self) -> dict[str, float]:
         """As `step_ms`, with the decoding; waits for the frames. Where decoding overlaps, the regions do too."""
         spent = dict(self.step_ms)
-        if self.frames is not None:
+        if self.pictures is not None:
+            self.pictures.wait()
             spent["decode"] += self.decode_stopwatch.read()["decode"]
         return spent

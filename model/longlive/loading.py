@@ -17,7 +17,8 @@ from longtake.model.config import GeneratorConfig, TransformerConfig, preset
 from longtake.model.errors import CheckpointError, ConfigError
 from longtake.model.generation.generator import Generator
 from longtake.model.generation.world import Decoder, TextEncoder
-from longtake.model.loading import Description, LoadedModel
+from longtake.model.interface import LoadRequest, ModelInfo
+from longtake.model.loaded import LoadedModel
 from longtake.model.longlive.files import open_tensors
 from longtake.model.longlive.layouts import (
     TEXT_ENCODER,
@@ -31,6 +32,7 @@ from longtake.model.longlive.layouts import (
 )
 from longtake.model.longlive.names import lora_targets
 from longtake.model.longlive.options import LongLiveOptions
+from longtake.model.longlive.spec import CAPABILITIES
 from longtake.model.longlive.table import default_root, find
 from longtake.model.longlive.taehv import TinyDecoder, TinyDecoderConfig
 from longtake.model.longlive.umt5 import (
@@ -46,6 +48,7 @@ from longtake.model.longlive.umt5 import (
 from longtake.model.longlive.wan_vae import WanDecoder, open_vae, vae_sizes
 from longtake.model.longlive.weights import Lora, Progress, Write, from_file, materialise, random_values
 from longtake.model.network.transformer import Transformer
+from longtake.model.ops.allocator import keep_freed_memory
 from longtake.model.ops.precision import choose_device, choose_precision, precision_name, product_precision
 
 log = logging.getLogger(__name__)
@@ -90,6 +93,14 @@ TINY = TransformerConfig(
 """Sizes of the transformer with `random_weights="tiny"`."""
 
 
+def load(request: LoadRequest) -> LoadedModel:
+    """Load a model of the registry. Raises as `load_longlive`."""
+    options = LongLiveOptions.parse(request.options)
+    if request.threads:
+        torch.set_num_threads(request.threads)
+    return load_longlive(request.name, device=request.device, precision=request.precision, options=options)
+
+
 def load_longlive(
     name: str,
     *,
@@ -116,6 +127,8 @@ def load_longlive(
     if name not in VARIANTS:
         raise ConfigError(f"no model of LongLive's kind is called {name!r}; there are {', '.join(VARIANTS)}")
     chosen = choose_device(device)
+    if chosen.type == "cpu":
+        keep_freed_memory()
     loader = Loader(name, options, chosen, choose_precision(precision, chosen))
     return loader.load(progress or _logged())
 
@@ -259,11 +272,11 @@ class Loader:
         materialise(module, write, dtype=dtype or self.dtype, device=self.device, progress=progress)
         module.eval().requires_grad_(False)
 
-    def describe(self) -> Description:
+    def describe(self) -> ModelInfo:
         """Return what the model is."""
         sizes, block = self.config.transformer, self.config.block_frames
         random = self.options.random_weights
-        return Description(
+        return ModelInfo(
             name=self.name,
             height=PIXELS_PER_LATENT * sizes.latent_height,
             width=PIXELS_PER_LATENT * sizes.latent_width,
@@ -271,7 +284,7 @@ class Loader:
             block_frames=FRAMES_PER_LATENT * block,
             first_block_frames=FRAMES_PER_LATENT * (block - 1) + 1,
             window_blocks=self.config.window_frames // block,
-            capabilities=["snapshot"],
+            capabilities=CAPABILITIES,
             weights=f"random-{random}-{self.options.seed}" if random else fingerprint(self.files),
             device=str(self.device),
             precision=precision_name(self.dtype),

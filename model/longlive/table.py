@@ -124,7 +124,7 @@ MODELS: dict[str, KnownModel] = {
     for model in (
         KnownModel(
             name="longlive-1.3b",
-            summary="LongLive 1.0 on Wan2.1-T2V-1.3B: 480 x 832 at 16 fps, prompts changed as it runs",
+            summary="public LongLive checkpoint on Wan2.1-T2V-1.3B, 480 x 832 at 16 fps, for an H100",
             parameters="1.3 B (and 5.7 B of text encoder)",
             licence="CC-BY-NC-SA-4.0 (weights; not for commercial use), Wan's parts Apache-2.0",
             files=(
@@ -147,7 +147,7 @@ MODELS: dict[str, KnownModel] = {
         ),
         KnownModel(
             name="self-forcing-1.3b",
-            summary="Self-Forcing on Wan2.1-T2V-1.3B: 480 x 832 at 16 fps, takes of about five seconds",
+            summary="public Self-Forcing checkpoint on Wan2.1-T2V-1.3B, takes of about five seconds",
             parameters="1.3 B (and 5.7 B of text encoder)",
             licence="see the model card, Wan's parts Apache-2.0",
             files=(

@@ -1,0 +1,113 @@
+"""Loads diorama: weights from a folder, device and precision chosen, the verbs ready to use.
+
+model = load_diorama(bundled_folder())
+world = model.open(seed=7, conditioning=Conditioning(prompt="a red balloon over a meadow at dusk"))
+block = model.step(world)
+"""
+
+import logging
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from longtake.model.config import preset
+from longtake.model.diorama.autoencoder import SHIPPED, Decoder, make_decoder
+from longtake.model.diorama.files import bundled_folder, digest, part_paths
+from longtake.model.diorama.moving_decoder import MovingDecoder
+from longtake.model.diorama.probe import Probe, ProbeConfig
+from longtake.model.diorama.spec import CAPABILITIES, NAME
+from longtake.model.diorama.text_encoder import TextEncoder, TextEncoderConfig
+from longtake.model.generation.generator import Generator
+from longtake.model.interface import LoadRequest, ModelInfo
+from longtake.model.loaded import LoadedModel
+from longtake.model.network.transformer import Transformer
+from longtake.model.ops.allocator import keep_freed_memory
+from longtake.model.ops.precision import choose_device, choose_precision, precision_name, product_precision
+from longtake.model.options import BackendOptions
+from longtake.model.weights import fill
+
+log = logging.getLogger(__name__)
+
+
+def load(request: LoadRequest) -> LoadedModel:
+    """Load the weights that ship. Raises as `load_diorama`."""
+    options = BackendOptions.parse(request.options)
+    if request.threads:
+        torch.set_num_threads(request.threads)
+    return load_diorama(bundled_folder(), device=request.device, precision=request.precision, options=options)
+
+
+def load_diorama(
+    folder: Path, *, device: str = "auto", precision: str = "auto", options: BackendOptions | None = None
+) -> LoadedModel:
+    """Load diorama from a folder with one safetensors file for each part.
+
+    Args:
+        folder: the weights.
+        device: auto, cpu or cuda.
+        precision: auto, bf16 or fp32.
+        options: how to compute.
+
+    Raises:
+        CheckpointError: a file is missing, truncated or of another model; the message names it.
+        BackendError: the device, the precision or a back end cannot be had here.
+    """
+    options = options or BackendOptions()
+    chosen = choose_device(device)
+    if chosen.type == "cpu":
+        keep_freed_memory()
+    dtype = choose_precision(precision, chosen)
+    config = preset(NAME)
+    transformer = Transformer(config.transformer)
+    decoder, text, probe = make_decoder(SHIPPED), TextEncoder(TextEncoderConfig()), Probe(ProbeConfig())
+    for path, module in zip(part_paths(folder), (transformer, decoder, text, probe), strict=True):
+        fill(module, path)
+        module.eval().requires_grad_(False)
+    decoder_dtype = product_precision(dtype, chosen)
+    decoder.to(chosen, decoder_dtype, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    generator = Generator(
+        transformer,
+        CastingDecoder(decoder, decoder_dtype),
+        text,
+        config,
+        chosen,
+        dtype,
+        attention=options.attention,
+        linear=options.linear,
+        cache=options.cache,
+        graphs=options.graphs,
+        overlap=options.overlap,
+    )
+    frames = SHIPPED.frames_per_latent * config.block_frames
+    info = ModelInfo(
+        name=NAME,
+        height=8 * config.transformer.latent_height * SHIPPED.upscale,
+        width=8 * config.transformer.latent_width * SHIPPED.upscale,
+        fps=config.fps,
+        block_frames=frames,
+        first_block_frames=frames,
+        window_blocks=config.window_frames // config.block_frames,
+        capabilities=CAPABILITIES,
+        weights=digest(part_paths(folder)),
+        device=str(chosen),
+        precision=precision_name(dtype),
+    )
+    log.info("diorama on %s in %s, weights %s", info.device, info.precision, info.weights)
+    return LoadedModel(generator, info, probe.to(memory_format=torch.channels_last))  # type: ignore[call-overload]
+
+
+class CastingDecoder:
+    """A decoder whose latents are cast to its own precision first."""
+
+    def __init__(self, decoder: Decoder | MovingDecoder, dtype: torch.dtype) -> None:
+        self.decoder, self.dtype = decoder, dtype
+
+    def open(self, batch: int) -> Any:
+        """Return the state of a decoder that has seen nothing."""
+        return self.decoder.open(batch)
+
+    def decode(self, latents: Tensor, state: Any) -> Tensor:
+        """[B, 1, C, h, w] -> [B, n, 3, H, W] float in 0..1."""
+        return self.decoder.decode(latents.to(self.dtype), state)

@@ -1,0 +1,67 @@
+"""What the runtime and the command line know of diorama before it is loaded. Imports no torch."""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from longtake.model.diorama.files import PARTS, bundled_folder, digest, part_paths
+from longtake.model.interface.spec import LoadRequest, ModelSpec, SelfCheck, Weights, WeightsFile
+from longtake.model.interface.world_model import WorldModel
+from longtake.model.options import BackendOptions
+
+if TYPE_CHECKING:
+    from longtake.model.evaluation.conformance import CaseResult
+    from longtake.model.evaluation.plan_parts import PlanSource
+
+NAME = "diorama"
+CAPABILITIES = ("reading", "snapshot")
+
+
+def weights() -> Weights:
+    """Return the files of the weights that ship."""
+    files = tuple(
+        WeightsFile(
+            name=path.name,
+            part=part,
+            size_bytes=path.stat().st_size if path.is_file() else 0,
+            path=path if path.is_file() else None,
+            here_bytes=path.stat().st_size if path.is_file() else 0,
+        )
+        for part, path in zip(PARTS, part_paths(bundled_folder()), strict=True)
+    )
+    return Weights(folder=bundled_folder(), files=files, remedy="reinstall longtake, or train them (docs/training.md)")
+
+
+def _load(request: LoadRequest) -> WorldModel:
+    from longtake.model.diorama.loading import load
+
+    return load(request)
+
+
+def _plan() -> "PlanSource":
+    from longtake.model.diorama.plan import DioramaPlan
+
+    return DioramaPlan()
+
+
+def _self_check(asked: SelfCheck) -> "Iterator[CaseResult]":
+    from longtake.model.evaluation.probe_check import run_probe_check
+
+    return run_probe_check(asked.device)
+
+
+SPEC = ModelSpec(
+    name=NAME,
+    summary="bundled storybook world, 192 x 320 at 16 fps, runs on a laptop",
+    load=_load,
+    options=BackendOptions,
+    # its operations are so small that a second thread only costs time
+    threads=1,
+    capabilities=CAPABILITIES,
+    licence="Apache-2.0",
+    parameters="9 M (16 M with decoder, text encoder and probe)",
+    bundled=True,
+    weights=weights,
+    digest=lambda: digest(part_paths(bundled_folder())),
+    plan=_plan,
+    self_check=_self_check,
+)
