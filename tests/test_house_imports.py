@@ -15,11 +15,11 @@ MAY_IMPORT = {
     "clients": ("longtake.clients", "longtake.protocol"),
     "scenarios": ("longtake.scenarios", "longtake.protocol", "longtake.clients.session"),
     "model": ("longtake.model",),
-    "runtime": ("longtake.runtime", "longtake.protocol"),
+    "runtime": ("longtake.runtime", "longtake.protocol", "longtake.model.interface"),
 }
 COMMAND_LINE = ROOT / "runtime" / "cli"
 HEAVY = ("torch", "torchvision", "pygame", "av", "einops", "safetensors", "longtake.model")
-CHEAP_OF_MODEL = ("longtake.model.errors", "longtake.model.ops.cores")
+CHEAP_OF_MODEL = ("longtake.model.errors", "longtake.model.interface", "longtake.model.ops.cores")
 WITHOUT_TORCH = """
 import importlib, sys
 
@@ -142,7 +142,7 @@ def test_importing_the_model_changes_nothing_of_torch() -> None:
     """No device choice, no thread count, no default type is touched by an import."""
     code = (
         "import torch; before = (torch.get_default_dtype(), torch.get_num_threads(), torch.is_grad_enabled());"
-        "import longtake.model.loading;"
+        "import longtake.model.diorama.loading, longtake.model.longlive.loading;"
         "assert before == (torch.get_default_dtype(), torch.get_num_threads(), torch.is_grad_enabled())"
     )
     subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT.parent)

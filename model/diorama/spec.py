@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from longtake.model.diorama.files import PARTS, bundled_folder, digest, part_paths
 from longtake.model.interface.spec import LoadRequest, ModelSpec, SelfCheck, Weights, WeightsFile
 from longtake.model.interface.world_model import WorldModel
-from longtake.model.options import BackendOptions
+from longtake.model.options import BACKEND_ARGUMENTS, BackendOptions
 
 if TYPE_CHECKING:
     from longtake.model.evaluation.conformance import CaseResult
@@ -54,6 +54,7 @@ SPEC = ModelSpec(
     summary="bundled storybook world, 192 x 320 at 16 fps, runs on a laptop",
     load=_load,
     options=BackendOptions,
+    arguments=BACKEND_ARGUMENTS,
     # its operations are so small that a second thread only costs time
     threads=1,
     capabilities=CAPABILITIES,

@@ -16,7 +16,7 @@ from longtake.model.config import GeneratorConfig, TransformerConfig
 from longtake.model.errors import ConfigError
 from longtake.model.evaluation.plan_devices import Device
 from longtake.model.evaluation.plan_parts import DecoderCost, PlanSource, TextCost
-from longtake.model.interface import find_spec
+from longtake.model.interface import model_spec
 
 HALF_BYTES = 2
 FRAMES_PER_LATENT = 4
@@ -179,7 +179,7 @@ def make_plan(name: str, device: Device, *, fp8: bool = False, size: tuple[int, 
 
 def plan_source(name: str) -> PlanSource:
     """Return what a model tells the plan. Raises ConfigError for a model that tells nothing."""
-    spec = find_spec(name)
+    spec = model_spec(name)
     if spec.plan is None:
         raise ConfigError(f"model {name} does not say what its parts cost, so it cannot be planned")
     return spec.plan()

@@ -61,6 +61,6 @@ class Block:
         """As `step_ms`, with the decoding; waits for the frames. Where decoding overlaps, the regions do too."""
         spent = dict(self.step_ms)
         if self.pictures is not None:
-            self.pictures.wait()
+            _ = self.frames
             spent["decode"] += self.decode_stopwatch.read()["decode"]
         return spent

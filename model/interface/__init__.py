@@ -15,7 +15,7 @@ with an example.
 
 from longtake.model.errors import ModelUnknown
 from longtake.model.interface.options import Options
-from longtake.model.interface.registry import REGISTRY, find_spec, load_model, model_names, model_specs
+from longtake.model.interface.registry import REGISTRY, load_model, model_names, model_spec, model_specs
 from longtake.model.interface.spec import (
     Argument,
     LoadRequest,
@@ -52,9 +52,9 @@ __all__ = [
     "WeightsFile",
     "World",
     "WorldModel",
-    "find_spec",
     "load_model",
     "missing_verbs",
     "model_names",
+    "model_spec",
     "model_specs",
 ]

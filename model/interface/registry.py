@@ -21,10 +21,10 @@ def model_names() -> list[str]:
 
 def model_specs() -> list[ModelSpec]:
     """Return the specs of all models."""
-    return [find_spec(name) for name in REGISTRY]
+    return [model_spec(name) for name in REGISTRY]
 
 
-def find_spec(name: str, factory: str = "") -> ModelSpec:
+def model_spec(name: str, factory: str = "") -> ModelSpec:
     """Return the spec of a model.
 
     Args:

@@ -30,10 +30,12 @@ class LoadRequest:
 
 @dataclass(frozen=True, kw_only=True)
 class Argument:
-    """A command-line argument that sets one of a model's options. Models that share an argument share this value."""
+    """A command-line argument that sets one of a model's options. Models can share an argument: then it is equal."""
 
     flag: str
     """such as `--decoder`"""
+    group: str
+    """heading in `--help`"""
     option: str
     """name of the option it sets"""
     help: str
@@ -45,6 +47,11 @@ class Argument:
     """True for a flag that takes no value and turns the option on"""
     folder: bool = False
     """True if the value is a folder, which has to exist"""
+
+    @property
+    def dest(self) -> str:
+        """Name of the attribute that argparse sets."""
+        return self.flag.lstrip("-").replace("-", "_")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,8 +112,6 @@ class ModelSpec:
     """what `--option NAME=VALUE` sets; checked before a process is started"""
     arguments: tuple[Argument, ...] = ()
     """arguments of the command line for the most used options"""
-    family: str = ""
-    """heading of these arguments in `--help`"""
     threads: int = 0
     """threads of the generator's process on a CPU; 0 leaves the number to torch"""
     loads_within_s: float = 120.0

@@ -6,7 +6,7 @@ from typing import Literal
 
 from longtake.model.config import Positions, SinkOnRecache
 from longtake.model.errors import ConfigError
-from longtake.model.options import BackendOptions
+from longtake.model.options import CompiledOptions
 
 RandomWeights = Literal["", "full", "tiny"]
 DecoderChoice = Literal["auto", "wan", "tiny"]
@@ -14,7 +14,7 @@ TextPlace = Literal["auto", "gpu", "cpu", "offload", "random"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class LongLiveOptions(BackendOptions):
+class LongLiveOptions(CompiledOptions):
     """See the module."""
 
     folder: Path | None = None
@@ -41,8 +41,6 @@ class LongLiveOptions(BackendOptions):
     positions: Positions = "absolute"
     """relative: the reference's infinite variant"""
     sink_on_recache: SinkOnRecache = "keep"
-    compile: bool = False
-    """run the layers through torch's compiler, at the cost of a start that takes minutes"""
 
     def __post_init__(self) -> None:
         super().__post_init__()

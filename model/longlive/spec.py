@@ -9,41 +9,51 @@ from longtake.model.interface.spec import Argument, LoadRequest, ModelSpec, Self
 from longtake.model.interface.world_model import WorldModel
 from longtake.model.longlive import table
 from longtake.model.longlive.options import LongLiveOptions
+from longtake.model.options import BACKEND_ARGUMENTS
 
 if TYPE_CHECKING:
     from longtake.model.evaluation.conformance import CaseResult
     from longtake.model.evaluation.plan_parts import PlanSource
 
 CAPABILITIES = ("snapshot",)
+GROUP = "LongLive and its kind (docs/longlive.md)"
 ARGUMENTS = (
     Argument(
         flag="--weights",
+        group=GROUP,
         option="folder",
         metavar="DIR",
         folder=True,
-        help="folder of the weights (that of `longtake models pull`)",
+        help="folder of the weights (default: where `longtake models pull` puts them)",
     ),
     Argument(
         flag="--random-weights",
+        group=GROUP,
         option="random_weights",
         choices=("full", "tiny"),
         const="full",
-        help="no files: random weights at full size, or tiny; to try a machine out, the picture is noise",
+        help="load no files: random weights, full size or tiny. Tries a machine out; the picture is noise",
     ),
     Argument(
-        flag="--decoder", option="decoder", choices=("auto", "wan", "tiny"), help="auto: tiny if its file is there"
+        flag="--decoder",
+        group=GROUP,
+        option="decoder",
+        choices=("auto", "wan", "tiny"),
+        help="auto picks tiny if its file is there",
     ),
     Argument(
         flag="--text-encoder",
+        group=GROUP,
         option="text_encoder",
         choices=("auto", "gpu", "cpu", "offload", "random"),
-        help="where UMT5-XXL runs; offload: on the GPU only while it encodes; random: not at all",
+        help="where UMT5-XXL runs; offload moves it to the GPU only to encode; random does not load it",
     ),
     Argument(
         flag="--compile",
+        group=GROUP,
         option="compile",
         switch=True,
-        help="run the layers through torch's compiler; starting takes minutes longer",
+        help="use torch's compiler; starting takes minutes longer",
     ),
 )
 
@@ -94,8 +104,7 @@ def _spec(name: str) -> ModelSpec:
         summary=public.summary,
         load=_load,
         options=LongLiveOptions,
-        arguments=ARGUMENTS,
-        family="LongLive",
+        arguments=(*ARGUMENTS, *BACKEND_ARGUMENTS),
         loads_within_s=900.0,
         capabilities=CAPABILITIES,
         logger="longtake.model.longlive",

@@ -4,8 +4,9 @@ import argparse
 import re
 from pathlib import Path
 
-from longtake.runtime import registry
-from longtake.runtime.cli.usage import UsageError
+from longtake.model.interface import Argument, ModelSpec, model_names, model_spec, model_specs
+from longtake.runtime.cli.usage import UsageError, unknown
+from longtake.runtime.options import parse_option
 from longtake.runtime.world.prompt_state import MAX_PROMPT_CHARACTERS, tidy
 
 DEFAULT_MODEL = "diorama"
@@ -63,7 +64,7 @@ def threads(text: str) -> int:
 def add_model_argument(parser: argparse.ArgumentParser, default: str | None = DEFAULT_MODEL) -> None:
     """Add `--model`; a default of None leaves the choice to the scenario."""
     shown = default or f"the scenario's, else {DEFAULT_MODEL}"
-    parser.add_argument("--model", default=default, help=f"{', '.join(registry.MODELS)} (default: {shown})")
+    parser.add_argument("--model", default=default, help=f"{', '.join(model_names())} (default: {shown})")
     # Tests load a fake model this way. It also works for a model that is not in the registry yet.
     parser.add_argument("--factory", default="", help=argparse.SUPPRESS)
 
@@ -83,78 +84,93 @@ def add_device_arguments(parser: argparse.ArgumentParser, *, recorded: bool = Fa
     )
 
 
+def model_arguments() -> dict[str, Argument]:
+    """Return the arguments that set options of a model, by flag."""
+    return {argument.flag: argument for spec in model_specs() for argument in spec.arguments}
+
+
 def add_weights_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the options that say which files a LongLive model loads, and how."""
-    group = parser.add_argument_group(
-        "LongLive", "how LongLive and its kind are loaded; docs/longlive.md explains each option"
-    )
-    group.add_argument(
-        "--weights", metavar="DIR", help="folder of the weights (default: where `longtake models pull` puts them)"
-    )
-    group.add_argument(
-        "--random-weights",
-        nargs="?",
-        const="full",
-        choices=("full", "tiny"),
-        help="load no files: random weights, full size or tiny. Tries a machine out; the picture is noise",
-    )
-    group.add_argument("--decoder", choices=("auto", "wan", "tiny"), help="auto picks tiny if its file is there")
-    group.add_argument(
-        "--text-encoder",
-        choices=("auto", "gpu", "cpu", "offload", "random"),
-        help="where UMT5-XXL runs; offload moves it to the GPU only to encode; random does not load it",
-    )
-    group.add_argument(
-        "--linear",
-        choices=("auto", "plain", "onednn", "upcast", "fp8", "te-fp8", "int8"),
-        help="how linear layers are computed; `longtake doctor` says which of these work here",
-    )
-    group.add_argument("--compile", action="store_true", help="use torch's compiler; starting takes minutes longer")
-    group.add_argument(
+    """Add the arguments that say which files a model loads, and how."""
+    groups: dict[str, argparse._ArgumentGroup] = {}
+    for argument in model_arguments().values():
+        if argument.group not in groups:
+            groups[argument.group] = parser.add_argument_group(argument.group)
+        add_model_option(groups[argument.group], argument)
+    parser.add_argument(
         "--option",
         action="append",
         default=[],
         metavar="NAME=VALUE",
-        help="any other option, such as positions=relative",
+        help="any other option of the model, such as positions=relative",
     )
 
 
-WEIGHTS_ARGUMENTS = {
-    "weights": "folder",
-    "random_weights": "random_weights",
-    "decoder": "decoder",
-    "text_encoder": "text_encoder",
-    "linear": "linear",
-    "compile": "compile",
-}
-"""command-line arguments, and the names of the options they set"""
+def add_model_option(group: argparse._ArgumentGroup, argument: Argument) -> None:
+    """Add one argument of a model."""
+    if argument.switch:
+        group.add_argument(argument.flag, action="store_true", help=argument.help)
+        return
+    group.add_argument(
+        argument.flag,
+        nargs="?" if argument.const is not None else None,
+        const=argument.const,
+        choices=argument.choices or None,
+        metavar=argument.metavar,
+        help=argument.help,
+    )
 
 
-def weights_options(options: argparse.Namespace, model: str) -> dict[str, str]:
-    """Return the options that were given, as texts by name. Raises `UsageError` and ConfigError for a wrong one."""
-    texts = {name: str(value) for argument, name in WEIGHTS_ARGUMENTS.items() if (value := getattr(options, argument))}
+def given_options(options: argparse.Namespace) -> dict[str, str]:
+    """Return the options of a model that were given, as texts by name. Raises `UsageError`."""
+    texts = {
+        argument.option: str(value)
+        for argument in model_arguments().values()
+        if (value := getattr(options, argument.dest))
+    }
     for text in options.option:
         try:
-            name, value = registry.option(text)
+            name, value = parse_option(text)
         except ValueError as error:
             raise UsageError(f"--option: {error}") from None
         texts[name] = value
-    if not texts:
-        return texts
-    # Knows every option, and imports no torch.
-    from longtake.model.longlive.options import OF_EVERY_MODEL, LongLiveOptions
-
-    if model == DEFAULT_MODEL and (others := sorted(set(texts) - set(OF_EVERY_MODEL))):
-        given = ", ".join(others)
-        raise UsageError(f"{model} comes with its weights; {given} only apply to --model longlive-1.3b and its kind")
-    if "folder" in texts:
-        # Checked here, because the generator is another process and its error would say less.
-        folder = Path(texts["folder"]).expanduser()
-        if not folder.is_dir():
-            raise UsageError(f"--weights {folder}: no such folder; `longtake models pull {model}` fetches the weights")
-        texts["folder"] = str(folder.resolve())
-    LongLiveOptions.parse(texts)
     return texts
+
+
+def weights_options(options: argparse.Namespace, model: str) -> dict[str, str]:
+    """Return how a model is to be loaded, as texts by name. Raises `UsageError` and ConfigError for a wrong one."""
+    texts = given_options(options)
+    if not texts or options.factory:
+        # A model loaded by a factory checks its options itself.
+        return texts
+    if model not in model_names():
+        raise UsageError(unknown("model", model, model_names()))
+    return checked_options(model_spec(model), texts)
+
+
+def checked_options(spec: ModelSpec, texts: dict[str, str]) -> dict[str, str]:
+    """Return options with their folders resolved. Raises `UsageError` and ConfigError for a wrong one."""
+    by_option = {argument.option: argument for argument in spec.arguments}
+    others = [name for name in texts if name not in spec.options.names()]
+    elsewhere = [f"--model {other.name}" for other in model_specs() if set(others) <= set(other.options.names())]
+    if others and elsewhere:
+        flags = {argument.option: argument.flag for argument in model_arguments().values()}
+        given = ", ".join(flags.get(name, name) for name in others)
+        raise UsageError(f"model {spec.name} does not take {given}; {' and '.join(elsewhere)} would")
+    for name in texts:
+        if name in by_option and by_option[name].folder:
+            texts[name] = existing_folder(spec, by_option[name], texts[name])
+    spec.options.parse(texts)
+    return texts
+
+
+def existing_folder(spec: ModelSpec, argument: Argument, text: str) -> str:
+    """Return the whole path of a folder. Raises `UsageError` if it is not there."""
+    # Checked here, because the generator is another process and its error would say less.
+    folder = Path(text).expanduser()
+    if not folder.is_dir():
+        remedy = f"; `longtake models pull {spec.name}` fetches the weights" if spec.pull is not None else ""
+        raise UsageError(f"{argument.flag} {folder}: no such folder{remedy}")
+    return str(folder.resolve())
 
 
 def add_hosting_arguments(

@@ -9,6 +9,7 @@ import os
 from dataclasses import asdict
 from typing import Any
 
+from longtake.model.interface import WorldModel
 from longtake.runtime.cli.arguments import (
     add_hosting_arguments,
     add_json_argument,
@@ -18,7 +19,7 @@ from longtake.runtime.cli.arguments import (
 )
 from longtake.runtime.cli.bench_history import add_history_arguments, run_history
 from longtake.runtime.cli.bench_plan import add_plan_arguments, run_plan
-from longtake.runtime.cli.hosting import generator_config, hosted, load_model, load_scenario, need_torch
+from longtake.runtime.cli.hosting import generator_config, hosted, load_here, load_scenario, need_torch
 from longtake.runtime.cli.output import print_json, progress, table
 from longtake.runtime.cli.usage import OK, UsageError
 
@@ -79,7 +80,7 @@ def run(options: argparse.Namespace) -> int:
 def generator_figures(options: argparse.Namespace) -> dict[str, Any]:
     """Measure the model in this process."""
     bare = options.preset or options.set
-    model, threads = load_bare(options) if bare else load_model(options)
+    model, threads = load_bare(options) if bare else load_here(options)
     from longtake.model.evaluation.bench import BenchConfig, bench
 
     config = BenchConfig(blocks=options.blocks, seed=options.seed, warmup_blocks=model.info.window_blocks + SETTLING)
@@ -96,7 +97,7 @@ def generator_figures(options: argparse.Namespace) -> dict[str, Any]:
     return {**about, "realtime_factor": result.fps / info.fps, **asdict(result)}
 
 
-def load_bare(options: argparse.Namespace) -> tuple[Any, int]:
+def load_bare(options: argparse.Namespace) -> tuple[WorldModel, int]:
     """Build a model from a configuration alone; return it and its thread count. Raises `UsageError`, ModelError."""
     need_torch("measuring a model")
     texts = {}

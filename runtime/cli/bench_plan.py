@@ -8,8 +8,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from longtake.runtime import registry
-from longtake.runtime.cli.arguments import DEFAULT_MODEL, add_json_argument, threads
+from longtake.model.interface import model_names
+from longtake.runtime.cli.arguments import add_json_argument, threads
 from longtake.runtime.cli.hosting import need_torch
 from longtake.runtime.cli.output import print_json, table
 from longtake.runtime.cli.usage import OK, UsageError, unknown
@@ -26,7 +26,7 @@ def add_plan_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--device", default="h100", help="h100, h200, 4090, or cpu to measure this one (default: %(default)s)"
     )
-    parser.add_argument("--model", default="longlive-1.3b", help=f"{', '.join(registry.MODELS)} (default: %(default)s)")
+    parser.add_argument("--model", default="longlive-1.3b", help=f"{', '.join(model_names())} (default: %(default)s)")
     parser.add_argument("--fp8", action="store_true", help="compute linear layers in FP8")
     parser.add_argument(
         "--size", type=size, metavar="480x832", help="height and width of the pictures (default: the model's)"
@@ -57,17 +57,17 @@ def size(text: str) -> tuple[int, int]:
 
 def run_plan(options: argparse.Namespace) -> int:
     """Compute the plan, compare it with a measurement if there is one, and print. Raises UsageError and ModelError."""
-    if options.model not in registry.MODELS:
-        raise UsageError(unknown("model", options.model, registry.MODELS))
+    if options.model not in model_names():
+        raise UsageError(unknown("model", options.model, model_names()))
     measured = read_measurement(options.measured) if options.measured else None
     need_torch("counting a model's operations")
     if options.threads and options.device == THIS_CPU:
         # OpenMP reads it when torch is imported.
         os.environ["OMP_NUM_THREADS"] = str(options.threads)
-    from longtake.model.evaluation.plan import compare, make_plan
+    from longtake.model.evaluation.plan import compare, make_plan, plan_source
 
     plan = make_plan(options.model, device_of(options), fp8=options.fp8, size=options.size)
-    decoder = options.decoder or ("own" if options.model == DEFAULT_MODEL else "tiny")
+    decoder = options.decoder or plan_source(options.model).usual_decoder
     if decoder not in plan.fps:
         raise UsageError(unknown("decoder", decoder, plan.fps))
     compared = [] if measured is None else compare(plan, measured, decoder=decoder)

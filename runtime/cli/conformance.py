@@ -5,10 +5,14 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from longtake.runtime import registry
-from longtake.runtime.cli.arguments import add_json_argument, add_weights_arguments, weights_options
+from longtake.model.interface import SelfCheck, model_names, model_spec
+from longtake.runtime.cli.arguments import (
+    add_json_argument,
+    add_weights_arguments,
+    checked_options,
+    given_options,
+)
 from longtake.runtime.cli.hosting import need_torch
-from longtake.runtime.cli.models import BUNDLED
 from longtake.runtime.cli.output import print_json
 from longtake.runtime.cli.usage import FAILED, OK, UsageError, unknown
 
@@ -52,7 +56,7 @@ def run(options: argparse.Namespace) -> int:
     """Run the cases and print how close each one came."""
     if (options.cases is None) != options.own:
         raise UsageError("give either a folder of cases, or --self")
-    texts = weights_options(options, options.model or "longlive-1.3b")
+    texts = given_options(options)
     # These options belong to no model: cases run with them too.
     back_end = {name: texts.pop(name) for name in BACK_END if name in texts}
     compiled = "compile" in back_end
@@ -61,26 +65,30 @@ def run(options: argparse.Namespace) -> int:
             "--self runs every back end with its own tolerance; choose back ends and tolerances for cases only"
         )
     if (options.model or texts) and not (options.own and options.model):
-        raise UsageError("to check a model's weights give --self --model longlive-1.3b; cases bring their own")
-    if options.model and options.model not in registry.MODELS:
-        raise UsageError(unknown("model", options.model, registry.MODELS))
+        raise UsageError("to check a model's weights give --self --model NAME; cases bring their own")
+    if options.model and options.model not in model_names():
+        raise UsageError(unknown("model", options.model, model_names()))
+    if options.model:
+        texts = checked_options(model_spec(options.model), texts | back_end)
+        texts = {name: text for name, text in texts.items() if name not in BACK_END}
     if options.cases is not None and not options.cases.exists():
         raise UsageError(f"{options.cases}: no such folder or case")
     need_torch("running the model")
     from longtake.model.evaluation.conformance import run_case_dir
-    from longtake.model.evaluation.probe_check import run_probe_check
-    from longtake.model.evaluation.self_check import model_weights, run_self_check
-    from longtake.model.longlive.options import LongLiveOptions
+    from longtake.model.evaluation.self_check import run_self_check
     from longtake.model.ops.precision import choose_device, choose_precision
+    from longtake.model.options import CompiledOptions
     from longtake.model.training.conformance.run import with_training
 
     device = choose_device(options.device)
-    if options.own and options.model == BUNDLED:
-        return report(options, run_probe_check(device))
+    if options.own and options.model:
+        spec = model_spec(options.model)
+        if spec.self_check is None:
+            raise UsageError(f"model {spec.name} has no self-check; try --self without a model")
+        return report(options, spec.self_check(SelfCheck(device=str(device), options=texts, compile=compiled)))
     if options.own:
-        config, weights = model_weights(options.model, texts) if options.model else (None, None)
-        return report(options, run_self_check(device, config=config, weights=weights, compile=compiled))
-    chosen = LongLiveOptions.parse(back_end)
+        return report(options, run_self_check(device, compile=compiled))
+    chosen = CompiledOptions.parse(back_end)
     dtype = choose_precision(options.precision, device)
     results = run_case_dir(
         options.cases,

@@ -11,13 +11,13 @@ from importlib.util import find_spec
 from typing import Any, Literal
 
 from longtake.clients.player.pygame_packages import PYGAME_PACKAGES, pygame_conflict
+from longtake.model.interface import model_spec, model_specs
 from longtake.model.ops.cores import usable_cores
 from longtake.protocol.endpoints import DEFAULT_PORT
 from longtake.protocol.version import __version__
-from longtake.runtime import registry
-from longtake.runtime.cli.arguments import add_json_argument
+from longtake.runtime.cli.arguments import DEFAULT_MODEL, add_json_argument
 from longtake.runtime.cli.display import has_display
-from longtake.runtime.cli.models import BUNDLED, bundled_paths, listings
+from longtake.runtime.cli.models import listing
 from longtake.runtime.cli.output import print_json
 from longtake.runtime.cli.usage import FAILED, OK
 
@@ -36,8 +36,6 @@ PACKAGES: dict[str, tuple[str, str]] = {
     "safetensors": ("hosting worlds", "'longtake[host]'"),
     "einops": ("hosting worlds", "'longtake[host]'"),
     "av": ("writing videos", "'longtake[host]'"),
-    "transformers": ("longlive-1.3b", "'longtake[longlive]'"),
-    "diffusers": ("longlive-1.3b", "'longtake[longlive]'"),
     "huggingface_hub": ("`longtake models pull`", "'longtake[longlive]'"),
     "gymnasium": ("the Gymnasium environment", "'longtake[agents]'"),
 }
@@ -103,7 +101,7 @@ def machine() -> list[Finding]:
 def packages() -> list[Finding]:
     """Look for packages that are missing, or that break each other."""
     found = []
-    for name, (purpose, wanted) in PACKAGES.items():
+    for name, (purpose, wanted) in (PACKAGES | model_packages()).items():
         installed = version_of(name)
         if installed:
             found.append(Finding(area="packages", name=name, state="ok", value=installed))
@@ -115,6 +113,15 @@ def packages() -> list[Finding]:
             Finding(area="packages", name=name, state=state, value=f"not installed, for {purpose}", advice=advice)
         )
     return [*found, *pygame_packages()]
+
+
+def model_packages() -> dict[str, tuple[str, str]]:
+    """Distributions that only some models need, as in `PACKAGES`; the first model that needs one is named."""
+    found: dict[str, tuple[str, str]] = {}
+    for spec in model_specs():
+        for name, wanted in spec.packages.items():
+            found.setdefault(name, (spec.name, wanted))
+    return found
 
 
 def pygame_packages() -> list[Finding]:
@@ -160,12 +167,17 @@ def compute() -> list[Finding]:
 
     device = precision.choose_device("auto")
     dtype = precision.choose_precision("auto", device)
-    threads = registry.MODELS["diorama"].threads
+    threads = model_spec(DEFAULT_MODEL).threads
     found = [
         *(Finding(area="compute", name=name, state="ok", value=value) for name, value in processor(torch)),
         Finding(area="compute", name="device", state="ok", value=str(device)),
         Finding(area="compute", name="precision", state="ok", value=precision.precision_name(dtype)),
-        Finding(area="compute", name="threads", state="ok", value=f"{threads} for diorama, of {usable_cores()} cores"),
+        Finding(
+            area="compute",
+            name="threads",
+            state="ok",
+            value=f"{threads} for {DEFAULT_MODEL}, of {usable_cores()} cores",
+        ),
     ]
     found += [
         option(f"attention {name}", name == attention.automatic(device, dtype), attention.missing(name, device, dtype))
@@ -213,23 +225,15 @@ def processor(torch: Any) -> list[tuple[str, str]]:
 def weights() -> list[Finding]:
     """Look for the models' weights; the bundled ones come with the hash that takes carry."""
     found = []
-    for row in listings():
+    for spec in model_specs():
+        row = listing(spec)
         if row.ready:
-            value = f"{row.size_mib:,.1f} MiB{hash_of_bundled() if row.name == BUNDLED else ''}"
-            found.append(Finding(area="weights", name=row.name, state="ok", value=value))
+            named = f", hash {spec.digest()}" if spec.digest is not None else ""
+            found.append(Finding(area="weights", name=row.name, state="ok", value=f"{row.size_mib:,.1f} MiB{named}"))
         else:
-            state: State = "problem" if row.name == BUNDLED else "note"
+            state: State = "problem" if spec.bundled else "note"
             found.append(Finding(area="weights", name=row.name, state=state, value="not here", advice=row.note))
     return found
-
-
-def hash_of_bundled() -> str:
-    """Return `, hash ...`, the name that takes and servers give the weights, or "" without torch, which computes it."""
-    if find_spec("torch") is None:
-        return ""
-    from longtake.model.loading import digest
-
-    return f", hash {digest(bundled_paths())}"
 
 
 def display() -> list[Finding]:

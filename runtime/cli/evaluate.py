@@ -8,7 +8,7 @@ from importlib.resources import files
 from pathlib import Path
 
 from longtake.runtime.cli.arguments import add_hosting_arguments, add_json_argument, count, weights_options
-from longtake.runtime.cli.hosting import check_hosting, load_model
+from longtake.runtime.cli.hosting import check_hosting, load_here
 from longtake.runtime.cli.output import print_json, progress, table
 from longtake.runtime.cli.usage import OK, UsageError
 from longtake.runtime.cli.vbench import add_vbench_arguments, run_vbench
@@ -41,13 +41,16 @@ def run(options: argparse.Namespace) -> int:
         return run_vbench(options)
     check_hosting(options.model, options.factory)
     from longtake.model.evaluation.adherence import evaluate, read_prompts
+    from longtake.model.loaded import LoadedModel
 
     prompts = read_prompts(prompt_file(options.prompts))
     prompts = prompts[:QUICK_PROMPTS] if options.quick else prompts
     seeds = range(1 if options.quick else options.seeds)
-    model, _ = load_model(options)
+    model, _ = load_here(options)
     if "reading" not in model.info.capabilities:
         raise UsageError(f"{options.model} has no probe to read its pictures with; evaluate diorama")
+    if not isinstance(model, LoadedModel):
+        raise UsageError(f"{options.model} films one take at a time, and the evaluation films many together")
     with progress("takes", "take", len(prompts) * len(seeds), quiet=options.json) as show:
         tally = evaluate(model, prompts, list(seeds), late=not options.quick, progress=show)
     scores = tally.scores()

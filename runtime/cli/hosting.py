@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from longtake.runtime import registry
+from longtake.model.interface import LoadRequest, WorldModel, load_model, model_names, model_spec
 from longtake.runtime.cli.arguments import weights_options
-from longtake.runtime.cli.models import BUNDLED, listings
+from longtake.runtime.cli.models import listing
 from longtake.runtime.cli.output import check_writable
 from longtake.runtime.cli.usage import UsageError, unknown
 
@@ -42,12 +42,13 @@ def generator_config(options: argparse.Namespace, *, model: str | None = None) -
 
 def check_hosting(model: str, factory: str = "") -> None:
     """Raise `UsageError` if a model cannot load here: it is unknown, or torch or its weights are missing."""
-    if not factory and model not in registry.MODELS:
-        raise UsageError(unknown("model", model, registry.MODELS))
+    if not factory and model not in model_names():
+        raise UsageError(unknown("model", model, model_names()))
     need_torch("hosting worlds")
-    if model == BUNDLED and not factory:
+    spec = model_spec(model, factory)
+    if spec.bundled:
         # Checked here, because the generator could only report it from another process.
-        row = next(row for row in listings() if row.name == model)
+        row = listing(spec)
         if not row.ready:
             raise UsageError(f"model {model} cannot be loaded: {row.note}")
 
@@ -59,18 +60,25 @@ def need_torch(purpose: str, extras: str = "host") -> None:
         raise UsageError(f"{purpose} needs torch: pip install 'longtake[{extras}]'{elsewhere}")
 
 
-def load_model(options: argparse.Namespace) -> tuple[Any, int]:
+def load_here(options: argparse.Namespace) -> tuple[WorldModel, int]:
     """Load the model into this process; return it and its thread count. Raises `UsageError` and ModelError."""
     texts = weights_options(options, options.model)
     check_hosting(options.model, options.factory)
-    entry = registry.entry(options.model, options.factory)
-    thread_count = options.threads or entry.threads
+    spec = model_spec(options.model, options.factory)
+    thread_count = options.threads or spec.threads
     if thread_count:
         # OpenMP reads it when torch is imported; set later, it would leave idle threads spinning.
         os.environ["OMP_NUM_THREADS"] = str(thread_count)
     try:
-        model = registry.load(
-            entry, device=options.device, precision=options.precision, threads=thread_count, options=texts
+        model = load_model(
+            spec,
+            LoadRequest(
+                name=spec.name,
+                device=options.device,
+                precision=options.precision,
+                threads=thread_count,
+                options=texts,
+            ),
         )
     except ModuleNotFoundError as error:
         raise UsageError(f"model {options.model} cannot be loaded: {error}") from error

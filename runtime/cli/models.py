@@ -5,24 +5,14 @@ Imports no torch.
 
 import argparse
 from dataclasses import asdict, dataclass
-from importlib.resources import files
 from pathlib import Path
 
-from longtake.runtime import registry
+from longtake.model.interface import ModelSpec, Weights, model_specs
 from longtake.runtime.cli.arguments import add_json_argument
 from longtake.runtime.cli.output import print_json, table
 from longtake.runtime.cli.usage import OK, UsageError, unknown
 
 MIB = 2**20
-BUNDLED = "diorama"
-"""the model whose weights are part of the package"""
-BUNDLED_FILES = (
-    "transformer.safetensors",
-    "decoder.safetensors",
-    "text_encoder.safetensors",
-    "probe.safetensors",
-)
-BUNDLED_MISSING = "reinstall longtake, or train them (docs/training.md)"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,8 +37,9 @@ class Listing:
     summary: str
     licence: str
     parameters: str
+    capabilities: list[str]
     ready: bool
-    """whether all its files are here"""
+    """True if all its files are here"""
     size_mib: float
     """total of the files that are here"""
     whole_mib: float
@@ -62,70 +53,34 @@ class Listing:
 
 def listings() -> list[Listing]:
     """List every model of the registry."""
-    return [bundled(entry) if name == BUNDLED else pulled(entry) for name, entry in registry.MODELS.items()]
+    return [listing(spec) for spec in model_specs()]
 
 
-def bundled_folder() -> Path:
-    """Return the folder of the package's own weights."""
-    return Path(str(files("longtake.model.diorama") / "weights"))
-
-
-def bundled_paths() -> list[Path]:
-    """Return the package's weights that are here, in the order in which they are hashed."""
-    return [path for name in BUNDLED_FILES if (path := bundled_folder() / name).is_file()]
-
-
-def bundled(entry: registry.ModelEntry) -> Listing:
-    """List the model that is part of the package."""
-    present = bundled_paths()
-    missing = [name for name in BUNDLED_FILES if name not in {path.name for path in present}]
-    files = [
-        Part(name=path.name, part=path.stem, size_mib=mib(path.stat().st_size), path=str(path), complete=True)
-        for path in present
-    ]
+def listing(spec: ModelSpec) -> Listing:
+    """List one model."""
+    weights = spec.weights() if spec.weights is not None else Weights(folder=Path())
+    missing = weights.missing
     return Listing(
-        name=entry.name,
-        summary=entry.summary,
-        licence="Apache-2.0",
-        parameters="9 M (16 M with decoder, text encoder and probe)",
+        name=spec.name,
+        summary=spec.summary,
+        licence=spec.licence,
+        parameters=spec.parameters,
+        capabilities=list(spec.capabilities),
         ready=not missing,
-        size_mib=mib(sum(path.stat().st_size for path in present)),
-        whole_mib=mib(sum(path.stat().st_size for path in present)),
-        files=files,
-        folder=str(bundled_folder()),
-        note=f"missing {', '.join(missing)}: {BUNDLED_MISSING}" if missing else "",
-    )
-
-
-def pulled(entry: registry.ModelEntry) -> Listing:
-    """List a model whose public files the user downloads."""
-    # Knows the public files, and imports no torch.
-    from longtake.model.longlive.table import default_root, known, states
-
-    model, root = known(entry.name), default_root()
-    found = states(model, root)
-    missing = [Path(state.file.name).name for state in found if not state.complete]
-    files = [
-        Part(
-            name=state.file.name,
-            part=state.file.part,
-            size_mib=mib(state.file.size_bytes or state.size_bytes),
-            path=str(state.path or ""),
-            complete=state.complete,
-        )
-        for state in found
-    ]
-    return Listing(
-        name=entry.name,
-        summary=entry.summary,
-        licence=model.licence,
-        parameters=model.parameters,
-        ready=not missing,
-        size_mib=mib(sum(state.size_bytes for state in found)),
-        whole_mib=mib(model.size_bytes),
-        files=files,
-        folder=str(root),
-        note=f"missing {', '.join(missing)}: longtake models pull {entry.name}" if missing else "",
+        size_mib=mib(sum(file.here_bytes for file in weights.files)),
+        whole_mib=mib(sum(file.size_bytes for file in weights.files)),
+        files=[
+            Part(
+                name=file.name,
+                part=file.part,
+                size_mib=mib(file.size_bytes),
+                path=str(file.path or ""),
+                complete=file.complete,
+            )
+            for file in weights.files
+        ],
+        folder=str(weights.folder) if weights.files else "",
+        note=f"missing {', '.join(missing)}: {weights.remedy}" if missing else "",
     )
 
 
@@ -161,7 +116,8 @@ def run(options: argparse.Namespace) -> int:
     for row in rows:
         print(f"\n{row.name}: {row.summary}")
         print(f"  {row.parameters} parameters; {row.licence}")
-        print(f"  {row.folder}")
+        if row.folder:
+            print(f"  {row.folder}")
         for file in row.files:
             state = file.path if file.complete else f"cut short: {file.path}" if file.path else "not here"
             print(f"  {file.size_mib:>9,.1f} MiB  {file.part}: {file.name}  {state}")
@@ -172,15 +128,14 @@ def run(options: argparse.Namespace) -> int:
 
 def fetch_model(options: argparse.Namespace) -> int:
     """Download a model's files after printing the licence. Raises ModelError."""
-    from longtake.model.longlive.hub import pull
-    from longtake.model.longlive.table import MODELS, default_root
-
-    if options.model == BUNDLED:
-        raise UsageError(f"{BUNDLED} is part of the package and needs no fetching; see `longtake models`")
-    if options.model not in MODELS:
-        raise UsageError(unknown("public model", options.model, MODELS))
-    model = MODELS[options.model]
-    print(f"{model.name}: {model.licence}")
-    paths = pull(model, options.folder or default_root(), report=print, parts=options.part)
+    specs = {spec.name: spec for spec in model_specs()}
+    public = [spec.name for spec in specs.values() if spec.pull is not None]
+    if options.model not in specs:
+        raise UsageError(unknown("public model", options.model, public))
+    spec = specs[options.model]
+    if spec.pull is None:
+        raise UsageError(f"{spec.name} is part of the package and needs no fetching; see `longtake models`")
+    print(f"{spec.name}: {spec.licence}")
+    paths = spec.pull(options.folder, print, options.part)
     print(f"{len(paths)} files are there")
     return OK

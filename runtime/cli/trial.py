@@ -9,9 +9,9 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from longtake.runtime.cli.hosting import load_model
+from longtake.runtime.cli.hosting import load_here
 from longtake.runtime.cli.output import print_json, progress
-from longtake.runtime.cli.usage import OK
+from longtake.runtime.cli.usage import OK, UsageError
 
 if TYPE_CHECKING:
     from longtake.model.evaluation.trial import Trial
@@ -31,8 +31,12 @@ def is_trial(options: argparse.Namespace) -> bool:
 def run_trial(options: argparse.Namespace) -> int:
     """Load, recache, make a block, write it, and print what that took. Raises LongtakeError."""
     begun = time.monotonic()
-    model, threads = load_model(options)
+    model, threads = load_here(options)
     from longtake.model.evaluation import trial
+    from longtake.model.loaded import LoadedModel
+
+    if not isinstance(model, LoadedModel):
+        raise UsageError(f"model {model.info.name} has no random weights to try")
 
     loaded = time.monotonic()
     with progress("random window", "step", trial.STEPS, quiet=options.json) as show:

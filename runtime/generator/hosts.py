@@ -10,8 +10,8 @@ from typing import Protocol
 
 import zmq
 
+from longtake.model.interface import LoadRequest, ModelSpec, load_model, model_spec
 from longtake.protocol import sockets
-from longtake.runtime import registry
 from longtake.runtime.generator.loop import run_generator
 from longtake.runtime.generator.worker import Models
 
@@ -24,17 +24,17 @@ class GeneratorHostConfig:
 
     models: tuple[str, ...] = ("diorama",)
     factory: str = ""
-    """`module:function` that loads them instead of the registry's"""
+    """`module:function` that loads the models instead of the registry"""
     device: str = "auto"
     precision: str = "auto"
     threads: int = 0
-    """of the CPU; 0: as the model's entry says"""
+    """CPU threads; 0 takes the number of the model's spec"""
     options: dict[str, str] = field(default_factory=dict)
-    """of the model's factory, as texts by name"""
+    """the model's options, as texts by name"""
     step_within_s: float = 120.0
     """a step that takes longer hangs, and the generator is replaced"""
     loads_within_s: float = 0.0
-    """0: as the model's entry says"""
+    """0 takes the limit of the model's spec"""
     silent_s: float = 15.0
     """a generator that answers no ping for so long is replaced"""
     log_level: str = "warning"
@@ -45,12 +45,17 @@ class GeneratorHostConfig:
         if not self.models:
             raise ValueError("a generator needs at least one model")
         for name in self.models:
-            registry.entry(name, self.factory)
+            model_spec(name, self.factory)
 
     @property
-    def entries(self) -> list[registry.ModelEntry]:
-        """The registry's entries of its models."""
-        return [registry.entry(name, self.factory) for name in self.models]
+    def specs(self) -> list[ModelSpec]:
+        """The specs of its models."""
+        return [model_spec(name, self.factory) for name in self.models]
+
+    @property
+    def process_threads(self) -> int:
+        """CPU threads of the generator's process; 0 leaves the number to torch."""
+        return self.threads or max(spec.threads for spec in self.specs)
 
     @property
     def option_arguments(self) -> list[str]:
@@ -61,7 +66,23 @@ class GeneratorHostConfig:
     @property
     def load_limit_s(self) -> float:
         """Seconds after which a generator that is not ready is taken to hang."""
-        return self.loads_within_s or max(entry.loads_within_s for entry in self.entries)
+        return self.loads_within_s or max(spec.loads_within_s for spec in self.specs)
+
+    def load(self) -> Models:
+        """Load the models; in the generator only. Raises what their loaders raise."""
+        return {
+            spec.name: load_model(
+                spec,
+                LoadRequest(
+                    name=spec.name,
+                    device=self.device,
+                    precision=self.precision,
+                    threads=self.threads or spec.threads,
+                    options=self.options,
+                ),
+            )
+            for spec in self.specs
+        }
 
 
 class GeneratorHost(Protocol):
@@ -106,10 +127,9 @@ class ProcessHost:
         command += ["--threads", str(config.threads), "--log-level", config.log_level]
         command += config.option_arguments
         environment = {**os.environ, **config.environment}
-        threads = config.threads or max(entry.threads for entry in config.entries)
-        if threads:
+        if config.process_threads:
             # read by OpenMP when torch is imported; setting it later leaves idle threads spinning
-            environment["OMP_NUM_THREADS"] = str(threads)
+            environment["OMP_NUM_THREADS"] = str(config.process_threads)
         # a session of its own: Ctrl-C in the terminal reaches the server only, which then ends us in order
         self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL, env=environment, start_new_session=True)
 
@@ -157,25 +177,11 @@ class ThreadHost:
                 log.error("the generator's thread did not end within %g s and is left behind", patience_s)
 
     def _run(self, endpoint: str) -> None:
-        threads = self._config.threads
-
-        def load() -> Models:
-            return {
-                entry.name: registry.load(
-                    entry,
-                    device=self._config.device,
-                    precision=self._config.precision,
-                    threads=threads or entry.threads,
-                    options=self._config.options,
-                )
-                for entry in self._config.entries
-            }
-
         run_generator(
             context=self._context,
             endpoint=endpoint,
-            load=load,
+            load=self._config.load,
             pid=os.getpid(),
-            threads=threads or max(entry.threads for entry in self._config.entries),
+            threads=self._config.process_threads,
             check=lambda silent_s: None,
         )

@@ -13,16 +13,13 @@ from pathlib import Path
 
 import zmq
 
-from longtake.runtime import registry
+from longtake.runtime.generator.hosts import GeneratorHostConfig
 from longtake.runtime.generator.loop import run_generator
 from longtake.runtime.generator.supervisor import IPC_PREFIX
-from longtake.runtime.generator.worker import Models
+from longtake.runtime.options import parse_option
 
 SILENCE_S = 30.0
 """without a ping from the server for so long, it is taken to be gone"""
-
-SLOW_LOADING = "longtake.model.longlive"
-"""the logger of models of gigabytes"""
 
 log = logging.getLogger(__name__)
 
@@ -31,31 +28,26 @@ def main(arguments: list[str] | None = None) -> int:
     """Parse, load, serve."""
     options = parser().parse_args(arguments)
     logging.basicConfig(level=options.log_level.upper(), format="generator: %(levelname)s %(message)s")
-    # loading one of these takes minutes: how far it has come is always said
-    logging.getLogger(SLOW_LOADING).setLevel(min(logging.INFO, logging.getLogger().level))
     # Ctrl-C reaches the whole terminal group; the server ends this process in order
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    entries = [registry.entry(name, options.factory) for name in options.model]
-    threads = options.threads or max(entry.threads for entry in entries)
-
-    def load() -> Models:
-        return {
-            entry.name: registry.load(
-                entry,
-                device=options.device,
-                precision=options.precision,
-                threads=options.threads or entry.threads,
-                options=dict(options.option),
-            )
-            for entry in entries
-        }
-
+    config = GeneratorHostConfig(
+        models=tuple(options.model),
+        factory=options.factory,
+        device=options.device,
+        precision=options.precision,
+        threads=options.threads,
+        options=dict(options.option),
+    )
+    for spec in config.specs:
+        if spec.logger:
+            # this model takes minutes to load: its progress is always shown
+            logging.getLogger(spec.logger).setLevel(min(logging.INFO, logging.getLogger().level))
     in_order = run_generator(
         context=zmq.Context.instance(),
         endpoint=options.endpoint,
-        load=load,
+        load=config.load,
         pid=os.getpid(),
-        threads=threads,
+        threads=config.process_threads,
         check=ParentWatch(options.endpoint),
     )
     # waits until the last words are sent, which a process that failed at once would otherwise take with it
@@ -72,7 +64,7 @@ def parser() -> argparse.ArgumentParser:
     parser.add_argument("--device", default="auto")
     parser.add_argument("--precision", default="auto")
     parser.add_argument("--threads", type=int, default=0)
-    parser.add_argument("--option", action="append", type=registry.option, default=[], metavar="NAME=VALUE")
+    parser.add_argument("--option", action="append", type=parse_option, default=[], metavar="NAME=VALUE")
     parser.add_argument("--log-level", default="warning")
     return parser
 

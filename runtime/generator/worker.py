@@ -1,9 +1,8 @@
 """The generator's worker: carries out the server's commands on the models and worlds it holds.
 
-A model is an object like `longtake.model.loading.LoadedModel`: the verbs open, prepare, cue, step, snapshot,
-restore and close, `info` with the fields of `ModelInfo`, and `read` if it announces "reading". A block whose frames
-are decoded beside what comes next says so (`overlaps`); then a thread of its own waits for them, hashes and sends them,
-while the worker goes on with the next command.
+A model has the verbs of `longtake.model.interface.WorldModel`. If a block's frames are decoded while the next block is
+denoised (`overlaps`), a thread of its own waits for them, hashes and sends them, and the worker goes on with the next
+command.
 """
 
 import hashlib
@@ -11,14 +10,17 @@ import logging
 import queue
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import msgspec
 import numpy as np
+import numpy.typing as npt
 
+from longtake.model import interface
+from longtake.protocol.conditioning import Conditioning, carried, newly_carried
 from longtake.protocol.generator_messages import (
     GenBlock,
     GenClose,
@@ -38,8 +40,8 @@ from longtake.protocol.messages import Message, ModelInfo
 
 log = logging.getLogger(__name__)
 
-Models: TypeAlias = dict[str, Any]
-"""by name; see the module's docstring"""
+Models: TypeAlias = Mapping[str, interface.WorldModel]
+"""loaded models by name"""
 
 
 @dataclass(kw_only=True)
@@ -47,8 +49,8 @@ class HeldWorld:
     """A world of a model, and what the server calls it."""
 
     generation: int
-    model: Any
-    world: Any
+    model: interface.WorldModel
+    world: interface.World
     readings: bool
     failure: threading.Lock = field(default_factory=threading.Lock)
     """taken for good by the first failure; the worker and the finisher may fail at the same time"""
@@ -69,7 +71,7 @@ class DenoisedBlock:
 
     command: GenStep
     held: HeldWorld
-    block: Any
+    block: interface.Block
     begun: float
     """on the clock of the process, s"""
     recache_ms: float
@@ -83,22 +85,22 @@ class Encoder:
     """hints beyond it are left out: the step encodes its prompt itself then"""
 
     def __init__(self) -> None:
-        self._hints: queue.SimpleQueue[tuple[Any, str] | None] = queue.SimpleQueue()
+        self._hints: queue.SimpleQueue[tuple[interface.WorldModel, Conditioning] | None] = queue.SimpleQueue()
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
 
-    def hint(self, model: Any, prompt: str) -> None:
-        """Encode `prompt` soon, on the encoder's thread."""
+    def hint(self, model: interface.WorldModel, conditioning: Conditioning) -> None:
+        """Prepare a conditioning soon, on the encoder's thread."""
         if self._thread is None:
             self._thread = threading.Thread(target=self._run, name="generator-encoder", daemon=True)
             self._thread.start()
         if self._hints.qsize() < self.MAX_WAITING:
-            self._hints.put((model, prompt))
+            self._hints.put((model, conditioning))
 
-    def encode(self, model: Any, prompt: str) -> None:
-        """See to it that the model has encoded `prompt`; waits if the encoder is just at it."""
+    def encode(self, model: interface.WorldModel, conditioning: Conditioning) -> None:
+        """Prepare a conditioning; waits if the encoder's thread is busy with it."""
         with self._lock:
-            model.prepare(prompt)
+            model.prepare(for_model(conditioning))
 
     def close(self) -> None:
         """End the thread."""
@@ -127,7 +129,7 @@ class Worker:
 
     def ready(self, *, pid: int, threads: int) -> None:
         """Tell the server what is on offer."""
-        models = [msgspec.convert(model.info, ModelInfo, from_attributes=True) for model in self._models.values()]
+        models = [announced(model.info) for model in self._models.values()]
         self._send(GenReady(models=models, pid=pid, threads=threads))
 
     def carry_out(self, command: Message, part: bytes) -> bool:
@@ -144,7 +146,7 @@ class Worker:
         """A prompt is going to be needed. Called on the mailbox's thread."""
         model = self._models.get(message.model)
         if model is not None:
-            self._encoder.hint(model, message.prompt)
+            self._encoder.hint(model, carried(message))
 
     def close(self) -> None:
         """Forget all worlds and end the threads."""
@@ -164,7 +166,8 @@ class Worker:
         elif isinstance(command, GenOpen):
             self._forget(command.world)
             model = self._model(command.model)
-            self._keep(command, model, model.open(seed=command.seed, prompt=command.prompt))
+            world = model.open(seed=command.seed, conditioning=for_model(carried(command)))
+            self._keep(command, model, world)
         elif isinstance(command, GenRestore):
             self._forget(command.world)
             model = self._model(command.model)
@@ -173,7 +176,7 @@ class Worker:
             self._forget(command.world)
             self._done(command)
 
-    def _keep(self, command: GenOpen | GenRestore, model: Any, world: Any) -> None:
+    def _keep(self, command: GenOpen | GenRestore, model: interface.WorldModel, world: interface.World) -> None:
         self._worlds[command.world] = HeldWorld(
             generation=command.generation, model=model, world=world, readings=command.readings
         )
@@ -188,7 +191,7 @@ class Worker:
         if held is not None:
             held.model.close(held.world)
 
-    def _model(self, name: str) -> Any:
+    def _model(self, name: str) -> interface.WorldModel:
         if name not in self._models:
             raise ValueError(f"this generator has no model {name!r}; it has: {', '.join(self._models)}")
         return self._models[name]
@@ -213,9 +216,10 @@ class Worker:
     def _make(self, command: GenStep, held: HeldWorld) -> None:
         begun = time.perf_counter()
         recache_ms = 0.0
-        if command.prompt is not None:
-            self._encoder.encode(held.model, command.prompt)
-            held.model.cue(held.world, command.prompt)
+        conditioning = newly_carried(command)
+        if conditioning is not None:
+            self._encoder.encode(held.model, conditioning)
+            held.model.cue(held.world, for_model(conditioning))
             recache_ms = (time.perf_counter() - begun) * 1000
         block = held.model.step(held.world)
         if block.index != command.block:
@@ -279,8 +283,8 @@ class Worker:
                 width=width,
                 digest=digest_of(frames),
                 timings_ms=timings,
-                labels=labels,
-                confidence=confidence,
+                labels=dict(labels),
+                confidence=dict(confidence),
             ),
             frames.data,
         )
@@ -295,7 +299,17 @@ class Worker:
         self._send(saved, data)
 
 
-def pixels_of(frames: Any) -> "np.ndarray[Any, np.dtype[np.uint8]]":
+def for_model(conditioning: Conditioning) -> interface.Conditioning:
+    """Return a conditioning as models take it: the only place where one becomes the other."""
+    return interface.Conditioning(prompt=conditioning.prompt)
+
+
+def announced(info: interface.ModelInfo) -> ModelInfo:
+    """Return what the server announces of a model."""
+    return msgspec.convert(info, ModelInfo, from_attributes=True)
+
+
+def pixels_of(frames: npt.ArrayLike) -> npt.NDArray[np.uint8]:
     """Return a model's frames `[1, n, H, W, 3] uint8` (numpy or torch) as a contiguous `[n, H, W, 3]` array."""
     array = np.asarray(frames)
     if array.ndim != 5 or array.shape[0] != 1 or array.shape[-1] != 3 or array.dtype != np.uint8:
@@ -303,7 +317,7 @@ def pixels_of(frames: Any) -> "np.ndarray[Any, np.dtype[np.uint8]]":
     return np.ascontiguousarray(array[0])
 
 
-def digest_of(frames: "np.ndarray[Any, np.dtype[np.uint8]]") -> str:
+def digest_of(frames: npt.NDArray[np.uint8]) -> str:
     """Return blake2b-128 of a block's frames, hex."""
     return hashlib.blake2b(frames.data, digest_size=16).hexdigest()
 

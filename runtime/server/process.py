@@ -14,8 +14,8 @@ import threading
 from pathlib import Path
 
 from longtake.protocol.errors import LongtakeError
-from longtake.runtime import registry
 from longtake.runtime.generator.hosts import GeneratorHostConfig
+from longtake.runtime.options import parse_option
 from longtake.runtime.server.loop import Server, ServerConfig
 
 
@@ -48,7 +48,7 @@ def parser() -> argparse.ArgumentParser:
     parser.add_argument("--device", default="auto")
     parser.add_argument("--precision", default="auto")
     parser.add_argument("--threads", type=int, default=0)
-    parser.add_argument("--option", action="append", type=registry.option, default=[], metavar="NAME=VALUE")
+    parser.add_argument("--option", action="append", type=parse_option, default=[], metavar="NAME=VALUE")
     parser.add_argument("--takes", type=Path, default=Path("takes"))
     parser.add_argument("--keep-s", type=float, default=60.0)
     parser.add_argument("--with-parent", action="store_true")

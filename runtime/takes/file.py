@@ -18,6 +18,7 @@ from typing import Literal, TypeAlias
 
 import msgspec
 
+from longtake.protocol.conditioning import Conditioning, new_fields, newly_carried
 from longtake.protocol.errors import LongtakeError
 from longtake.protocol.messages import ModelInfo, Script
 
@@ -221,7 +222,7 @@ class TakeLog:
     def __init__(self, header: TakeHeader) -> None:
         self.header = header
         self._digests = bytearray()
-        self._prompts: dict[int, str] = {}
+        self._conditionings: dict[int, Conditioning] = {}
         self._others: list[tuple[int, TakeRecord]] = []
         """records that are no blocks, with the number of blocks made before them"""
 
@@ -231,8 +232,9 @@ class TakeLog:
             if record.block != self._blocks:
                 raise ValueError(f"block {record.block} is logged after {self._blocks} blocks")
             self._digests += bytes.fromhex(record.digest)
-            if record.prompt is not None:
-                self._prompts[record.block] = record.prompt
+            conditioning = newly_carried(record)
+            if conditioning is not None:
+                self._conditionings[record.block] = conditioning
         else:
             self._others.append((self._blocks, record))
 
@@ -246,7 +248,7 @@ class TakeLog:
                 position += 1
             if block < self._blocks:
                 digest = self._digests[16 * block : 16 * block + 16].hex()
-                yield TakeBlock(block=block, digest=digest, prompt=self._prompts.get(block))
+                yield TakeBlock(block=block, digest=digest, **new_fields(self._conditionings.get(block)))
 
     @property
     def _blocks(self) -> int:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import zmq
 
 from longtake.protocol import sockets
+from longtake.protocol.conditioning import Conditioning, carried, fields, new_fields, newly_carried
 from longtake.protocol.errors import LongtakeError
 from longtake.protocol.generator_messages import (
     GenBlock,
@@ -107,9 +108,9 @@ class Replay:
         self._in_process = in_process
         self._generation = take.header.generation
         self._seed = take.header.seed
-        self._prompt = take.header.prompt
-        self._made: dict[int, str | None] = {}
-        """prompts of the steps of this generation, by block"""
+        self._start = carried(take.header)
+        self._made: dict[int, Conditioning | None] = {}
+        """what the steps of this generation carried, by block"""
         self._snapshots: dict[int, bytes] = {}
         self._sources = _snapshot_sources(take)
 
@@ -154,7 +155,7 @@ class Replay:
     def _records(self) -> Iterator[ReplayedBlock]:
         for record in self.take.records:
             if isinstance(record, TakeReset):
-                self._generation, self._seed, self._prompt = record.generation, record.seed, record.prompt
+                self._generation, self._seed, self._start = record.generation, record.seed, carried(record)
                 self._made.clear()
                 self._snapshots.clear()
                 self._open()
@@ -167,8 +168,8 @@ class Replay:
         if record.block != len(self._made):
             raise TakeError(f"block {record.block} follows {len(self._made)} blocks; the take file is not in order")
         self._save_if_needed()
-        self._made[record.block] = record.prompt
-        message, pixels = self._step(record.block, record.prompt)
+        self._made[record.block] = conditioning = newly_carried(record)
+        message, pixels = self._step(record.block, conditioning)
         return ReplayedBlock(
             generation=self._generation,
             block=record.block,
@@ -202,12 +203,12 @@ class Replay:
     def _open(self) -> None:
         name = self.take.header.model.name
         self._generator.send(
-            GenOpen(world=WORLD, generation=self._generation, model=name, seed=self._seed, prompt=self._prompt)
+            GenOpen(world=WORLD, generation=self._generation, model=name, seed=self._seed, **fields(self._start))
         )
         self._expect(GenDone)
 
-    def _step(self, block: int, prompt: str | None) -> tuple[GenBlock, memoryview]:
-        self._generator.send(GenStep(world=WORLD, generation=self._generation, block=block, prompt=prompt))
+    def _step(self, block: int, conditioning: Conditioning | None) -> tuple[GenBlock, memoryview]:
+        self._generator.send(GenStep(world=WORLD, generation=self._generation, block=block, **new_fields(conditioning)))
         message, part = self._expect(GenBlock)
         assert isinstance(message, GenBlock)
         return message, part

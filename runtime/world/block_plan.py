@@ -1,6 +1,6 @@
-"""The making side of a world: which block comes next, under which prompt, and which cues it carries.
+"""The making side of a world: which block comes next, under which conditioning, and which cues it carries.
 
-Three counts tell where a take stands. `made` blocks have come back. `committed` blocks have a fixed prompt: the
+Three counts tell where a take stands. `made` blocks have come back. `committed` blocks have a fixed conditioning: the
 step of the last one may still be running, so a new cue takes effect at block `committed` at the earliest.
 `next_block` is the one the generator is asked for next; it lies before `made` only while a restored world makes
 its last blocks a second time.
@@ -9,6 +9,7 @@ its last blocks a second time.
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from longtake.protocol.conditioning import Conditioning
 from longtake.protocol.messages import ModelInfo
 from longtake.runtime.world.cues import BlockGrid, Cue, CueQueue
 from longtake.runtime.world.prompt_state import PromptState
@@ -21,8 +22,8 @@ class Accepted:
 
     cue: Cue
     tick: int
-    prompt: str
-    """what the prompt will be there, as far as is known now"""
+    conditioning: Conditioning
+    """what the block will be made under, as far as is known now"""
     coalesced: int
     """cues that share the block so far"""
 
@@ -37,8 +38,8 @@ class MadeBlock:
     """that took effect with it"""
     last_cue: int
     """number of the last cue in force; 0 is the start"""
-    prompt: str | None
-    """the prompt its step carried, None if it did not change"""
+    conditioning: Conditioning | None
+    """the new conditioning that its step carried; None if it did not change"""
 
 
 class BlockPlan:
@@ -85,14 +86,16 @@ class BlockPlan:
         state.check()
         coalesced = self._queue.add(cue)
         self._numbers = cue.number
-        return Accepted(cue=cue, tick=self.grid.first_tick(block), prompt=state.prompt(), coalesced=coalesced)
+        return Accepted(
+            cue=cue, tick=self.grid.first_tick(block), conditioning=state.conditioning(), coalesced=coalesced
+        )
 
-    def issue(self) -> tuple[int, str | None]:
-        """Return the next step's block and its new prompt, None if the prompt stays as it is."""
+    def issue(self) -> tuple[int, Conditioning | None]:
+        """Return the next step's block, and its conditioning if that differs from the block before."""
         block = self.next_block
-        prompt = self._commit(block) if block == self.committed else self._recovery.prompt_of(block)
+        conditioning = self._commit(block) if block == self.committed else self._recovery.conditioning_of(block)
         self.running = block
-        return block, prompt
+        return block, conditioning
 
     @property
     def expected(self) -> int | None:
@@ -129,7 +132,7 @@ class BlockPlan:
             first_tick=self.grid.first_tick(block),
             cues=cues,
             last_cue=self._last_cue,
-            prompt=self._recovery.prompt_of(block),
+            conditioning=self._recovery.conditioning_of(block),
         )
 
     def interrupted(self) -> None:
@@ -169,16 +172,16 @@ class BlockPlan:
         self.next_block = self.committed = self.made = self._last_cue = 0
         self.interrupted()
 
-    def _commit(self, block: int) -> str | None:
-        """Fix the prompt of a block that is asked for the first time."""
-        before = self.state.prompt()
+    def _commit(self, block: int) -> Conditioning | None:
+        """Fix the conditioning of a block that is asked for the first time; None if it stays the same."""
+        before = self.state.conditioning()
         cues = [replace(cue, block=block) for cue in self._queue.take(block)]
         for cue in cues:
             self.state = cue.apply(self.state)
         if cues:
             self._cues_at[block] = cues
         self.committed = block + 1
-        after = self.state.prompt()
-        prompt = after if after != before else None
-        self._recovery.issued(block, prompt)
-        return prompt
+        after = self.state.conditioning()
+        changed = after if after != before else None
+        self._recovery.issued(block, changed)
+        return changed

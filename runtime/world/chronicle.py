@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from typing import Literal
 
+from longtake.protocol.conditioning import Conditioning, carried, fields, new_fields
 from longtake.protocol.generator_messages import GenBlock
 from longtake.protocol.messages import Applied, Notice, Reading
 from longtake.runtime.takes.file import FORMAT, TakeBlock, TakeCue, TakeHeader, TakeLog, TakeRecord, TakeReset
@@ -19,28 +20,28 @@ MAX_MARKS = 2000
 class Chronicle:
     """Timeline and log of one world. What members and the take file should get is appended to `effects`."""
 
-    def __init__(self, config: WorldConfig, effects: list[Effect], *, prompt: str) -> None:
-        """`prompt` is what the take begins with."""
+    def __init__(self, config: WorldConfig, effects: list[Effect], *, conditioning: Conditioning) -> None:
+        """`conditioning` is what the take begins under."""
         self.timeline: list[Applied] = []
         self._config = config
         self._effects = effects
-        self._log = TakeLog(self._header(generation=0, seed=config.seed, prompt=prompt))
+        self._log = TakeLog(self._header(generation=0, seed=config.seed, conditioning=conditioning))
 
     @property
-    def first_prompt(self) -> str:
-        """The prompt that the take began with."""
-        return self._log.header.prompt
+    def first_conditioning(self) -> Conditioning:
+        """What the take began under."""
+        return carried(self._log.header)
 
     def records(self) -> Iterator[TakeRecord]:
         """Return the take so far: its header, and all records since."""
         return self._log.records()
 
-    def begin(self, *, generation: int, seed: int, prompt: str) -> None:
+    def begin(self, *, generation: int, seed: int, conditioning: Conditioning) -> None:
         """Forget the old take and begin a new one. A recording goes on, with a record that says so."""
         self.timeline.clear()
-        self._log = TakeLog(self._header(generation=generation, seed=seed, prompt=prompt))
+        self._log = TakeLog(self._header(generation=generation, seed=seed, conditioning=conditioning))
         # written, not logged: the new log begins with a header of its own
-        self._effects.append(Record(record=TakeReset(generation=generation, seed=seed, prompt=prompt)))
+        self._effects.append(Record(record=TakeReset(generation=generation, seed=seed, **fields(conditioning))))
 
     def record(self, record: TakeRecord) -> None:
         """Log a record, and write it if a take is being recorded."""
@@ -62,8 +63,8 @@ class Chronicle:
     def block(self, made: MadeBlock, message: GenBlock) -> None:
         """Note a block that was made for the first time, the cues it carries, and what is read in it."""
         if made.block == 0:
-            self._mark(made, message, 0, "start", "", self.first_prompt)
-        prompt = made.prompt or (self.timeline[-1].prompt if self.timeline else self.first_prompt)
+            self._mark(made, message, 0, "start", "", self.first_conditioning.prompt)
+        prompt = made.conditioning.prompt if made.conditioning is not None else self.timeline[-1].prompt
         for cue in made.cues:
             self._mark(made, message, cue.number, cue.kind, cue.label, prompt)
             self.record(
@@ -76,7 +77,7 @@ class Chronicle:
                     prompt=prompt,
                 )
             )
-        self.record(TakeBlock(block=made.block, digest=message.digest, prompt=made.prompt))
+        self.record(TakeBlock(block=made.block, digest=message.digest, **new_fields(made.conditioning)))
         if message.labels:
             self._read(made, message)
 
@@ -126,18 +127,18 @@ class Chronicle:
         )
         self._effects.append(Tell(message=reading))
 
-    def _header(self, *, generation: int, seed: int, prompt: str) -> TakeHeader:
+    def _header(self, *, generation: int, seed: int, conditioning: Conditioning) -> TakeHeader:
         config = self._config
         return TakeHeader(
             format=FORMAT,
             world=config.name,
             model=config.model,
             seed=seed,
-            prompt=prompt,
             script=config.script,
             mode=config.mode,
             generation=generation,
             threads=config.threads,
             options=dict(config.options),
             versions=dict(config.versions),
+            **fields(conditioning),
         )

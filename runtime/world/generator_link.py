@@ -6,6 +6,7 @@ opening ──gen_done──> ready ──lost──> lost ──a new generator
 
 from typing import Literal
 
+from longtake.protocol.conditioning import fields, new_fields
 from longtake.protocol.errors import ERROR_CODES
 from longtake.protocol.generator_messages import (
     GenBlock,
@@ -91,7 +92,7 @@ class GeneratorLink:
             generation=self.generation,
             model=self._config.model.name,
             seed=self.seed,
-            prompt=self._chronicle.first_prompt,
+            **fields(self._chronicle.first_conditioning),
             readings=self._config.readings,
         )
         self._effects.append(Command(message=command))
@@ -124,10 +125,10 @@ class GeneratorLink:
         return GenSnapshot(world=self.world, generation=self.generation)
 
     def ask_step(self, now: float) -> GenStep:
-        """Return the command for the next block; its prompt is fixed by this."""
-        block, prompt = self._plan.issue()
+        """Return the command for the next block; this fixes its conditioning."""
+        block, conditioning = self._plan.issue()
         self._asked_at[block] = now
-        return GenStep(world=self.world, generation=self.generation, block=block, prompt=prompt)
+        return GenStep(world=self.world, generation=self.generation, block=block, **new_fields(conditioning))
 
     def expects(self, message: GenBlock) -> bool:
         """Whether a block is the one that was asked for, and not left over from an older generation."""
@@ -194,7 +195,7 @@ class GeneratorLink:
         self.generation += 1
         self.seed = self.seed if seed is None else seed
         self._plan.reset()
-        self._chronicle.begin(generation=self.generation, seed=self.seed, prompt=self._plan.state.prompt())
+        self._chronicle.begin(generation=self.generation, seed=self.seed, conditioning=self._plan.state.conditioning())
         self.open_again()
 
     def close(self, text: str) -> None:

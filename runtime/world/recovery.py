@@ -1,12 +1,14 @@
 """What a world keeps in order to go on after its generator died: the newest snapshot and the steps since.
 
 A world is brought back by restoring the snapshot and making the blocks since then a second time, unseen, under
-the same prompts. Without a snapshot yet, it is opened again from its seed and all its steps are made again.
+the same conditionings. Without a snapshot yet, it is opened again from its seed and all its steps are made again.
 """
 
 import hashlib
 from dataclasses import dataclass
 from typing import Literal
+
+from longtake.protocol.conditioning import Conditioning
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,17 +35,17 @@ class Recovery:
     def __init__(self, *, every_s: float) -> None:
         self.every_s = every_s
         self.point = RestorePoint(block=0)
-        self._prompts: dict[int, str] = {}
+        self._conditionings: dict[int, Conditioning] = {}
         self._asked_at: float | None = None
 
-    def issued(self, block: int, prompt: str | None) -> None:
-        """Remember the prompt that a step was given."""
-        if prompt is not None:
-            self._prompts[block] = prompt
+    def issued(self, block: int, conditioning: Conditioning | None) -> None:
+        """Remember the new conditioning that a step carried; None if it carried none."""
+        if conditioning is not None:
+            self._conditionings[block] = conditioning
 
-    def prompt_of(self, block: int) -> str | None:
-        """Return the prompt that the step of `block` was given when it was first issued."""
-        return self._prompts.get(block)
+    def conditioning_of(self, block: int) -> Conditioning | None:
+        """Return the new conditioning that the step of `block` carried when it was first issued."""
+        return self._conditionings.get(block)
 
     def due(self, now: float, made: int) -> bool:
         """Whether it is time for a new snapshot: `every_s` after the last one, if blocks were made since."""
@@ -58,4 +60,4 @@ class Recovery:
     def saved(self, block: int, snapshot: bytes) -> None:
         """Take a snapshot in; steps before it are forgotten."""
         self.point = RestorePoint(block=block, snapshot=snapshot)
-        self._prompts = {at: prompt for at, prompt in self._prompts.items() if at >= block}
+        self._conditionings = {at: kept for at, kept in self._conditionings.items() if at >= block}

@@ -13,6 +13,7 @@ The shell calls it with explicit `now` and carries out the `effects` it leaves b
 from collections.abc import Callable, Iterator
 from typing import Literal
 
+from longtake.protocol.conditioning import fields
 from longtake.protocol.errors import Refused
 from longtake.protocol.generator_messages import (
     GenBlock,
@@ -58,7 +59,7 @@ class RunningWorld:
         state = PromptState.start(config.script, config.prompt)
         self.plan = BlockPlan(model=config.model, state=state, snapshot_every_s=config.snapshot_every_s)
         self.lead = Lead(config.model, config.lead)
-        self.chronicle = Chronicle(config, self.effects, prompt=state.prompt())
+        self.chronicle = Chronicle(config, self.effects, conditioning=state.conditioning())
         self.link = GeneratorLink(
             config, plan=self.plan, lead=self.lead, chronicle=self.chronicle, effects=self.effects
         )
@@ -193,7 +194,7 @@ class RunningWorld:
         accepted = self.plan.accept(kind, plain(label), at_tick)
         if cut_in:
             self._cut_block = accepted.cue.block
-        self.effects.append(Command(message=GenEncode(model=self.config.model.name, prompt=accepted.prompt)))
+        self.effects.append(Command(message=GenEncode(model=self.config.model.name, **fields(accepted.conditioning))))
         return Ack(
             request=request,
             world=self.name,
@@ -201,7 +202,7 @@ class RunningWorld:
             cue=accepted.cue.number,
             block=accepted.cue.block,
             tick=accepted.tick,
-            prompt=accepted.prompt,
+            prompt=accepted.conditioning.prompt,
             coalesced=accepted.coalesced,
         )
 

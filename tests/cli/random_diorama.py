@@ -11,9 +11,10 @@ from safetensors.torch import save_file
 
 from longtake.model.config import preset
 from longtake.model.diorama.autoencoder import SHIPPED, make_decoder
+from longtake.model.diorama.loading import load_diorama
 from longtake.model.diorama.probe import Probe, ProbeConfig
 from longtake.model.diorama.text_encoder import TextEncoder, TextEncoderConfig
-from longtake.model.loading import LoadedModel, load_diorama
+from longtake.model.loaded import LoadedModel
 from longtake.model.network.transformer import Transformer
 
 

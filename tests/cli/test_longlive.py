@@ -39,7 +39,7 @@ def in_a_folder_of_its_own(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> N
         (["render", "a fox", *TINY, "--endpoint", "tcp://127.0.0.1:9"], "--endpoint"),
         (["conformance", "--self", "--random-weights", "tiny"], "--self --model"),
         (["conformance", "--self", "--linear", "fp8"], "for cases only"),
-        (["conformance", "--self", "--model", "diorama", "--compile"], "diorama comes with its weights"),
+        (["conformance", "--self", "--model", "diorama", "--compile"], "model diorama does not take --compile"),
         (["conformance", str(GOLDENS), "--option", "graphs=on"], "CUDA device"),
         (["conformance", str(GOLDENS), "--weights", "."], "cases bring their own"),
         (["conformance", "--self", "--model", "longlife-1.3b"], "did you mean longlive-1.3b?"),

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from longtake.runtime import registry
+from longtake.model.diorama import spec as diorama_spec
+from longtake.model.interface import model_names, model_spec
 from longtake.runtime.cli import models
 
 Call = Callable[..., Any]
@@ -15,30 +16,25 @@ Call = Callable[..., Any]
 
 def test_models_lists_the_registry(call: Call) -> None:
     told = json.loads(call("models", "--json").out)["models"]
-    assert [row["name"] for row in told] == list(registry.MODELS)
+    assert [row["name"] for row in told] == model_names()
     shown = call("models").out
     for row in told:
         assert row["ready"] is not bool(row["note"]), "what is not ready says why"
         assert row["licence"] in shown
 
 
-def test_the_listed_files_are_those_that_are_loaded() -> None:
-    from longtake.model.loading import DIORAMA_PARTS
-
-    assert tuple(f"{part}.safetensors" for part in DIORAMA_PARTS) == models.BUNDLED_FILES
-
-
 def test_ready_means_every_file_is_there(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(models, "bundled_folder", lambda: tmp_path)
-    for name in models.BUNDLED_FILES[:-1]:
-        (tmp_path / name).write_bytes(b"x" * models.MIB)
-    row = models.bundled(registry.MODELS["diorama"])
+    monkeypatch.setattr(diorama_spec, "bundled_folder", lambda: tmp_path)
+    *others, last = diorama_spec.part_paths(tmp_path)
+    for path in others:
+        path.write_bytes(b"x" * models.MIB)
+    row = models.listing(model_spec("diorama"))
     assert not row.ready
-    assert row.note.startswith(f"missing {models.BUNDLED_FILES[-1]}: ")
-    (tmp_path / models.BUNDLED_FILES[-1]).write_bytes(b"")
-    row = models.bundled(registry.MODELS["diorama"])
+    assert row.note.startswith(f"missing {last.name}: ")
+    last.write_bytes(b"")
+    row = models.listing(model_spec("diorama"))
     assert row.ready
-    assert row.size_mib == len(models.BUNDLED_FILES) - 1
+    assert row.size_mib == len(others)
 
 
 def test_a_public_checkpoint_counts_what_is_in_the_folder(
@@ -51,7 +47,7 @@ def test_a_public_checkpoint_counts_what_is_in_the_folder(
     (tmp_path / "models").mkdir()
     with (tmp_path / first.name).open("wb") as file:
         file.truncate(first.size_bytes)  # sparse
-    row = models.pulled(registry.MODELS["longlive-1.3b"])
+    row = models.listing(model_spec("longlive-1.3b"))
     assert not row.ready
     assert Path(first.name).name not in row.note
     assert all(Path(file.name).name in row.note for file in others)

@@ -14,10 +14,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
+from longtake.model.interface import Conditioning, ModelInfo, World
+from longtake.protocol import messages
 from longtake.protocol.generator_messages import GenBlock, GenDone, GenError, GenSaved, GenStepped
-from longtake.protocol.messages import Message, ModelInfo
-from longtake.runtime.generator.worker import Worker
+from longtake.protocol.messages import Message
+from longtake.runtime.generator.worker import Worker, announced
 from longtake.runtime.takes.file import TakeBlock, TakeRecord
 from longtake.runtime.world.config import WorldConfig
 from longtake.runtime.world.effects import Answer, Command, Publish, Record, Requester, Tell
@@ -103,7 +106,7 @@ class FakeModel:
 
     @property
     def info(self) -> ModelInfo:
-        capabilities = ["snapshot"] * self.config.snapshots + ["reading"] * self.config.readings
+        capabilities = ("snapshot",) * self.config.snapshots + ("reading",) * self.config.readings
         return ModelInfo(
             name=self.name,
             height=self.config.height,
@@ -118,19 +121,26 @@ class FakeModel:
             precision="uint8",
         )
 
-    def open(self, *, seed: int, prompt: str) -> FakeWorld:
+    @property
+    def announced(self) -> messages.ModelInfo:
+        """What the server says of it."""
+        return announced(self.info)
+
+    def open(self, *, seed: int, conditioning: Conditioning) -> FakeWorld:
+        prompt = conditioning.prompt
         if prompt == "too big":
             raise MemoryError("a world of this model needs 3 GB, 1 GB is free")
         return FakeWorld(seed=seed, prompt=prompt)
 
-    def prepare(self, prompt: str) -> None:
-        self.encoded.append(prompt)
+    def prepare(self, conditioning: Conditioning) -> None:
+        self.encoded.append(conditioning.prompt)
 
-    def cue(self, world: FakeWorld, prompt: str) -> None:
+    def cue(self, world: World, conditioning: Conditioning) -> None:
         time.sleep(self.config.cue_s)
-        world.prompt = prompt
+        own(world).prompt = conditioning.prompt
 
-    def step(self, world: FakeWorld) -> FakeBlock:
+    def step(self, world: World) -> FakeBlock:
+        world = own(world)
         if world.prompt == "die":
             os.kill(os.getpid(), signal.SIGKILL)
         if world.prompt == "fail":
@@ -163,17 +173,22 @@ class FakeModel:
             decode_s=config.decode_s,
         )
 
-    def read(self, frames: Any) -> tuple[dict[str, str], dict[str, float]]:
-        return {"place": f"p{int(frames[0, 0, 0, 0]) % 4}"}, {"place": 0.5}
+    def read(self, frames: npt.ArrayLike) -> tuple[dict[str, str], dict[str, float]]:
+        return {"place": f"p{int(np.asarray(frames)[0, 0, 0, 0]) % 4}"}, {"place": 0.5}
 
-    def snapshot(self, world: FakeWorld, exact: bool = False) -> FakeSnapshot:
-        return FakeSnapshot(world=replace(world))
+    def snapshot(self, world: World, exact: bool = False) -> FakeSnapshot:
+        return FakeSnapshot(world=replace(own(world)))
 
     def restore(self, data: bytes) -> FakeWorld:
         return FakeWorld(**json.loads(data))
 
-    def close(self, world: FakeWorld) -> None:
+    def close(self, world: World) -> None:
         self.closed += 1
+
+
+def own(world: World) -> FakeWorld:
+    assert isinstance(world, FakeWorld)
+    return world
 
 
 def load(name: str, *, device: str, precision: str, threads: int) -> FakeModel:
@@ -238,7 +253,7 @@ class Stage:
         self.clock = FakeClock()
         self.generator = FakeGenerator(model or FakeModel())
         config.setdefault("prompt", "a red balloon")
-        self.world = RunningWorld(WorldConfig(name="w1", model=self.generator.model.info, **config))
+        self.world = RunningWorld(WorldConfig(name="w1", model=self.generator.model.announced, **config))
         self.shown: list[Publish] = []
         self.told: list[Message] = []
         self.answered: list[Message] = []

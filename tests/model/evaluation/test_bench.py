@@ -15,6 +15,7 @@ from longtake.model.evaluation.bench import BenchConfig, bench
 from longtake.model.evaluation.bench_kinds import KINDS, marks, shares
 from longtake.model.evaluation.bench_model import bare_model, changed
 from longtake.model.evaluation.bench_rates import RateMeter, gflop, own_products, time_recaches
+from longtake.model.interface import Conditioning
 
 
 def test_a_configuration_alone_can_be_measured() -> None:
@@ -39,7 +40,7 @@ def test_prompts_and_weights_of_a_bare_model_are_its_own_and_the_same_again() ->
     made = []
     for prompt in ("a fox", "a fox", "a boat"):
         model = bare_model("tiny", preset("tiny"), device="cpu", precision="fp32")
-        made.append(model.step(model.open(seed=1, prompt=prompt)).latents)
+        made.append(model.step(model.open(seed=1, conditioning=Conditioning(prompt=prompt))).latents)
     assert torch.equal(made[0], made[1])
     assert not torch.allclose(made[0], made[2])
     assert torch.equal(torch.get_rng_state(), state)

@@ -5,12 +5,12 @@ from dataclasses import replace
 import pytest
 import torch
 
+from longtake.model.diorama.files import bundled_folder, part_paths
 from longtake.model.diorama.labels import SCORED
 from longtake.model.evaluation.fast_paths import FastPath, fast_paths
 from longtake.model.evaluation.probe_check import ProbedTake, compare, run_probe_check
-from longtake.model.loading import DIORAMA_PARTS, bundled_folder
 
-HERE = all((bundled_folder() / f"{part}.safetensors").is_file() for part in DIORAMA_PARTS)
+HERE = all(path.is_file() for path in part_paths(bundled_folder()))
 
 
 @pytest.mark.skipif(not HERE, reason="diorama's weights are not here")

@@ -9,7 +9,8 @@ import torch
 
 from longtake.model.config import preset
 from longtake.model.errors import BackendError, CheckpointError, ConfigError
-from longtake.model.loading import LoadedModel, load
+from longtake.model.interface import Conditioning, LoadRequest, load_model, model_spec
+from longtake.model.loaded import LoadedModel
 from longtake.model.longlive.layouts import Layout
 from longtake.model.longlive.loading import TINY, VARIANTS, Loader, fingerprint, load_longlive
 from longtake.model.longlive.options import LongLiveOptions
@@ -18,27 +19,32 @@ from longtake.model.longlive.wan_vae import WanDecoder
 from longtake.model.network.transformer import Transformer
 
 
+def tiny(name: str) -> LoadedModel:
+    return load_longlive(name, device="cpu", precision="fp32", options=LongLiveOptions(random_weights="tiny"))
+
+
 def drive(model: LoadedModel) -> list[torch.Tensor]:
     """Two blocks, a cue, a block."""
-    world = model.open(seed=1, prompt="a red balloon")
+    world = model.open(seed=1, conditioning=Conditioning(prompt="a red balloon"))
     blocks = [model.step(world), model.step(world)]
-    model.cue(world, "the sea at night")
+    model.cue(world, Conditioning(prompt="the sea at night"))
     blocks.append(model.step(world))
     frames = [block.frames for block in blocks]
-    assert [part.shape[1] for part in frames if part is not None] == [9, 12, 12]
+    assert [part.shape[1] for part in frames] == [9, 12, 12]
     assert [block.first_frame for block in blocks] == [0, 9, 21]
     data = model.snapshot(world).to_bytes()
     model.close(world)
     again = model.restore(data)
     after = model.step(again)
     assert after.first_frame == 33
-    assert after.frames is not None
     model.close(again)
-    return [part for part in [*frames, after.frames] if part is not None]
+    return [*frames, after.frames]
 
 
 def test_tiny_random_weights() -> None:
-    model = load("longlive-1.3b", device="cpu", precision="fp32", options=LongLiveOptions(random_weights="tiny"))
+    model = load_longlive(
+        "longlive-1.3b", device="cpu", precision="fp32", options=LongLiveOptions(random_weights="tiny")
+    )
     info = model.info
     assert (info.height, info.width, info.block_frames, info.first_block_frames) == (64, 96, 12, 9)
     assert (info.fps, info.window_blocks, info.weights) == (16, 4, "random-tiny-0")
@@ -53,9 +59,8 @@ def test_tiny_random_weights() -> None:
 def test_the_same_seed_gives_the_same_pictures() -> None:
     def first(seed: int) -> torch.Tensor:
         options = LongLiveOptions(random_weights="tiny", seed=seed)
-        model = load("longlive-1.3b", device="cpu", precision="fp32", options=options)
-        frames = model.step(model.open(seed=1, prompt="x")).frames
-        assert frames is not None
+        model = load_longlive("longlive-1.3b", device="cpu", precision="fp32", options=options)
+        frames = model.step(model.open(seed=1, conditioning=Conditioning(prompt="x"))).frames
         return frames
 
     assert torch.equal(first(0), first(0))
@@ -65,10 +70,9 @@ def test_the_same_seed_gives_the_same_pictures() -> None:
 def test_wan_s_own_decoder_with_random_weights(small_models: None) -> None:
     pytest.importorskip("diffusers")
     options = LongLiveOptions(random_weights="tiny", decoder="wan")
-    model = load("longlive-1.3b", device="cpu", precision="fp32", options=options)
+    model = load_longlive("longlive-1.3b", device="cpu", precision="fp32", options=options)
     assert isinstance(model.generator.decoder, WanDecoder)
-    frames = model.step(model.open(seed=1, prompt="x")).frames
-    assert frames is not None
+    frames = model.step(model.open(seed=1, conditioning=Conditioning(prompt="x"))).frames
     assert frames.shape[1:4] == (9, 8 * TINY.latent_height, 8 * TINY.latent_width)
 
 
@@ -100,7 +104,7 @@ def test_every_layout_makes_the_same_take(
     checkpoints: Any, folder: Path, layout: Layout, caplog: pytest.LogCaptureFixture
 ) -> None:
     checkpoints.transformer(folder, layout)
-    model = load("longlive-1.3b", device="cpu", precision="fp32", options=options(folder, lora=False))
+    model = load_longlive("longlive-1.3b", device="cpu", precision="fp32", options=options(folder, lora=False))
     assert isinstance(model.generator.decoder, TinyDecoder)
     assert torch.equal(
         model.generator.transformer.get_parameter("blocks.0.ffn.0.weight"), checkpoints.weights["blocks.0.ffn.0.weight"]
@@ -113,10 +117,10 @@ def test_every_layout_makes_the_same_take(
 def test_longlive_is_base_and_lora(checkpoints: Any, folder: Path) -> None:
     base = checkpoints.transformer(folder, "longlive")
     with pytest.raises(CheckpointError, match=r"lora\.pt is missing"):
-        load("longlive-1.3b", device="cpu", precision="bf16", options=options(folder))
+        load_longlive("longlive-1.3b", device="cpu", precision="bf16", options=options(folder))
     tensors = checkpoints.lora()
     checkpoints.save(base.with_name("lora.pt"), {"generator_lora": tensors})
-    model = load("longlive-1.3b", device="cpu", precision="bf16", options=options(folder))
+    model = load_longlive("longlive-1.3b", device="cpu", precision="bf16", options=options(folder))
     name = "blocks.1.cross_attn.v"
     a, b = (tensors[f"base_model.model.{name}.lora_{side}.weight"] for side in "AB")
     wanted = (checkpoints.weights[f"{name}.weight"] + b @ a).bfloat16()
@@ -129,13 +133,15 @@ def test_longlive_is_base_and_lora(checkpoints: Any, folder: Path) -> None:
 def test_self_forcing(checkpoints: Any, folder: Path) -> None:
     checkpoints.transformer(folder, "self-forcing")
     assert VARIANTS["self-forcing-1.3b"].layouts[0] == "self-forcing"
-    drive(load("self-forcing-1.3b", device="cpu", precision="fp32", options=options(folder)))
+    drive(load_longlive("self-forcing-1.3b", device="cpu", precision="fp32", options=options(folder)))
     with pytest.raises(CheckpointError, match="has no transformer"):
-        load("longlive-1.3b", device="cpu", precision="fp32", options=options(folder))
+        load_longlive("longlive-1.3b", device="cpu", precision="fp32", options=options(folder))
 
 
 def test_a_window_without_a_sink_steps() -> None:
-    model = load("self-forcing-1.3b", device="cpu", precision="fp32", options=LongLiveOptions(random_weights="tiny"))
+    model = load_longlive(
+        "self-forcing-1.3b", device="cpu", precision="fp32", options=LongLiveOptions(random_weights="tiny")
+    )
     assert (model.generator.config.window_frames, model.generator.config.sink_frames) == (21, 0)
     drive(model)
 
@@ -152,7 +158,7 @@ def test_what_is_missing_is_named(checkpoints: Any, folder: Path, lost: str, nam
     checkpoints.transformer(folder, "wan")
     (folder / lost).unlink()
     with pytest.raises(CheckpointError, match=named) as caught:
-        load("longlive-1.3b", device="cpu", options=options(folder))
+        load_longlive("longlive-1.3b", device="cpu", options=options(folder))
     message = str(caught.value)
     assert Path(lost).name in message or "Wan2.1_VAE.pth" in message
     assert "models pull" in message
@@ -164,21 +170,21 @@ def test_wan_s_decoder_where_the_tiny_one_is_not(checkpoints: Any, folder: Path)
     checkpoints.transformer(folder, "wan")
     checkpoints.wan_vae(folder / "wan_models" / "Wan2.1-T2V-1.3B", diffusers.AutoencoderKLWan(base_dim=8, z_dim=16))
     (folder / "Autoencoders" / "taew2_1.pth").unlink()
-    model = load("longlive-1.3b", device="cpu", precision="fp32", options=options(folder))
+    model = load_longlive("longlive-1.3b", device="cpu", precision="fp32", options=options(folder))
     assert isinstance(model.generator.decoder, WanDecoder)
 
 
 def test_prompts_are_kept(checkpoints: Any, folder: Path) -> None:
     checkpoints.transformer(folder, "wan")
-    model = load("longlive-1.3b", device="cpu", precision="fp32", options=options(folder))
-    model.prepare("a red balloon")
+    model = load_longlive("longlive-1.3b", device="cpu", precision="fp32", options=options(folder))
+    model.prepare(Conditioning(prompt="a red balloon"))
     assert len(list((folder / "prompts").glob("*.safetensors"))) == 1
 
 
 def test_options_reach_the_generator(checkpoints: Any, folder: Path) -> None:
     checkpoints.transformer(folder, "wan")
     changed = options(folder, positions="relative", sink_on_recache="refresh", keep_prompts=False)
-    model = load("longlive-1.3b", device="cpu", precision="fp32", options=changed)
+    model = load_longlive("longlive-1.3b", device="cpu", precision="fp32", options=changed)
     assert (model.generator.config.positions, model.generator.config.sink_on_recache) == ("relative", "refresh")
     assert not (folder / "prompts").exists()
 
@@ -189,11 +195,9 @@ def test_mistakes_in_the_options(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="lora_alpha"):
         LongLiveOptions(lora_alpha=0)
     with pytest.raises(CheckpointError, match="is no folder"):
-        load("longlive-1.3b", device="cpu", options=LongLiveOptions(folder=tmp_path / "none"))
-    with pytest.raises(ConfigError, match="no model is called 'x'"):
-        load("x")
-    with pytest.raises(ConfigError, match="attention, linear, cache"):
-        load("diorama", options=LongLiveOptions())
+        load_longlive("longlive-1.3b", device="cpu", options=LongLiveOptions(folder=tmp_path / "none"))
+    with pytest.raises(ConfigError, match="no model of LongLive's kind is called 'x'"):
+        load_longlive("x")
 
 
 def test_options_as_texts() -> None:
@@ -201,7 +205,15 @@ def test_options_as_texts() -> None:
     assert LongLiveOptions.parse(texts) == LongLiveOptions(
         random_weights="tiny", seed=3, lora=False, folder=Path("x"), lora_alpha=8.0, averaged=True
     )
-    model = load("longlive-1.3b", device="cpu", precision="fp32", options={"random_weights": "tiny", "seed": "3"})
+    model = load_model(
+        model_spec("longlive-1.3b"),
+        LoadRequest(
+            name="longlive-1.3b",
+            device="cpu",
+            precision="fp32",
+            options={"random_weights": "tiny", "seed": "3"},
+        ),
+    )
     assert model.info.weights == "random-tiny-3"
     for name, text, message in (
         ("decoder", "vae", "must be one of"),
@@ -217,7 +229,7 @@ def test_options_as_texts() -> None:
 def test_the_encoder_is_not_put_on_a_gpu_that_is_not_there(checkpoints: Any, folder: Path) -> None:
     checkpoints.transformer(folder, "wan")
     with pytest.raises(BackendError, match="use cpu"):
-        load("longlive-1.3b", device="cpu", options=options(folder, text_encoder="offload"))
+        load_longlive("longlive-1.3b", device="cpu", options=options(folder, text_encoder="offload"))
 
 
 def test_fingerprints_tell_files_apart(tmp_path: Path) -> None:
@@ -235,7 +247,7 @@ def test_fingerprints_tell_files_apart(tmp_path: Path) -> None:
 
 def test_progress_is_logged(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, logger="longtake")
-    load("longlive-1.3b", device="cpu", precision="fp32", options=LongLiveOptions(random_weights="tiny"))
+    load_longlive("longlive-1.3b", device="cpu", precision="fp32", options=LongLiveOptions(random_weights="tiny"))
     assert [line.split(" of ")[0] for line in caplog.messages if line.startswith("transformer")] == [
         f"transformer: {share} %" for share in (20, 40, 60, 80, 100)
     ]

@@ -4,6 +4,7 @@ import pytest
 import zmq
 from fakes import FakeClock, FakeModel
 
+from longtake.model.interface import ModelUnknown
 from longtake.protocol.generator_messages import (
     FromGenerator,
     GenBlock,
@@ -16,7 +17,6 @@ from longtake.protocol.generator_messages import (
 from longtake.protocol.wire import decode, encode
 from longtake.runtime.generator.hosts import GeneratorHostConfig
 from longtake.runtime.generator.supervisor import GeneratorFailed, Supervisor
-from longtake.runtime.registry import ModelUnknown
 
 
 class FakeHost:
@@ -63,7 +63,7 @@ class Case:
         self.supervisor.start()
 
     def ready(self) -> None:
-        self.host.say(GenReady(models=[FakeModel().info], pid=1, threads=1))
+        self.host.say(GenReady(models=[FakeModel().announced], pid=1, threads=1))
         received = self.supervisor.receive()
         assert received is not None
         assert isinstance(received[0], GenReady)

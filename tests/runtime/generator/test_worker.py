@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from fakes import FakeConfig, FakeModel
 
+from longtake.model.interface import Conditioning
 from longtake.protocol.generator_messages import (
     GenBlock,
     GenClose,
@@ -133,8 +134,8 @@ def test_prompts_are_encoded_on_the_encoders_thread() -> None:
     done = threading.Event()
 
     class Slow(FakeModel):
-        def prepare(self, prompt: str) -> None:
-            threads.append((prompt, threading.current_thread().name))
+        def prepare(self, conditioning: Conditioning) -> None:
+            threads.append((conditioning.prompt, threading.current_thread().name))
             done.set()
 
     desk = Desk(Slow())

@@ -103,8 +103,10 @@ def test_raw_pixels_are_the_models(start: Start) -> None:
     local = start()
     from fakes import FakeModel
 
+    from longtake.model.interface import Conditioning
+
     model = FakeModel()
-    expected = model.step(model.open(seed=5, prompt="a red balloon")).frames[0]
+    expected = model.step(model.open(seed=5, conditioning=Conditioning(prompt="a red balloon"))).frames[0]
     with RawClient(local) as client:
         world = client.open(mode="lockstep", seed=5).world
         client.subscribe(world, delivery="every", credit=4)

@@ -96,7 +96,7 @@ def test_restores_are_repeated_where_they_were(start: Start, restores: dict[int,
 def test_another_model_is_named(start: Start) -> None:
     take, _ = recorded(start)
     other = Replay(take, FAKE, in_process=True)
-    other.model = FakeModel(config=FakeConfig(height=24)).info
+    other.model = FakeModel(config=FakeConfig(height=24)).announced
     assert other.differences() == "height was 12, is 24"
     missing = GeneratorHostConfig(models=("another",), factory="fakes:load")
     with pytest.raises(ReplayFailed, match="needs the model 'fake'"):
@@ -109,7 +109,7 @@ def test_options_that_are_not_the_recorded_ones_are_named(start: Start) -> None:
     path.write_bytes(b"".join(encode_record(record) for record in [header, *take.records]))
     again = GeneratorHostConfig(models=("fake",), factory="fakes:load", options={"linear": "plain", "seed": "3"})
     other = Replay(read_take(path), again, in_process=True)
-    other.model = FakeModel().info
+    other.model = FakeModel().announced
     assert other.differences() == "compile was True, is not given, linear was int8, is plain, seed was not given, is 3"
 
 

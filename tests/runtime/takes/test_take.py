@@ -28,7 +28,7 @@ from longtake.runtime.takes.file import (
 )
 from longtake.runtime.takes.recorder import Recorder, checked_name
 
-HEADER = TakeHeader(format=FORMAT, world="w1", model=FakeModel().info, seed=7, prompt="a red balloon")
+HEADER = TakeHeader(format=FORMAT, world="w1", model=FakeModel().announced, seed=7, prompt="a red balloon")
 RECORDS = [
     TakeBlock(block=0, digest="00" * 16),
     TakeCue(cue=1, block=1, tick=4, kind="event", label="night", prompt="a red balloon, at night"),
@@ -99,7 +99,7 @@ def test_other_files_and_formats_are_refused(tmp_path: Path) -> None:
         path.write_bytes(data)
         with pytest.raises(TakeError, match="take"):
             read_take(path)
-    path.write_bytes(encode_record(TakeHeader(format=9, world="w", model=FakeModel().info, seed=1, prompt="x")))
+    path.write_bytes(encode_record(TakeHeader(format=9, world="w", model=FakeModel().announced, seed=1, prompt="x")))
     with pytest.raises(TakeError, match="format 9"):
         read_take(path)
 
@@ -122,7 +122,7 @@ def test_kill_9_loses_nothing_that_was_written(tmp_path: Path) -> None:
         "from fakes import FullDisk, FakeModel\n"
         "from longtake.runtime.takes.file import *\n"
         f"writer = TakeWriter(pathlib.Path({str(path)!r}))\n"
-        "writer.write(TakeHeader(format=1, world='w', model=FakeModel().info, seed=1, prompt='x'))\n"
+        "writer.write(TakeHeader(format=1, world='w', model=FakeModel().announced, seed=1, prompt='x'))\n"
         "for block in range(10**9):\n"
         "    writer.write(TakeBlock(block=block, digest='00' * 16))\n"
         "    if block == 500: print('go', flush=True)\n"

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from fakes import FakeConfig, FakeModel, Stage
 
+from longtake.model.interface import Conditioning
 from longtake.protocol.generator_messages import (
     GenBlock,
     GenClose,
@@ -204,7 +205,7 @@ def test_frames_that_cannot_be_made_are_an_error_until_the_world_is_brought_back
     model = Gate()
     model.broken = True
     with desk(model) as (worker, answers):
-        snapshot = model.snapshot(model.open(seed=1, prompt="x")).to_bytes()
+        snapshot = model.snapshot(model.open(seed=1, conditioning=Conditioning(prompt="x"))).to_bytes()
         worker.carry_out(GenStep(**STEP, block=0), b"")
         worker.carry_out(GenStep(**STEP, block=1), b"")
         model.open_gate.set()

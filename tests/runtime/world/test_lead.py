@@ -7,7 +7,7 @@ from fakes import FakeModel
 
 from longtake.runtime.world.lead import Lead, LeadConfig
 
-MODEL = FakeModel().info
+MODEL = FakeModel().announced
 
 
 def measured(block_s: float, recache_s: float, **config: float) -> Lead:

@@ -8,10 +8,13 @@ from safetensors.torch import load_file, save_file
 
 from longtake.model.config import preset
 from longtake.model.diorama.autoencoder import SHIPPED, make_decoder
+from longtake.model.diorama.files import PARTS
+from longtake.model.diorama.loading import load, load_diorama
 from longtake.model.diorama.probe import Probe, ProbeConfig
 from longtake.model.diorama.text_encoder import TextEncoder, TextEncoderConfig
-from longtake.model.errors import BackendError, CheckpointError, ConfigError
-from longtake.model.loading import DIORAMA_PARTS, LoadedModel, load, load_diorama
+from longtake.model.errors import BackendError, CheckpointError, ConfigError, WorldError
+from longtake.model.interface import Conditioning, LoadRequest
+from longtake.model.loaded import LoadedModel
 from longtake.model.network.transformer import Transformer
 
 
@@ -26,7 +29,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         TextEncoder(TextEncoderConfig()),
         Probe(ProbeConfig()),
     )
-    for name, module in zip(DIORAMA_PARTS, parts, strict=True):
+    for name, module in zip(PARTS, parts, strict=True):
         state = {k: v.bfloat16() if v.is_floating_point() else v for k, v in module.state_dict().items()}
         save_file(state, out / f"{name}.safetensors")
     return out
@@ -38,9 +41,8 @@ def model(folder: Path) -> LoadedModel:
 
 
 def test_the_description_says_what_step_gives(model: LoadedModel) -> None:
-    world = model.open(seed=3, prompt="a fox")
+    world = model.open(seed=3, conditioning=Conditioning(prompt="a fox"))
     block = model.step(world)
-    assert block.frames is not None
     assert block.frames.shape == (1, model.info.first_block_frames, model.info.height, model.info.width, 3)
     assert block.frames.dtype == torch.uint8
     labels, confidence = model.read(block.frames[0])
@@ -51,7 +53,7 @@ def test_the_description_says_what_step_gives(model: LoadedModel) -> None:
 
 
 def test_the_digest_follows_the_weights(folder: Path, tmp_path: Path, model: LoadedModel) -> None:
-    for name in DIORAMA_PARTS:
+    for name in PARTS:
         (tmp_path / f"{name}.safetensors").write_bytes((folder / f"{name}.safetensors").read_bytes())
     assert load_diorama(tmp_path, precision="fp32").info.weights == model.info.weights
     state = load_file(tmp_path / "probe.safetensors")
@@ -72,7 +74,7 @@ def test_the_digest_follows_the_weights(folder: Path, tmp_path: Path, model: Loa
     ],
 )
 def test_damaged_weights_are_named(folder: Path, tmp_path: Path, damage: object, message: str) -> None:
-    for name in DIORAMA_PARTS:
+    for name in PARTS:
         (tmp_path / f"{name}.safetensors").write_bytes((folder / f"{name}.safetensors").read_bytes())
     damage(tmp_path / "decoder.safetensors")  # type: ignore[operator]
     with pytest.raises(CheckpointError, match=message):
@@ -89,8 +91,8 @@ def _edit(path: Path, key: str, value: torch.Tensor | None) -> None:
 
 
 def test_unknown_names_are_refused(folder: Path) -> None:
-    with pytest.raises(ConfigError, match="nonsense"):
-        load("nonsense")
+    with pytest.raises(ConfigError, match="there is no option nonsense; there are attention"):
+        load(LoadRequest(name="diorama", options={"nonsense": "on"}))
     with pytest.raises(BackendError, match="no precision is called 'fp7'"):
         load_diorama(folder, precision="fp7")
     with pytest.raises(BackendError, match="no device is called"):
@@ -98,3 +100,19 @@ def test_unknown_names_are_refused(folder: Path) -> None:
     if not torch.cuda.is_available():
         with pytest.raises(BackendError, match="use --device cpu"):
             load_diorama(folder, device="cuda")
+
+
+def test_a_cue_with_the_same_prompt_costs_no_recache(model: LoadedModel) -> None:
+    world = model.open(seed=3, conditioning=Conditioning(prompt="a fox"))
+    model.step(world)
+    written_under = [frame.prompt for frame in world.past]
+    model.cue(world, Conditioning(prompt="a fox"))
+    assert [frame.prompt for frame in world.past] == written_under
+    model.cue(world, Conditioning(prompt="a fox at night"))
+    assert world.past[0].prompt.texts == ("a fox at night",)
+    model.close(world)
+
+
+def test_a_world_of_another_model_is_refused(model: LoadedModel) -> None:
+    with pytest.raises(WorldError, match="a dict is not a world of this model"):
+        model.step({})

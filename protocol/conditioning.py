@@ -1,0 +1,65 @@
+"""What a block is made under, as one value. Messages and take records carry its fields beside their own.
+
+A step carries a conditioning only if it differs from the block before; all its fields are None otherwise. To add an
+input, give it a field here, in `Fields` and `NewFields`, and in the messages and records that carry them.
+"""
+
+from typing import Protocol, TypedDict
+
+import msgspec
+
+
+class Conditioning(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything that a block is made under."""
+
+    prompt: str
+
+
+class Fields(TypedDict):
+    """The fields of a conditioning, for a message or record that always carries one."""
+
+    prompt: str
+
+
+class NewFields(TypedDict):
+    """The same for one that carries a conditioning only if it is new."""
+
+    prompt: str | None
+
+
+class Carrier(Protocol):
+    """A message or record that always carries a conditioning."""
+
+    @property
+    def prompt(self) -> str:
+        """See `Conditioning`."""
+        ...
+
+
+class NewCarrier(Protocol):
+    """A message or record that carries a conditioning only if it is new."""
+
+    @property
+    def prompt(self) -> str | None:
+        """See `Conditioning`."""
+        ...
+
+
+def carried(message: Carrier) -> Conditioning:
+    """Return the conditioning of a message or record."""
+    return Conditioning(prompt=message.prompt)
+
+
+def newly_carried(message: NewCarrier) -> Conditioning | None:
+    """Return the conditioning of a message or record; None if it is the same as for the block before."""
+    return None if message.prompt is None else Conditioning(prompt=message.prompt)
+
+
+def fields(conditioning: Conditioning) -> Fields:
+    """Return the fields that a message or record carries: `GenOpen(world=..., **fields(conditioning))`."""
+    return Fields(prompt=conditioning.prompt)
+
+
+def new_fields(conditioning: Conditioning | None) -> NewFields:
+    """Return the fields of a step; None stands for a conditioning that has not changed."""
+    return NewFields(prompt=None if conditioning is None else conditioning.prompt)
