@@ -38,13 +38,13 @@ def test_the_readme_shows_commands() -> None:
 
 
 def test_every_option_of_longlive_is_in_its_table() -> None:
-    from longtake.model.longlive.options import LongLiveOptions
-    from longtake.runtime.cli.arguments import WEIGHTS_ARGUMENTS
+    from longtake.model.interface import model_spec
 
     text = (ROOT / "docs" / "longlive.md").read_text(encoding="utf-8")
     rows = "\n".join(line for line in text.splitlines() if line.startswith("| `--"))
-    flags = {option: "--" + argument.replace("_", "-") for argument, option in WEIGHTS_ARGUMENTS.items()}
-    for option in LongLiveOptions.__dataclass_fields__:
+    spec = model_spec("longlive-1.3b")
+    flags = {argument.option: argument.flag for argument in spec.arguments}
+    for option in spec.options.names():
         assert flags.get(option, f"{option}=") in rows, option
 
 

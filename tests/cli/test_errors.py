@@ -63,8 +63,6 @@ def test_bad_input_is_one_line(
     call: Call, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, arguments: list[str], said: str
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    # whether the weights are there is not the question here
-    monkeypatch.setattr(hosting, "listings", lambda: [])
     monkeypatch.setattr("longtake.runtime.cli.evaluate.check_hosting", lambda *_: None)
     called = call(*arguments)
     assert called.code == 2
@@ -76,7 +74,6 @@ def test_bad_input_is_one_line(
 def test_outputs_that_cannot_be_written_are_found_out_before_a_model_is_loaded(
     call: Call, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(hosting, "listings", lambda: [])
     (tmp_path / "file").write_text("")
     (tmp_path / "old.take").write_text("")
     (tmp_path / "folder.mp4").mkdir()

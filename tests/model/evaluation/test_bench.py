@@ -15,7 +15,7 @@ from longtake.model.evaluation.bench import BenchConfig, bench
 from longtake.model.evaluation.bench_kinds import KINDS, marks, shares
 from longtake.model.evaluation.bench_model import bare_model, changed
 from longtake.model.evaluation.bench_rates import RateMeter, gflop, own_products, time_recaches
-from longtake.model.interface import Conditioning
+from longtake.model.interface import Conditioning, ModelInfo, World
 
 
 def test_a_configuration_alone_can_be_measured() -> None:
@@ -187,22 +187,39 @@ class Model:
         self.steps = 0
         self.closed = False
 
-    def open(self, *, seed: int, prompt: str) -> str:
+    @property
+    def info(self) -> ModelInfo:
+        return ModelInfo(
+            name="clocked", height=2, width=2, fps=16, block_frames=4, first_block_frames=1, window_blocks=4
+        )
+
+    def open(self, *, seed: int, conditioning: Conditioning) -> str:
         self.clock.now += 1.0
-        return prompt
+        return conditioning.prompt
 
-    def cue(self, world: str, prompt: str) -> None:
+    def prepare(self, conditioning: Conditioning) -> None:
+        raise AssertionError("the benchmark prepares nothing")
+
+    def cue(self, world: World, conditioning: Conditioning) -> None:
         self.clock.now += 0.030
-        self.cues.append(prompt)
+        self.cues.append(conditioning.prompt)
 
-    def step(self, world: str) -> Any:
+    def step(self, world: World) -> Any:
         self.clock.now += 0.010
         self.steps += 1
-        frames = argparse.Namespace(shape=(1, 4, 2, 2, 3))
         step_ms = {"denoise": 8.0, "recache": 25.0, "decode": 0.0}
-        return argparse.Namespace(frames=frames, step_ms=step_ms, timings_ms={**step_ms, "decode": 1.5})
+        return argparse.Namespace(index=self.steps - 1, step_ms=step_ms, timings_ms={**step_ms, "decode": 1.5})
 
-    def close(self, world: str) -> None:
+    def snapshot(self, world: World, exact: bool = False) -> Any:
+        raise AssertionError("the benchmark saves nothing")
+
+    def restore(self, data: bytes) -> World:
+        raise AssertionError("the benchmark restores nothing")
+
+    def read(self, frames: Any) -> Any:
+        raise AssertionError("the benchmark reads nothing")
+
+    def close(self, world: World) -> None:
         self.closed = True
 
 

@@ -11,8 +11,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from longtake.model.config import preset
 from longtake.model.errors import ConfigError
-from longtake.model.evaluation import plan as plans
-from longtake.model.evaluation import plan_devices, plan_parts
+from longtake.model.evaluation import plan_devices
 from longtake.model.evaluation.plan import (
     Cost,
     Plan,
@@ -27,6 +26,7 @@ from longtake.model.evaluation.plan import (
 )
 from longtake.model.evaluation.plan_devices import DEVICES, best_of, this_cpu
 from longtake.model.evaluation.plan_parts import DecoderCost, count_decoder, state_bytes
+from longtake.model.longlive.plan import LongLivePlan
 from longtake.model.longlive.taehv import TinyDecoder, TinyDecoderConfig
 from longtake.model.network.transformer import Transformer
 
@@ -39,7 +39,7 @@ LONGLIVE = preset("longlive-1.3b")
 def cheap_decoders(monkeypatch: pytest.MonkeyPatch) -> None:
     """Counting Wan's decoder takes seconds; what is counted is the same with any."""
     cost = DecoderCost(flop=5e11, bytes=2e9, weights_bytes=20_000_000, state_bytes=67_000_000, activation_bytes=4)
-    monkeypatch.setattr(plans, "decoder_costs", lambda model, sizes: {"tiny": cost})
+    monkeypatch.setattr(LongLivePlan, "decoders", lambda self, sizes: {"tiny": cost})
 
 
 def test_a_layer_is_counted_as_torch_counts_it() -> None:
@@ -124,7 +124,7 @@ def test_sizes() -> None:
     for size in ((480, 830), (0, 832)):
         with pytest.raises(ConfigError, match="multiples of 16"):
             resized(LONGLIVE, size)
-    with pytest.raises(ConfigError, match="there are diorama"):
+    with pytest.raises(ConfigError, match="there are: diorama"):
         make_plan("longlife", H100)
 
 
@@ -187,7 +187,7 @@ def cells(document: str, row: str) -> list[str]:
 @pytest.mark.slow
 def test_the_documents_say_what_the_plan_says(monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("diffusers")
-    monkeypatch.setattr(plans, "decoder_costs", plan_parts.decoder_costs)
+    monkeypatch.undo()  # the real decoders
     plan, fp8 = make_plan("longlive-1.3b", H100), make_plan("longlive-1.3b", H100, fp8=True)
     memory = {
         "transformer, LoRA merged": ("weights transformer", "weights transformer"),
