@@ -7,7 +7,7 @@ import torch
 from safetensors.torch import save_file
 
 from longtake.model.diorama.autoencoder import MOVING, SHIPPED, Autoencoder
-from longtake.model.loading import bundled_folder
+from longtake.model.diorama.files import bundled_folder
 from longtake.model.training.data.latents import load_encoder
 
 
