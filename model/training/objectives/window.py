@@ -5,15 +5,18 @@ to the *clean* keys of the sink and of the window before it, and to its own copy
 what the ring cache holds while block i is denoised (noised copies) and in its clean pass (clean copy).
 Positions are the `relative` ones: from the wrap on, the sink stays at the window's far end.
 
-The backward pass is written by hand: autograd would fill a zero tensor of the whole clip for each of the F slices.
+`WindowAttention` runs frame by frame, for a CPU: autograd would fill a zero tensor of the whole clip for each of the F
+slices, so its backward pass is written by hand. `longtake.model.training.objectives.fused` is the same in one call.
 """
 
+from abc import ABC, abstractmethod
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from longtake.model.config import GeneratorConfig
+from longtake.model.errors import ConfigError
 from longtake.model.network.rope import Rope
 
 
@@ -23,7 +26,7 @@ def turn(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
     return torch.stack((a * cos - b * sin, a * sin + b * cos), -1).flatten(-2)
 
 
-class WindowAttention:
+class PackedAttention(ABC):
     """Callable for a layer's self-attention over packed copies.
 
     Args:
@@ -31,16 +34,37 @@ class WindowAttention:
         frames: latent frames of a clip, F.
         copies: clean and noised copies together.
         dtype: of q, k and v.
+        device: of q, k and v.
+
+    Raises:
+        ConfigError: the config is of a model that this attention is not written for.
     """
 
-    def __init__(self, config: GeneratorConfig, frames: int, copies: int, dtype: torch.dtype) -> None:
+    def __init__(
+        self,
+        config: GeneratorConfig,
+        frames: int,
+        copies: int,
+        dtype: torch.dtype,
+        device: torch.device | str = "cpu",
+    ) -> None:
         if config.block_frames != 1 or config.sink_frames != 1 or config.positions != "relative":
-            raise ValueError("training attention is written for blocks of one latent frame, a sink of one, relative")
+            raise ConfigError("training attention is written for blocks of one latent frame, a sink of one, relative")
         self.frames, self.copies, self.heads = frames, copies, config.transformer.heads
         self.window = config.window_frames
-        rope = Rope(config.transformer.head_dim, config.transformer.grid)
+        self.late = max(0, frames - self.window)
+        """frames that see the sink moved, because the window has left it behind"""
+        rope = Rope(config.transformer.head_dim, config.transformer.grid, device)
         table = torch.view_as_real(rope.table(list(range(frames)))).to(dtype)  # [F, S, hd / 2, 2]
         self.cos, self.sin = table[..., 0].contiguous(), table[..., 1].contiguous()
+
+    @abstractmethod
+    def __call__(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        """q, k, v [B, copies * F, S, heads, hd] before RoPE -> the same shape."""
+
+
+class WindowAttention(PackedAttention):
+    """Frame by frame, with a backward pass written by hand: the fastest on a CPU."""
 
     def __call__(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         """q, k, v [B, copies * F, S, heads, hd] before RoPE -> the same shape."""
@@ -49,8 +73,8 @@ class WindowAttention:
         cos, sin = self.cos[:, None], self.sin[:, None]
         q, k = turn(q, cos, sin), turn(k, cos, sin)
         # The sink as seen from each frame: its own position until the wrap, then moving with the window.
-        late = max(0, self.frames - self.window)
-        moved = turn(sink[:, None].expand(-1, late, -1, -1), self.cos[1 : late + 1], self.sin[1 : late + 1])
+        far = slice(1, self.late + 1)
+        moved = turn(sink[:, None].expand(-1, self.late, -1, -1), self.cos[far], self.sin[far])
         out: Tensor = _Windows.apply(q, k, v, moved, self.window)  # type: ignore[no-untyped-call]
         return self._frames_first(out)
 
