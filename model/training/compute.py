@@ -3,7 +3,7 @@
 from typing import Final
 
 import torch
-from torch import Tensor
+from torch import Tensor, distributed
 
 from longtake.model.ops.precision import product_precision
 
@@ -25,3 +25,10 @@ def to_device(x: Tensor, device: torch.device) -> Tensor:
     if device.type != "cuda":
         return x.to(device)
     return x.pin_memory().to(device, non_blocking=True)
+
+
+def rank_and_ranks() -> tuple[int, int]:
+    """Return which rank of a run this process is, and of how many; (0, 1) outside a run of several."""
+    if distributed.is_available() and distributed.is_initialized():
+        return distributed.get_rank(), distributed.get_world_size()
+    return 0, 1

@@ -64,6 +64,7 @@ def run_rank(rank: int, make: MakeTask[Batch], config: LoopConfig, folder: Path)
         run = Run(task, config, folder, rank)
         resumed = run.resume()
         log.info("rank %d %s at step %d on %s", rank, "resumes" if resumed else "starts", run.step, config.device)
+        task.prepare()
         run.train()
     finally:
         task.close()

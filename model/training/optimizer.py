@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 import torch
 from torch import Tensor, distributed, nn
 
-from longtake.model.ops.precision import product_precision
+from longtake.model.training.compute import rank_and_ranks, working_dtype
 
 _COEFFICIENTS = (3.4445, -4.7750, 2.0315)  # quintic iteration, from the page cited above
 
@@ -18,7 +18,7 @@ _COEFFICIENTS = (3.4445, -4.7750, 2.0315)  # quintic iteration, from the page ci
 def orthogonalise(matrices: Tensor, steps: int = 5) -> Tensor:
     """Return matrices with singular values near 1: [..., rows, columns] float -> the same shape."""
     a, b, c = _COEFFICIENTS
-    x = matrices.to(product_precision(torch.bfloat16, matrices.device))
+    x = matrices.to(working_dtype(matrices.device))
     tall = x.shape[-2] > x.shape[-1]
     x = x.mT if tall else x
     x = x / (x.norm(dim=(-2, -1), keepdim=True) + 1e-7)
@@ -38,7 +38,7 @@ class Muon(torch.optim.Optimizer):
     @torch.no_grad()
     def step(self, closure: None = None) -> None:  # type: ignore[override]
         """One update from the gradients; every rank must hold the same ones."""
-        rank, world = _rank_and_world()
+        rank, world = rank_and_ranks()
         for group in self.param_groups:
             params = [p for p in group["params"] if p.grad is not None]
             updates = self._updates(params, group["momentum"], rank, world)
@@ -77,12 +77,6 @@ def _by_shape(tensors: Sequence[Tensor], places: Iterable[int]) -> dict[torch.Si
     for place in places:
         groups.setdefault(tensors[place].flatten(1).shape, []).append(place)
     return groups
-
-
-def _rank_and_world() -> tuple[int, int]:
-    if distributed.is_available() and distributed.is_initialized():
-        return distributed.get_rank(), distributed.get_world_size()
-    return 0, 1
 
 
 class Optimizers:

@@ -73,5 +73,8 @@ class Task(ABC, Generic[Batch]):
     def restore(self, state: dict[str, Any]) -> None:
         """Take back what `state` returned; every rank gets rank 0's."""
 
+    def prepare(self) -> None:
+        """Get ready for the first batch; called after `restore`, before the run's clock starts."""
+
     def close(self) -> None:
         """Give back processes and files."""

@@ -14,8 +14,8 @@ from torch import Tensor
 
 from longtake.model.config import GeneratorConfig
 from longtake.model.generation.schedule import Schedule
+from longtake.model.network.layers import Attend
 from longtake.model.network.transformer import Transformer
-from longtake.model.training.objectives.window import PackedAttention
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,7 +46,7 @@ class FlowBatch:
     """[B, F, axes] float32, what each frame was made under; None for a model without actions"""
 
 
-MakeAttention = Callable[[int, int], PackedAttention]
+MakeAttention = Callable[[int, int], Attend]
 """Makes the self-attention for so many frames and so many packed copies."""
 
 
@@ -70,7 +70,7 @@ class FlowMatching:
         self.config, self.shift = config, generator.shift
         self.levels = torch.tensor(Schedule(generator.shift).warp(generator.timesteps), device=device) / 1000
         self._make_attention = make_attention
-        self._attention: dict[tuple[int, int], PackedAttention] = {}
+        self._attention: dict[tuple[int, int], Attend] = {}
 
     def clips(self, model: Transformer, batch: FlowBatch) -> Tensor:
         """Return the loss of clips: frames are denoised given the clean ones before them."""
@@ -114,14 +114,14 @@ class FlowMatching:
         mean: Tensor = (error * weights).sum() / weights.sum().clamp_min(1)
         return mean
 
-    def _attend(self, frames: int, copies: int) -> PackedAttention:
+    def _attend(self, frames: int, copies: int) -> Attend:
         if (frames, copies) not in self._attention:
             self._attention[frames, copies] = self._make_attention(frames, copies)
         return self._attention[frames, copies]
 
 
 def predict(
-    model: Transformer, latents: Tensor, t: Tensor, text: Tensor, attend: PackedAttention, actions: Tensor | None
+    model: Transformer, latents: Tensor, t: Tensor, text: Tensor, attend: Attend, actions: Tensor | None
 ) -> Tensor:
     """Run the network over packed copies.
 
@@ -138,7 +138,7 @@ def predict(
     """
     x = model.embed_patches(latents)
     e, e0 = model.embed_time(t, actions)
-    for layer, cross_kv in zip(model.layers, model.cross_keys(model.embed_text(text)), strict=True):
-        x = layer(x, e0, attend, cross_kv)
+    for layer, prompt_kv in zip(model.layers, model.prompt_kv(model.embed_text(text)), strict=True):
+        x = layer(x, e0, attend, prompt_kv)
     flow: Tensor = model.head(x, e)
     return flow

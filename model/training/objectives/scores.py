@@ -82,7 +82,7 @@ class BidirectionalScore:
         e, e0 = network.embed_time(t[:, None].expand(-1, frames))
         x = network.embed_patches(xt)
         for layer, prompt_kv in zip(
-            network.layers, network.cross_keys(network.embed_text(conditioning.text)), strict=True
+            network.layers, network.prompt_kv(network.embed_text(conditioning.text)), strict=True
         ):
             x = layer(x, e0, attend, prompt_kv)
         flow: Tensor = network.head(x, e)

@@ -77,7 +77,7 @@ def written_out(network: Transformer, shown: FlowBatch, copies: int) -> Tensor:
         attend = WindowAttention(GENERATOR, frames, number, torch.float32)
         x = network.embed_patches(packed)
         e, e0 = network.embed_time(t, shown.actions.repeat(1, number, 1))
-        for layer, prompt in zip(network.layers, network.cross_keys(network.embed_text(shown.text)), strict=True):
+        for layer, prompt in zip(network.layers, network.prompt_kv(network.embed_text(shown.text)), strict=True):
             x = layer(x, e0, attend, prompt)
         flow = network.head(x, e)[:, -frames:]
         weights = shown.weights * shown.counted[..., None, None]

@@ -1,0 +1,37 @@
+"""Weights that a run starts from."""
+
+from pathlib import Path
+
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+
+from longtake.model.errors import CheckpointError
+from longtake.model.network.transformer import Transformer
+
+NEW = ("action_embedding.",)
+"""parameters that older weights may lack; as built they change nothing"""
+
+
+def load_start(transformer: Transformer, path: Path) -> None:
+    """Load weights into a transformer about to be trained.
+
+    Weights of a model without actions will do: their embedding starts by changing nothing.
+
+    Raises:
+        CheckpointError: there are no weights, or they are of another network.
+    """
+    file = path / "transformer.safetensors" if path.is_dir() else path
+    try:
+        state = load_file(file)
+    except (OSError, SafetensorError) as error:
+        raise CheckpointError(f"weights to start from cannot be read: {file} ({error})") from None
+    own = transformer.state_dict()
+    lacking = [name for name in own if name not in state and not name.startswith(NEW)]
+    unknown = [name for name in state if name not in own]
+    other = [name for name, value in state.items() if name in own and value.shape != own[name].shape]
+    for names, said in ((lacking, "lacks"), (unknown, "has"), (other, "has another size of")):
+        if names:
+            raise CheckpointError(
+                f"{file} {said} {names[0]}: it is of another network; leave --start out, or --set its sizes"
+            )
+    transformer.load_state_dict({name: value.to(own[name].dtype) for name, value in state.items()}, strict=False)
