@@ -1,6 +1,5 @@
 """A contact sheet: pictures of a take on one page, each with its time and the cue that is in force."""
 
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
@@ -9,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFont
 
+from longtake.clients.film.whole_file import WholeFile
 from longtake.clients.player.timeline_text import clock
 from longtake.protocol.errors import LongtakeError
 from longtake.protocol.messages import Applied
@@ -82,14 +82,10 @@ def in_force(timeline: list[Applied], tick: int) -> Applied | None:
 
 def save(page: Image.Image, path: Path) -> None:
     """Save the page as a PNG, whole or not at all. Raises `SheetError`."""
-    part = path.with_name(f".{path.stem}.part.png")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        page.save(part, format="PNG")
-        part.replace(path)
+        with WholeFile(path) as file:
+            page.save(file.part, format="PNG")
     except OSError as error:
-        with suppress(OSError):
-            part.unlink()
         raise SheetError(f"{path} cannot be written: {error.strerror or error}") from error
 
 

@@ -7,7 +7,6 @@ with VideoWriter(Path("take.mp4"), fps=16) as video:
 """
 
 import logging
-import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from fractions import Fraction
@@ -18,6 +17,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from longtake.clients.film.whole_file import WholeFile
 from longtake.protocol.errors import LongtakeError
 from longtake.protocol.messages import Applied
 
@@ -44,7 +44,7 @@ class VideoWriter:
     def __init__(self, path: Path, *, fps: int, least_height: int = LEAST_HEIGHT, title: str = "") -> None:
         self._av = _import_av()
         self._path = path
-        self._part = path.with_name(f".{path.stem}.part.mp4")
+        self._file = WholeFile(path)
         self._fps = fps
         self._least_height = least_height
         self._title = title
@@ -90,7 +90,7 @@ class VideoWriter:
                 self._container.mux(self._video.encode(None))
                 self._write_marks()
                 self._container.close()
-                os.replace(self._part, self._path)
+                self._file.land()
             self._container = None
         finally:
             self.discard()
@@ -98,13 +98,13 @@ class VideoWriter:
     def discard(self) -> None:
         """Forget what was written, if it was not finished."""
         container, self._container = self._container, None
-        if container is None:
-            return
         try:
-            container.close()
+            if container is not None:
+                container.close()
         except (OSError, self._av.FFmpegError) as error:
-            log.debug("%s: %s", self._part, error)  # it is thrown away, whatever its end looks like
-        self._part.unlink(missing_ok=True)
+            log.debug("%s: %s", self._path, error)  # it is thrown away, whatever its end looks like
+        finally:
+            self._file.discard()
 
     @contextmanager
     def _named(self) -> Iterator[None]:
@@ -116,8 +116,8 @@ class VideoWriter:
 
     def _open(self, height: int, width: int) -> None:
         factor = max(1, -(-self._least_height // height))
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        self._container = self._av.open(str(self._part), "w", format="mp4", options={"movflags": "+faststart"})
+        self._file.begin()
+        self._container = self._av.open(str(self._file.part), "w", format="mp4", options={"movflags": "+faststart"})
         if self._title:
             self._container.metadata["title"] = self._title
         self._video = self._container.add_stream(

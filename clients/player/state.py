@@ -213,10 +213,6 @@ class PlayerState:
         """Has an event been fired from here and not been seen yet?"""
         return any(cue.kind == "event" and cue.label == event for cue in self.pending)
 
-    def animated(self, now: float) -> bool:
-        """Does the window change by itself, without a frame or a key?"""
-        return bool(self.live_toasts(now)) or any(self.glow(event, now) > 0 for event in self.flashes)
-
 
 def read_slots(prompt: str, script: Script) -> dict[str, str]:
     """Find in a prompt which value each slot has: the one whose phrase or name is mentioned last, whole words only.

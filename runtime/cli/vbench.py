@@ -276,6 +276,7 @@ def read_account(path: Path) -> dict[str, Any]:
 
 def write_json(path: Path, value: Any) -> None:
     """Replace a file in one step, so that an interrupted run leaves the old one."""
-    fresh = path.with_suffix(".new")
-    fresh.write_text(json.dumps(value, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    fresh.replace(path)
+    from longtake.clients.film.whole_file import WholeFile
+
+    with WholeFile(path) as file:
+        file.part.write_text(json.dumps(value, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")

@@ -1,0 +1,84 @@
+"""A file that lands whole or not at all, and never meets another program that writes the same one.
+
+with WholeFile(Path("take.png")) as file:
+    page.save(file.part, format="PNG")
+"""
+
+import hashlib
+import logging
+import os
+import secrets
+import socket
+from contextlib import suppress
+from pathlib import Path
+from types import TracebackType
+
+log = logging.getLogger(__name__)
+
+
+class WholeFile:
+    """Writes to `part`, a file with a short name of its own beside the real one, and puts it in place at the end.
+
+    `begin`, then `land` or `discard`; a `with` block does that by itself. A process that is killed leaves its part
+    behind. The next one that writes the same file on the same machine removes it.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        """where the file will be; one that is there is replaced"""
+        # A digest of the name instead of the name: as short for the longest name that the file system allows.
+        owner = f"{socket.gethostname()}\0{path.name}".encode()
+        self._kind = f".lt-{hashlib.blake2b(owner, digest_size=4).hexdigest()}"
+        self.part = path.with_name(f"{self._kind}-{os.getpid()}-{secrets.token_hex(3)}.part")
+        """what to write to, after `begin`"""
+
+    def __enter__(self) -> "WholeFile":
+        self.begin()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            if kind is None:
+                self.land()
+        finally:
+            self.discard()
+
+    def begin(self) -> None:
+        """Make the folder and an empty part, and remove parts that killed processes left. Raises `OSError`."""
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        self._sweep()
+        os.close(os.open(self.part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666))
+
+    def land(self) -> None:
+        """Put the finished part in its place, on the disk and not only in memory. Raises `OSError`."""
+        with self.part.open("r+b") as file:
+            os.fsync(file.fileno())
+        os.replace(self.part, self.path)
+
+    def discard(self) -> None:
+        """Remove the part, if it has not landed. Harmless when repeated."""
+        with suppress(OSError):
+            self.part.unlink(missing_ok=True)
+
+    def _sweep(self) -> None:
+        for left in self.path.parent.glob(f"{self._kind}-*.part"):
+            process = left.name.removeprefix(f"{self._kind}-").partition("-")[0]
+            if process.isdecimal() and not _lives(int(process)):
+                log.debug("removing %s, which a killed process left", left)
+                with suppress(OSError):
+                    left.unlink()
+
+
+def _lives(process: int) -> bool:
+    """Whether a process of this machine runs. Where that cannot be asked, it is taken to."""
+    if os.name == "nt":
+        return True  # signal 0 is Ctrl-C there
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except (PermissionError, OverflowError):
+        return True
+    return True
