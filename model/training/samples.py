@@ -9,16 +9,19 @@ from typing import Final
 
 import numpy as np
 import torch
+from safetensors.torch import load_file
 
 from longtake.model.config import GeneratorConfig
-from longtake.model.diorama.autoencoder import SHIPPED, Decoder
+from longtake.model.diorama.autoencoder import MOVING, SHIPPED, Decoder, make_decoder
+from longtake.model.diorama.loading import CastingDecoder
+from longtake.model.diorama.moving_decoder import MovingDecoder
 from longtake.model.diorama.text_encoder import TextEncoder, TextEncoderConfig
 from longtake.model.evaluation.sheets import PROMPTS, sheet
 from longtake.model.generation.generator import Generator
-from longtake.model.loading import CastingDecoder, fill
 from longtake.model.network.transformer import Transformer
 from longtake.model.training.compute import working_dtype
 from longtake.model.training.files import write_whole
+from longtake.model.weights import fill
 
 SECONDS: Final = (0.0, 0.5, 1.0, 2.0, 4.0)
 SHOWN: Final = PROMPTS[:6]
@@ -51,10 +54,9 @@ class SheetMaker:
             TrainingError: the disk is full.
         """
         path = folder / f"{len(list(folder.glob('*.jpg'))):03d}.jpg"
-        decoder, text = Decoder(SHIPPED), TextEncoder(TextEncoderConfig())
-        for name, module in (("decoder", decoder), ("text_encoder", text)):
-            fill(module, self.parts / f"{name}.safetensors")
-            module.eval().requires_grad_(False)
+        decoder, text = load_decoder(self.parts), TextEncoder(TextEncoderConfig())
+        fill(text, self.parts / "text_encoder.safetensors")
+        text.eval().requires_grad_(False)
         dtype = working_dtype(self.device)
         decoder.to(self.device, dtype, memory_format=torch.channels_last)  # type: ignore[call-overload]
         text.to(self.device)
@@ -71,3 +73,13 @@ class SheetMaker:
         write_whole(path, lambda beside: page.save(beside, format="JPEG", quality=88))
         self._last = self._clock()
         return path
+
+
+def load_decoder(parts: Path) -> Decoder | MovingDecoder:
+    """Load a folder's decoder, whichever kind it is; raises CheckpointError if it is none."""
+    path = parts / "decoder.safetensors"
+    decoders = [make_decoder(config) for config in (MOVING, SHIPPED)]
+    names = set(load_file(path)) if path.exists() else set()
+    decoder = next((each for each in decoders if names == set(each.state_dict())), decoders[-1])
+    fill(decoder, path)
+    return decoder.eval().requires_grad_(False)

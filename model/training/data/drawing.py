@@ -14,12 +14,13 @@ from numpy.typing import NDArray
 
 from longtake.model.diorama.actions import ACTION_FRAMES, AXES, action_steps
 from longtake.model.diorama.captions import caption
+from longtake.model.diorama.files import bundled_folder
 from longtake.model.diorama.labels import HEIGHT, WIDTH
 from longtake.model.diorama.scene import Scene
 from longtake.model.diorama.text_encoder import TextEncoder, TextEncoderConfig
-from longtake.model.loading import bundled_folder, fill
 from longtake.model.training.data.clips import ClipsConfig, make_clip
 from longtake.model.training.data.latents import box_cover
+from longtake.model.weights import fill
 
 CELL: Final = 8
 """pixels of a latent's cell"""

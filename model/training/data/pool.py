@@ -40,6 +40,7 @@ class PoolConfig:
         frames, _, height, width = self.latents
         return {
             "latents": ((self.clips, *self.latents), np.dtype(np.float16)),
+            "starts": ((self.clips, *self.latents), np.dtype(np.float16)),
             "cover": ((self.clips, frames, height, width), np.dtype(np.uint8)),
             "text": ((self.clips, 2, *self.text), np.dtype(np.float16)),
             "actions": ((self.clips, frames, self.actions), np.dtype(np.float32)),
@@ -51,6 +52,7 @@ class LatentPool:
 
     Attributes:
         latents: [N, F, C, h, w] float16.
+        starts: the same frames, each encoded as the first of a take.
         cover: [N, F, h, w] uint8, the share of each cell that the actor covers times 255.
         text: [N, 2, wordings, L, text_dim] float16, of the scenes before and after the switch.
         actions: [N, F, axes] float32.
@@ -79,7 +81,7 @@ class LatentPool:
             mapped = _mapped(config, folder)
             arrays = {name: torch.from_numpy(mapped[name]) for name in fields}
             self.switch, self.new_place = mapped["switch"], mapped["new_place"]
-        self.latents, self.cover = arrays["latents"], arrays["cover"]
+        self.latents, self.starts, self.cover = arrays["latents"], arrays["starts"], arrays["cover"]
         self.text, self.actions = arrays["text"], arrays["actions"]
 
     @property
@@ -87,16 +89,18 @@ class LatentPool:
         """The slots that hold a clip."""
         return np.flatnonzero(self.switch != EMPTY)
 
-    def put(self, slot: int, latents: Tensor, clip: Mapping[str, Any] | NDArray[np.void]) -> None:
+    def put(self, slot: int, latents: Tensor, starts: Tensor, clip: Mapping[str, Any] | NDArray[np.void]) -> None:
         """Put a clip into a slot.
 
         Args:
             slot: which.
             latents: [F, C, h, w].
+            starts: the same, see the class.
             clip: its other fields, as drawn (`DrawingConfig.record`).
         """
         self.switch[slot] = EMPTY  # another rank that looks now passes it over
         self.latents[slot].copy_(latents)
+        self.starts[slot].copy_(starts)
         for name in ("cover", "text", "actions"):
             field: Tensor = getattr(self, name)
             field[slot].copy_(to_device(torch.from_numpy(np.ascontiguousarray(clip[name])), self.device))

@@ -131,8 +131,10 @@ class Sampler:
         silent = self._host(rng.random(count) < self.config.drop_text)
         text = torch.where(silent[:, None, None], self._no_text, pool.text[clip, which, wording])
         cover = pool.cover[clip[:, None], frames].float() / 255
+        # The first frame of a sample begins a take, so it is encoded as one.
+        later = pool.latents[clip[:, None], frames[:, 1:]]
         return FlowBatch(
-            latents=pool.latents[clip[:, None], frames].float(),
+            latents=torch.cat((pool.starts[clip[:, None], frames[:, :1]], later), 1).float(),
             counted=self._host(np.stack([row.counted for row in rows])),
             weights=1 + (self.config.actor_weight - 1) * cover,
             text=text.float(),

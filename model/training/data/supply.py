@@ -122,7 +122,8 @@ class Supply:
         pool = LatentPool(self._sizes(clips), self._device)
         for slot in range(clips):
             clip = feed.wait()
-            pool.put(slot, self.encoder.encode([clip])[0], clip)
+            latents, starts = self.encoder.encode([clip])
+            pool.put(slot, latents[0], starts[0], clip)
         return pool
 
     def close(self) -> None:
@@ -148,11 +149,11 @@ class Supply:
     def _put(self, clips: list[NDArray[np.void]]) -> None:
         if not clips:
             return
-        latents = self.encoder.encode(clips)
+        latents, starts = self.encoder.encode(clips)
         made_shape, wanted = tuple(latents.shape[1:]), self.pool.config.latents
         if made_shape != wanted:
             raise TrainingError(f"the encoder makes latents {made_shape}, the transformer takes {wanted}")
         own = len(range(self._rank, self.pool.config.clips, self._ranks))
-        for clip, made in zip(clips, latents, strict=True):
-            self.pool.put(self._rank + self._ranks * (self.drawn % own), made, clip)
+        for clip, made, alone in zip(clips, latents, starts, strict=True):
+            self.pool.put(self._rank + self._ranks * (self.drawn % own), made, alone, clip)
             self.drawn += 1

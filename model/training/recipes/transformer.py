@@ -21,8 +21,8 @@ from torch import Tensor, nn
 
 from longtake.model.config import GeneratorConfig, TransformerConfig, preset
 from longtake.model.diorama.actions import AXES
+from longtake.model.diorama.files import bundled_folder
 from longtake.model.errors import ConfigError
-from longtake.model.loading import bundled_folder
 from longtake.model.network.layers import Attend
 from longtake.model.network.transformer import Transformer
 from longtake.model.ops.attention import bmm, sdpa

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from longtake.model.loading import bundled_folder
+from longtake.model.diorama.files import bundled_folder
 from longtake.model.training.data.drawing import DrawingConfig
 
 

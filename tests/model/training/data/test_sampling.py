@@ -11,7 +11,7 @@ from longtake.model.training.data.drawing import AFTER, BEFORE, NO_SWITCH
 from longtake.model.training.data.pool import LatentPool, PoolConfig
 from longtake.model.training.data.sampling import Sampler, SamplingConfig
 
-CLIPS, TOTAL = 24, 20
+CLIPS, TOTAL, START = 24, 20, 1024
 CONFIG = SamplingConfig(drop_text=0.0)
 NO_TEXT = np.full((6, 4), -9, np.float16)
 
@@ -34,7 +34,8 @@ def pool() -> LatentPool:
             "switch": np.int64(todo.switch.frame // 4 if todo.switch else NO_SWITCH),
             "new_place": np.bool_(after.place != todo.scene.place),
         }
-        made.put(slot, (slot * 32 + frames).view(TOTAL, 1, 1, 1), clip)
+        latents = (slot * 32 + frames).view(TOTAL, 1, 1, 1)
+        made.put(slot, latents, latents + START, clip)
     return made
 
 
@@ -72,7 +73,9 @@ def test_a_batch_gathers_latents_texts_actions_and_weights(pool: LatentPool) -> 
     batch = sampler.clips(8, np.random.default_rng(2))
     assert batch.latents.shape == (8, CONFIG.frames, 1, 1, 1)
     assert batch.latents.dtype == torch.float32
-    clip, frame = batch.latents.flatten(1) // 32, batch.latents.flatten(1) % 32
+    numbers = batch.latents.flatten(1)
+    assert ((numbers >= START) == (torch.arange(CONFIG.frames) == 0)).all(), "the first frame is encoded as a take's"
+    clip, frame = numbers % START // 32, numbers % 32
     assert (clip == clip[:, :1]).all()
     assert torch.equal(batch.text[:, 0, 0] // 2, clip[:, 0])
     assert batch.actions is not None
@@ -83,7 +86,8 @@ def test_a_batch_gathers_latents_texts_actions_and_weights(pool: LatentPool) -> 
 def test_first_frames_show_the_scene_before_the_switch(pool: LatentPool) -> None:
     sampler = Sampler(pool, CONFIG, NO_TEXT)
     batch = sampler.first_frames(200, np.random.default_rng(3))
-    clip, frame = batch.latents.flatten().int() // 32, batch.latents.flatten().int() % 32
+    numbers = batch.latents.flatten().int() - START
+    clip, frame = numbers // 32, numbers % 32
     assert torch.equal(batch.text[:, 0, 0].int(), 2 * clip)
     for slot, at in zip(clip.tolist(), frame.tolist(), strict=True):
         assert pool.switch[slot] == NO_SWITCH or at < pool.switch[slot]

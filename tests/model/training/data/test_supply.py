@@ -36,7 +36,7 @@ def test_drawing_keeps_to_its_share_of_the_time(short: DrawingConfig) -> None:
     with supply(short, now) as made:
         encode = made.encoder.encode
 
-        def slow(clips: list[np.ndarray]) -> torch.Tensor:  # type: ignore[type-arg]
+        def slow(clips: list[np.ndarray]) -> tuple[torch.Tensor, torch.Tensor]:  # type: ignore[type-arg]
             now[0] += 1.0
             return encode(clips)
 
@@ -85,7 +85,7 @@ def test_held_out_clips_are_others(short: DrawingConfig) -> None:
 def test_bad_input_is_refused(short: DrawingConfig, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="first_clips must"):
         SupplyConfig(pool_clips=4, first_clips=5)
-    for encoder, error in ((tmp_path, "no encoder at"), (tmp_path / "none", "no encoder at")):
+    for encoder, error in ((tmp_path, "does not exist"), (tmp_path / "none", "does not exist")):
         with pytest.raises(CheckpointError, match=error):
             Supply(SupplyConfig(drawing=short), encoder=encoder, latent_shape=(16, 12, 20), device=CPU)
     small = Supply(
