@@ -1,22 +1,62 @@
-"""Reads a file of weights into a module, strictly."""
+"""Reads files of weights, strictly."""
 
+import json
+from dataclasses import fields
 from pathlib import Path
+from typing import Any, Final
 
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
-from torch import nn
+from torch import Tensor, nn
 
-from longtake.model.errors import CheckpointError
+from longtake.model.config import TransformerConfig
+from longtake.model.errors import CheckpointError, ConfigError
+from longtake.model.pieces import pieces
+
+SIZES: Final = "transformer"
+"""where a file of weights keeps the sizes of its network"""
+
+
+def read(path: Path) -> dict[str, Tensor]:
+    """Return a part's tensors, from all of its pieces; raises CheckpointError naming file and remedy."""
+    state: dict[str, Tensor] = {}
+    for piece in pieces(path):
+        if not piece.exists():
+            raise CheckpointError(f"weights are missing: {path}; reinstall longtake, or train them (docs/training.md)")
+        try:
+            state |= load_file(piece)
+        except (SafetensorError, OSError) as error:
+            raise CheckpointError(f"weights cannot be read: {piece} ({error}); reinstall longtake") from None
+    return state
+
+
+def read_sizes(path: Path, usual: TransformerConfig) -> TransformerConfig:
+    """Return the sizes of the network that weights are of; `usual` if they do not say.
+
+    Raises:
+        CheckpointError: they say something that this version cannot build.
+    """
+    piece = pieces(path)[0]
+    if not piece.exists():
+        return usual
+    try:
+        with safe_open(piece, "pt") as file:
+            text = (file.metadata() or {}).get(SIZES)
+        if text is None:
+            return usual
+        said = json.loads(text)
+        known = {field.name for field in fields(TransformerConfig)}
+        if unknown := sorted(set(said) - known):
+            raise ConfigError(f"it has {unknown[0]}, which this version does not know")
+        values: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in said.items()}
+        return TransformerConfig(**values)
+    except (SafetensorError, OSError, TypeError, ValueError) as error:
+        raise CheckpointError(f"the sizes in {piece} cannot be used: {error}; reinstall longtake") from None
 
 
 def fill(module: nn.Module, path: Path) -> None:
-    """Load a safetensors file into a module, strictly; raises CheckpointError naming file, key and remedy."""
-    if not path.exists():
-        raise CheckpointError(f"weights are missing: {path}; reinstall longtake, or train them (docs/training.md)")
-    try:
-        state = load_file(path)
-    except (SafetensorError, OSError) as error:
-        raise CheckpointError(f"weights cannot be read: {path} ({error}); reinstall longtake") from None
+    """Load a part's weights into a module, strictly; raises CheckpointError naming file, key and remedy."""
+    state = read(path)
     own = module.state_dict()
     for key, value in own.items():
         if key not in state:

@@ -5,6 +5,8 @@ from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
 
+from longtake.model.pieces import pieces
+
 PARTS = ("transformer", "decoder", "text_encoder", "probe")
 """one safetensors file each, in the order that their hash is made of"""
 
@@ -23,5 +25,6 @@ def digest(paths: Sequence[Path]) -> str:
     """Return the first 16 hex digits of the files' blake2b."""
     total = hashlib.blake2b(digest_size=8)
     for path in paths:
-        total.update(path.read_bytes())
+        for piece in pieces(path):
+            total.update(piece.read_bytes())
     return total.hexdigest()

@@ -6,6 +6,7 @@ block = model.step(world)
 """
 
 import logging
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,7 @@ from longtake.model.network.transformer import Transformer
 from longtake.model.ops.allocator import keep_freed_memory
 from longtake.model.ops.precision import choose_device, choose_precision, precision_name, product_precision
 from longtake.model.options import BackendOptions
-from longtake.model.weights import fill
+from longtake.model.weights import fill, read_sizes
 
 log = logging.getLogger(__name__)
 
@@ -60,6 +61,7 @@ def load_diorama(
         keep_freed_memory()
     dtype = choose_precision(precision, chosen)
     config = preset(NAME)
+    config = replace(config, transformer=read_sizes(folder / "transformer.safetensors", config.transformer))
     transformer = Transformer(config.transformer)
     decoder, text, probe = make_decoder(SHIPPED), TextEncoder(TextEncoderConfig()), Probe(ProbeConfig())
     for path, module in zip(part_paths(folder), (transformer, decoder, text, probe), strict=True):

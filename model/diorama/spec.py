@@ -7,6 +7,7 @@ from longtake.model.diorama.files import PARTS, bundled_folder, digest, part_pat
 from longtake.model.interface.spec import LoadRequest, ModelSpec, SelfCheck, Weights, WeightsFile
 from longtake.model.interface.world_model import WorldModel
 from longtake.model.options import BACKEND_ARGUMENTS, BackendOptions
+from longtake.model.pieces import pieces
 
 if TYPE_CHECKING:
     from longtake.model.evaluation.conformance import CaseResult
@@ -26,7 +27,8 @@ def weights() -> Weights:
             path=path if path.is_file() else None,
             here_bytes=path.stat().st_size if path.is_file() else 0,
         )
-        for part, path in zip(PARTS, part_paths(bundled_folder()), strict=True)
+        for part, whole in zip(PARTS, part_paths(bundled_folder()), strict=True)
+        for path in pieces(whole)
     )
     return Weights(folder=bundled_folder(), files=files, remedy="reinstall longtake, or train them (docs/training.md)")
 

@@ -9,18 +9,17 @@ encoder ships too: not for playing, but so that training can go on from these we
 
 import argparse
 import json
-import os
 import re
+from functools import partial
 from pathlib import Path
 
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import Tensor
 
-
-def half(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Floating-point tensors in bf16, the others as they are."""
-    return {k: (v.bfloat16() if v.is_floating_point() else v).contiguous() for k, v in state.items()}
+from longtake.model.config import TransformerConfig
+from longtake.model.training.files import write_whole
+from longtake.model.training.weights import half, write_weights
 
 
 def part(state: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
@@ -28,22 +27,21 @@ def part(state: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
     return {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
 
 
-def write(state: dict[str, Tensor], path: Path) -> None:
-    """Replace a weights file at once."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_suffix(".part")
-    save_file(state, beside)
-    beside.chmod(0o644)
-    os.replace(beside, path)
-
-
 def keep_record(run: Path, out: Path, name: str) -> None:
     """Copy a run's config and log beside the weights; where the run's data lay on the trainer's disk is left out."""
     for source in ("config.json", "log.jsonl", "report.json"):
         if (run / source).exists():
-            (out / "runs").mkdir(exist_ok=True)
             text = re.sub(r'"(?:/[^"/]+)+/([^"/]+)"', r'"\1"', (run / source).read_text())
-            (out / "runs" / f"{name}-{source}").write_text(text)
+            write_whole(out / "runs" / f"{name}-{source}", partial(Path.write_text, data=text))
+
+
+def sizes_of(run: Path) -> TransformerConfig | None:
+    """Return the sizes that a transformer's run was given, from its record; None if there is none."""
+    path = run / "config.json"
+    if not path.exists():
+        return None
+    said = json.loads(path.read_text())["task"].get("transformer")
+    return None if said is None else TransformerConfig(**said | {"patch": tuple(said["patch"])})
 
 
 def export(runs: Path, out: Path) -> list[str]:
@@ -52,12 +50,12 @@ def export(runs: Path, out: Path) -> list[str]:
     whole = runs / "autoencoder" / "ema.safetensors"
     if whole.exists():
         state = load_file(whole)
-        write(half(part(state, "decoder.")), out / "decoder.safetensors")
-        write(half(part(state, "encoder.")), out / "encoder.safetensors")
+        write_weights(half(part(state, "decoder.")), out / "decoder.safetensors")
+        write_weights(half(part(state, "encoder.")), out / "encoder.safetensors")
         done += ["decoder", "encoder"]
     decoder = runs / "decoder" / "ema.safetensors"
     if decoder.exists():
-        write(half(part(load_file(decoder), "decoder.")), out / "decoder.safetensors")
+        write_weights(half(part(load_file(decoder), "decoder.")), out / "decoder.safetensors")
         done.append("larger decoder")
     for name, source in (
         ("text_encoder", runs / "text" / "text_encoder.safetensors"),
@@ -65,7 +63,8 @@ def export(runs: Path, out: Path) -> list[str]:
         ("probe", runs / "probe" / "ema.safetensors"),
     ):
         if source.exists():
-            write(half(load_file(source)), out / f"{name}.safetensors")
+            sizes = sizes_of(source.parent) if name == "transformer" else None
+            write_weights(half(load_file(source)), out / f"{name}.safetensors", sizes=sizes)
             done.append(name)
     for name in ("autoencoder", "decoder", "text", "transformer", "probe"):
         keep_record(runs / name, out, name)

@@ -2,11 +2,9 @@
 
 from pathlib import Path
 
-from safetensors import SafetensorError
-from safetensors.torch import load_file
-
 from longtake.model.errors import CheckpointError
 from longtake.model.network.transformer import Transformer
+from longtake.model.weights import read
 
 NEW = ("action_embedding.",)
 """parameters that older weights may lack; as built they change nothing"""
@@ -21,10 +19,7 @@ def load_start(transformer: Transformer, path: Path) -> None:
         CheckpointError: there are no weights, or they are of another network.
     """
     file = path / "transformer.safetensors" if path.is_dir() else path
-    try:
-        state = load_file(file)
-    except (OSError, SafetensorError) as error:
-        raise CheckpointError(f"weights to start from cannot be read: {file} ({error})") from None
+    state = read(file)
     own = transformer.state_dict()
     lacking = [name for name in own if name not in state and not name.startswith(NEW)]
     unknown = [name for name in state if name not in own]

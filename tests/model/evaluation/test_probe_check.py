@@ -9,8 +9,9 @@ from longtake.model.diorama.files import bundled_folder, part_paths
 from longtake.model.diorama.labels import SCORED
 from longtake.model.evaluation.fast_paths import FastPath, fast_paths
 from longtake.model.evaluation.probe_check import ProbedTake, compare, run_probe_check
+from longtake.model.pieces import pieces
 
-HERE = all(path.is_file() for path in part_paths(bundled_folder()))
+HERE = all(path.is_file() for part in part_paths(bundled_folder()) for path in pieces(part))
 
 
 @pytest.mark.skipif(not HERE, reason="diorama's weights are not here")

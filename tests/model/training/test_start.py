@@ -44,6 +44,6 @@ def test_other_weights_are_refused_in_one_line(tmp_path: Path) -> None:
             load_start(Transformer(config), path)
         assert "\n" not in str(caught.value)
     path.write_bytes(b"nothing")
-    for missing in (path, tmp_path / "none"):
-        with pytest.raises(CheckpointError, match="cannot be read"):
+    for missing, said in ((path, "cannot be read"), (tmp_path / "none", "missing")):
+        with pytest.raises(CheckpointError, match=said):
             load_start(Transformer(PLAIN), missing)
