@@ -113,12 +113,56 @@ def test_only_the_command_line_is_imported_by_the_entry_point() -> None:
     assert {name for name in names if name.startswith("longtake")} == {"longtake.runtime.cli.main.run"}
 
 
+def module_name(path: Path) -> str:
+    return ".".join(("longtake", *path.relative_to(ROOT).with_suffix("").parts)).removesuffix(".__init__")
+
+
+def import_graph() -> dict[str, set[str]]:
+    """Map each module to the modules of ours that importing it imports."""
+    trees = {
+        module_name(path): ast.parse(path.read_text(encoding="utf-8"))
+        for folder in FOLDERS
+        for path in files_of(folder)
+    }
+    graph: dict[str, set[str]] = {}
+    for module, tree in trees.items():
+        # `from package import name` names a module, or something inside of the package
+        named = {name for name, _ in imports_on_load(tree)}
+        graph[module] = {name if name in trees else name.rpartition(".")[0] for name in named} & trees.keys() - {module}
+    return graph
+
+
+def cycle_in(graph: dict[str, set[str]]) -> list[str]:
+    """Return the modules of a cycle in the order they import each other; none if there is no cycle."""
+    done: set[str] = set()
+
+    def follow(module: str, trail: list[str]) -> list[str]:
+        if module in trail:
+            return [*trail[trail.index(module) :], module]
+        if module in done:
+            return []
+        for other in sorted(graph[module]):
+            if found := follow(other, [*trail, module]):
+                return found
+        done.add(module)
+        return []
+
+    return next((found for module in sorted(graph) if (found := follow(module, []))), [])
+
+
+def test_a_cycle_is_found() -> None:
+    assert cycle_in({"a": {"b"}, "b": {"c"}, "c": {"b"}}) == ["b", "c", "b"]
+    assert not cycle_in({"a": {"b", "c"}, "b": {"c"}, "c": set()})
+
+
+def test_no_module_imports_itself_in_a_circle() -> None:
+    found = cycle_in(import_graph())
+    assert not found, f"{' -> '.join(found)}: move what both need into a module of its own"
+
+
 @pytest.mark.parametrize("folder", ["protocol", "clients", "scenarios", "runtime"])
 def test_imports_without_torch(folder: str) -> None:
-    modules = [
-        ".".join(("longtake", *path.relative_to(ROOT).with_suffix("").parts)).removesuffix(".__init__")
-        for path in files_of(folder)
-    ]
+    modules = [module_name(path) for path in files_of(folder)]
     assert modules
     done = subprocess.run(
         [sys.executable, "-c", WITHOUT_TORCH, *modules], capture_output=True, text=True, cwd=ROOT.parent, check=False

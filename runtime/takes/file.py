@@ -72,7 +72,7 @@ class TakeCue(TakeRecord, frozen=True, kw_only=True):
 
 
 class TakeBlock(TakeRecord, frozen=True, kw_only=True):
-    """A block was made. `prompt` is there if the model changed its prompt (and did a recache) before it."""
+    """A block was made. `prompt` is there if its conditioning differs from the block before."""
 
     block: int
     digest: str
