@@ -27,8 +27,8 @@ _SEEN = 1 / 255
 _RAIN_OPACITY, _SNOW_OPACITY, _BANK_OPACITY = 0.80, 0.96, 0.32
 _SKY_FOG = 0.62
 """How much of the sky fog hides."""
-_RAIN_SKY = 0.24
-"""How much darker rain makes the sky."""
+_RAIN_SKY, _SNOW_SKY = 0.24, 0.14
+"""How much darker rain and snow make the sky."""
 _CLOUD_PARALLAX, _CLOUD_DRIFT = 0.125, 0.0625
 """How far clouds move with the ground, and by themselves in a frame."""
 _CLOUD_CAMERA = 0.5
@@ -139,14 +139,15 @@ class _Renderer:
                     picture += weight * (clear + key[-1] * (overcast(time, scale) - clear))
             self._sky = (key, picture)
         picture = self._sky[1].copy()
-        fog, rain = float(line.weathers[index, _FOG]), float(line.weathers[index, _RAIN])
-        if rain > _SEEN:
-            picture *= np.float32(1 - _RAIN_SKY * rain)
+        fog = float(line.weathers[index, _FOG])
+        dark = float(_RAIN_SKY * line.weathers[index, _RAIN] + _SNOW_SKY * line.weathers[index, _SNOW])
+        if dark > _SEEN:
+            picture *= np.float32(1 - dark)
         if fog > _SEEN:
             picture += _SKY_FOG * fog * (line.fog[index][:, None, None] - picture)
         offset = self.chances.cloud + _CLOUD_PARALLAX * line.motion.distance[index] + _CLOUD_DRIFT * index
         drop = _CLOUD_CAMERA * line.motion.lift[index]
-        tint = line.cloud[index] / 255 * (1 - line.cover[index] * _CLOUD_SHADE - _RAIN_SKY * rain)
+        tint = line.cloud[index] / 255 * (1 - line.cover[index] * _CLOUD_SHADE - dark)
         self._over(picture, clouds(self.chances.variants[0], scale), (offset, drop), tint, None, 1 - 0.7 * fog)
         return picture
 

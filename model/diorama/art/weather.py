@@ -105,8 +105,8 @@ def snow(scale: int) -> Veil:
     """Big soft flakes."""
     canvas = _Tile(scale)
     rng = np.random.default_rng(619)
-    for index, (x, y) in enumerate(_scattered(rng, 4, 4)):
-        canvas.circle(x, y, (2.7, 1.9)[index % 2], _WHITE)
+    for index, (x, y) in enumerate(_scattered(rng, 5, 4)):
+        canvas.circle(x, y, (2.9, 2.1)[index % 2], _WHITE)
     return _veil(canvas, 0.45)
 
 
