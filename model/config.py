@@ -121,6 +121,11 @@ class GeneratorConfig:
             raise ConfigError(f"shift and fps must be positive, not {self.shift} and {self.fps}")
 
     @property
+    def block_tokens(self) -> int:
+        """Tokens of a block."""
+        return self.block_frames * self.transformer.frame_tokens
+
+    @property
     def ring_frames(self) -> int:
         """Latent frames of the window that are not the sink."""
         return self.window_frames - self.sink_frames

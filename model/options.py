@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from longtake.model.errors import ConfigError
 from longtake.model.interface.options import Options
 from longtake.model.interface.spec import Argument
 
@@ -22,15 +23,22 @@ class BackendOptions(Options):
     """See the module."""
 
     attention: str = "auto"
-    """see `longtake.model.ops.attention`"""
+    """what computes attention, see `longtake.model.ops.attention.registry`"""
     linear: str = "auto"
-    """what computes the linears: plain, onednn, upcast, fp8, te-fp8 or int8, see `longtake.model.ops.linear`"""
+    """what computes the layers' linears, see `longtake.model.ops.linear.registry`"""
     cache: str = "plain"
-    """what keys and values are kept as, see `longtake.model.cache.fp8`"""
+    """what keys and values are kept in, see `longtake.model.cache.registry`"""
+    execution: str = "auto"
+    """what runs a pass, see `longtake.model.execution.registry`"""
     graphs: bool = False
     """replay each world's forwards as CUDA graphs, see `longtake.model.execution.cuda_graphs`"""
     overlap: bool | None = None
     """decode while the next block is denoised; None does so on a GPU, and on a CPU with a core to spare"""
+
+    @property
+    def wanted_execution(self) -> str:
+        """What is to run a pass, whichever option says so."""
+        return self.execution
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,4 +46,14 @@ class CompiledOptions(BackendOptions):
     """The same for a model that can be compiled."""
 
     compile: bool = False
-    """run the layers through torch's compiler, at the cost of a start that takes minutes"""
+    """the same as execution=compiled: run the layers through torch's compiler; starting takes minutes longer"""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.compile and self.execution not in ("auto", "compiled"):
+            raise ConfigError(f"compile and execution={self.execution} contradict each other; leave one out")
+
+    @property
+    def wanted_execution(self) -> str:
+        """See `BackendOptions`."""
+        return "compiled" if self.compile else self.execution

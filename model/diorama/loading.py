@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from longtake.model.backend import Backend
 from longtake.model.config import preset
 from longtake.model.diorama.autoencoder import SHIPPED, Decoder, make_decoder
 from longtake.model.diorama.files import bundled_folder, digest, part_paths
@@ -62,6 +63,8 @@ def load_diorama(
     dtype = choose_precision(precision, chosen)
     config = preset(NAME)
     config = replace(config, transformer=read_sizes(folder / "transformer.safetensors", config.transformer))
+    # Before any weights are read: what cannot be had is refused at once.
+    backend = Backend.chosen(chosen, dtype, options, block_tokens=config.block_tokens)
     transformer = Transformer(config.transformer)
     decoder, text, probe = make_decoder(SHIPPED), TextEncoder(TextEncoderConfig()), Probe(ProbeConfig())
     for path, module in zip(part_paths(folder), (transformer, decoder, text, probe), strict=True):
@@ -74,14 +77,9 @@ def load_diorama(
         CastingDecoder(decoder, decoder_dtype),
         text,
         config,
-        chosen,
-        dtype,
-        attention=options.attention,
-        linear=options.linear,
-        cache=options.cache,
-        graphs=options.graphs,
-        overlap=options.overlap,
+        backend,
     )
+    generator.warm_up()
     frames = SHIPPED.frames_per_latent * config.block_frames
     info = ModelInfo(
         name=NAME,

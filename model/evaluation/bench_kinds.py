@@ -19,6 +19,7 @@ from typing import Any
 
 from torch.profiler import ProfilerActivity, profile, record_function
 
+from longtake.model.execution.cpu import CpuExecutor
 from longtake.model.generation.generator import Generator
 from longtake.model.generation.world import World
 from longtake.model.ops.attention import Attention
@@ -48,7 +49,7 @@ def marks(generator: Generator, world: World) -> Iterator[None]:
     """Mark attention and the decoder of a generator and a world inside the `with` block."""
     found: list[tuple[Any, str, str]] = [(world.cache, "attention", "attention")]
     found += [(layer, "attention", "text") for layer in generator.transformer.layers]
-    for layer in generator.denoiser.fused:
+    for layer in generator.executor.layers if isinstance(generator.executor, CpuExecutor) else ():
         found += [(layer, "attention", "attention"), (layer, "cross_attention", "text")]
     if generator.decoder is not None:
         found.append((generator.decoder, "decode", "decoder"))

@@ -8,6 +8,7 @@ from typing import Any, get_args, get_origin
 import torch
 from torch import Tensor
 
+from longtake.model.backend import Backend
 from longtake.model.config import GeneratorConfig, TransformerConfig
 from longtake.model.errors import ConfigError
 from longtake.model.evaluation.plan import FRAMES_PER_LATENT, PIXELS_PER_LATENT
@@ -17,6 +18,7 @@ from longtake.model.loaded import LoadedModel
 from longtake.model.network.transformer import Transformer
 from longtake.model.ops.allocator import keep_freed_memory
 from longtake.model.ops.precision import choose_device, choose_precision, precision_name
+from longtake.model.options import BackendOptions
 
 
 def changed(config: GeneratorConfig, texts: Mapping[str, str]) -> GeneratorConfig:
@@ -84,6 +86,7 @@ def bare_model(
     """
     chosen = choose_device(device)
     dtype = choose_precision(precision, chosen)
+    backend = Backend.chosen(chosen, dtype, BackendOptions(linear=linear), block_tokens=config.block_tokens)
     if chosen.type == "cpu":
         keep_freed_memory()
     sizes = config.transformer
@@ -92,7 +95,7 @@ def bare_model(
         transformer = Transformer(sizes)
         # The head starts at zero, and then nothing would depend on anything.
         torch.nn.init.xavier_uniform_(transformer.head.head.weight)
-    generator = Generator(transformer, None, RandomText(sizes), config, chosen, dtype, linear=linear)
+    generator = Generator(transformer, None, RandomText(sizes), config, backend)
     frames = FRAMES_PER_LATENT * config.block_frames
     info = ModelInfo(
         name=name,

@@ -21,8 +21,8 @@ from longtake.model.evaluation.plan import costs_of
 from longtake.model.generation.generator import Generator
 from longtake.model.generation.recache import plan_recache, recache
 from longtake.model.generation.world import World
-from longtake.model.ops.linear import plain_linear
-from longtake.model.ops.onednn import has_onednn, onednn_linear
+from longtake.model.ops.linear.onednn import has_onednn, onednn_linear
+from longtake.model.ops.linear.plain import plain_linear
 from longtake.model.ops.precision import cpu_has_bf16, precision_name
 
 SIDE = 1024
@@ -124,7 +124,7 @@ def time_recaches(generator: Generator, world: World, clock: Clock = time.perf_c
             generator.step(world)
             so = replace(config, sink_on_recache=way)
             with torch.inference_mode():
-                found.append(1000 * timed(partial(recache, world, generator.denoiser, so), clock))
+                found.append(1000 * timed(partial(recache, world, world.executor, so), clock))
     return Recaches(
         keep=statistics.median(spent["keep"]),
         refresh=statistics.median(spent["refresh"]),

@@ -28,11 +28,13 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 from torch import Tensor
 
+from longtake.model.backend import Backend
 from longtake.model.config import GeneratorConfig, TransformerConfig
 from longtake.model.errors import CaseError
 from longtake.model.generation.generator import Generator
 from longtake.model.generation.noise import RecordedNoise
 from longtake.model.network.transformer import Transformer
+from longtake.model.options import BackendOptions
 
 TOLERANCES = {torch.float32: 1e-5, torch.bfloat16: 2e-2}
 """Largest relative L2 error of a block, by type."""
@@ -192,11 +194,7 @@ def run_case(
     *,
     device: torch.device | str = "cpu",
     dtype: torch.dtype = torch.float32,
-    attention: str = "auto",
-    linear: str = "auto",
-    cache: str = "plain",
-    compile: bool = False,  # noqa: A002 - the name that torch gives it
-    graphs: bool = False,
+    options: BackendOptions | None = None,
     tolerance: float | None = None,
 ) -> CaseResult:
     """Run a case through its own Generator and compare every block; arguments as in `run_case_dir`."""
@@ -213,19 +211,8 @@ def run_case(
         first = str(error).splitlines()[1].strip()
         raise CaseError(f"model.safetensors does not fit config.json: {first}") from None
     check_sizes(case, config)
-    generator = Generator(
-        transformer,
-        None,
-        None,
-        config,
-        device,
-        dtype,
-        attention=attention,
-        linear=linear,
-        cache=cache,
-        compile=compile,
-        graphs=graphs,
-    )
+    backend = Backend.chosen(device, dtype, options, block_tokens=config.block_tokens)
+    generator = Generator(transformer, None, None, config, backend)
     generator.warm_up()
     tensors = case.tensors
     embeddings = [tensors[f"prompt/{name}"] for name in case.prompt_names]
@@ -244,7 +231,7 @@ def run_case(
         name=case.name,
         block_errors=tuple(block_errors),
         step_errors=step_errors,
-        tolerance=tolerance_of(case, dtype, linear, cache) if tolerance is None else tolerance,
+        tolerance=tolerance_of(case, backend) if tolerance is None else tolerance,
     )
 
 
@@ -263,11 +250,11 @@ def check_sizes(case: Case, config: GeneratorConfig) -> None:
         raise CaseError(f"{case.name}: noise is {shape}, {case.blocks} blocks of this model need {wanted}")
 
 
-def tolerance_of(case: Case, dtype: torch.dtype, linear: str, cache: str) -> float:
+def tolerance_of(case: Case, backend: Backend) -> float:
     """Return the largest error of a block: that of the coarser of the recorded and the used precision, or of 8 bits."""
     recorded = TOLERANCES.get(case.tensors["latents/b00"].dtype, 0.0)
-    eight_bits = max(EIGHT_BIT_TOLERANCES.get(linear, 0.0), CACHE_TOLERANCES.get(cache, 0.0))
-    return eight_bits or max(recorded, TOLERANCES[dtype])
+    eight_bits = max(EIGHT_BIT_TOLERANCES.get(backend.linear, 0.0), CACHE_TOLERANCES.get(backend.cache, 0.0))
+    return eight_bits or max(recorded, TOLERANCES[backend.dtype])
 
 
 def run_case_dir(
@@ -275,18 +262,14 @@ def run_case_dir(
     *,
     device: torch.device | str = "cpu",
     dtype: torch.dtype = torch.float32,
-    attention: str = "auto",
-    linear: str = "auto",
-    cache: str = "plain",
-    compile: bool = False,  # noqa: A002 - the name that torch gives it
-    graphs: bool = False,
+    options: BackendOptions | None = None,
     tolerance: float | None = None,
 ) -> Iterator[CaseResult]:
     """Run every case of a folder; one result for each safetensors file except the weights.
 
     Args:
         path: the folder, or one case file in it.
-        device, dtype, attention, linear, cache, compile, graphs: as for `Generator`.
+        device, dtype, options: how to compute, see `Backend.chosen`.
         tolerance: largest relative L2 error of a block. By default that of the type, the case's own if that is
             coarser, or that of 8 bits.
 
@@ -311,11 +294,7 @@ def run_case_dir(
                 weights,
                 device=device,
                 dtype=dtype,
-                attention=attention,
-                linear=linear,
-                cache=cache,
-                compile=compile,
-                graphs=graphs,
+                options=options,
                 tolerance=tolerance,
             )
 

@@ -5,26 +5,24 @@ from dataclasses import dataclass
 
 import torch
 
-from longtake.model.cache.fp8 import cache_names
+from longtake.model.cache.registry import CACHES
+from longtake.model.choice import Target
 from longtake.model.errors import BackendError
 from longtake.model.execution.compiled import missing_compiler
 from longtake.model.execution.cuda_graphs import missing_graphs
-from longtake.model.ops import attention
-from longtake.model.ops import linear as quantise
+from longtake.model.ops.attention.registry import ATTENTIONS
+from longtake.model.ops.linear.registry import EIGHT_BITS, LINEARS
+from longtake.model.options import BackendOptions
 
 PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16}
 
 
 @dataclass(frozen=True, kw_only=True)
 class FastPath:
-    """One of them, by the names that `longtake.model.generation.generator.Generator` takes."""
+    """One way: a precision, and what to ask of `Backend.chosen`."""
 
     precision: str
-    attention: str = "auto"
-    linear: str = "auto"
-    cache: str = "plain"
-    compile: bool = False
-    graphs: bool = False
+    options: BackendOptions
 
     @property
     def dtype(self) -> torch.dtype:
@@ -34,10 +32,12 @@ class FastPath:
     @property
     def name(self) -> str:
         """A name for people."""
-        maps = "" if self.linear == "auto" else f", {self.linear} maps"
-        kept = "" if self.cache == "plain" else f", {self.cache} keys and values"
-        how = f"{', compiled' if self.compile else ''}{', CUDA graphs' if self.graphs else ''}"
-        return f"{self.precision}, {self.attention} attention{maps}{kept}{how}"
+        options = self.options
+        linears = "" if options.linear == "auto" else f", {options.linear} linears"
+        kept = "" if options.cache == "plain" else f", {options.cache} keys and values"
+        run = "" if options.execution == "auto" else f", {options.execution}"
+        graphs = ", CUDA graphs" if options.graphs else ""
+        return f"{self.precision}, {options.attention} attention{linears}{kept}{run}{graphs}"
 
 
 def fast_paths(
@@ -51,18 +51,19 @@ def fast_paths(
     Raises BackendError if they are requested and there is no compiler.
     """
     for precision, dtype in PRECISIONS.items():
-        for name in attention.attention_names():
-            if attention.missing(name, device, dtype) is None:
-                yield FastPath(precision=precision, attention=name)
-    for linear in quantise.EIGHT_BITS:
-        if quantise.missing(linear, device, torch.bfloat16, rows) is None:
-            yield FastPath(precision="bf16", linear=linear)
-    for cache in cache_names():
+        for name in ATTENTIONS.names():
+            if ATTENTIONS.missing(name, Target(device=device, dtype=dtype)) is None:
+                yield FastPath(precision=precision, options=BackendOptions(attention=name))
+    target = Target(device=device, dtype=torch.bfloat16, block_tokens=rows)
+    for linear in EIGHT_BITS:
+        if LINEARS.missing(linear, target) is None:
+            yield FastPath(precision="bf16", options=BackendOptions(linear=linear))
+    for cache in CACHES.names():
         if cache != "plain":
-            yield FastPath(precision="bf16", cache=cache)
-    if missing_graphs(device) is None:
-        yield FastPath(precision="bf16", graphs=True)
+            yield FastPath(precision="bf16", options=BackendOptions(cache=cache))
+    if missing_graphs(target) is None:
+        yield FastPath(precision="bf16", options=BackendOptions(graphs=True))
     if compile:
-        if problem := missing_compiler(device):
+        if problem := missing_compiler(target):
             raise BackendError(problem)
-        yield FastPath(precision="bf16", compile=True)
+        yield FastPath(precision="bf16", options=BackendOptions(execution="compiled"))

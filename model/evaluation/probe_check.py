@@ -102,20 +102,15 @@ def run_probe_check(
     config = plain.generator.config
     wanted = film(plain, blocks, switch_block)
     if paths is None:
-        paths = list(fast_paths(torch.device(device), config.block_frames * config.transformer.frame_tokens))
+        paths = list(fast_paths(torch.device(device), config.block_tokens))
     for path in paths:
-        model = load_diorama(
-            folder,
-            device=str(device),
-            precision=path.precision,
-            options=BackendOptions(attention=path.attention, linear=path.linear, cache=path.cache, graphs=path.graphs),
-        )
+        model = load_diorama(folder, device=str(device), precision=path.precision, options=path.options)
         yield compare(f"diorama, {path.name} on {device}", film(model, blocks, switch_block), wanted, tolerance(path))
 
 
 def tolerance(path: FastPath) -> float:
     """Return the largest relative L2 error of a block."""
-    eight_bits = max(EIGHT_BIT_TOLERANCES.get(path.linear, 0.0), CACHE_TOLERANCES.get(path.cache, 0.0))
+    eight_bits = max(EIGHT_BIT_TOLERANCES.get(path.options.linear, 0.0), CACHE_TOLERANCES.get(path.options.cache, 0.0))
     return eight_bits or DRIFT * TOLERANCES[path.dtype]
 
 

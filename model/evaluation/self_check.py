@@ -10,12 +10,14 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
+from longtake.model.backend import Backend
 from longtake.model.config import GeneratorConfig, preset
 from longtake.model.evaluation.conformance import Case, CaseResult, run_case
 from longtake.model.evaluation.fast_paths import fast_paths
 from longtake.model.generation.generator import Generator
 from longtake.model.generation.noise import RecordedNoise
 from longtake.model.network.transformer import Transformer
+from longtake.model.options import BackendOptions
 
 BLOCKS = 6
 """two more than the window holds"""
@@ -42,7 +44,7 @@ def run_self_check(
     weights = weights or random_weights(config)
     for infinity in (False, True):
         case = record_case("relative" if infinity else "absolute", config, weights, infinity=infinity)
-        for path in fast_paths(device, config.block_frames * config.transformer.frame_tokens, compile=compile):
+        for path in fast_paths(device, config.block_tokens, compile=compile):
             named = replace(case, name=f"{case.name} positions, {path.name} on {device}")
             yield run_case(
                 named,
@@ -50,11 +52,7 @@ def run_self_check(
                 weights,
                 device=device,
                 dtype=path.dtype,
-                attention=path.attention,
-                linear=path.linear,
-                cache=path.cache,
-                compile=path.compile,
-                graphs=path.graphs,
+                options=path.options,
             )
 
 
@@ -99,7 +97,8 @@ def _film(case: Case, config: GeneratorConfig, weights: dict[str, Tensor]) -> Se
     config = replace(config, positions="relative" if case.infinity else "absolute", recache="longlive")
     transformer = Transformer(config.transformer)
     transformer.load_state_dict(weights)
-    generator = Generator(transformer, None, None, config, "cpu", torch.float32, attention="bmm", linear="plain")
+    backend = Backend.chosen("cpu", torch.float32, BackendOptions(attention="bmm", linear="plain"))
+    generator = Generator(transformer, None, None, config, backend)
     noise = RecordedNoise(case.tensors["noise"], case.tensors["renoise"])
     world = generator.open(seed=0, embedding=case.tensors["prompt/p0"], noise=noise)
     made = []

@@ -2,7 +2,7 @@
 
 Self-attention and the cache between the two halves of a layer stay as they are: they are good kernels already, and what
 they read changes from block to block. So nothing is compiled again when the window fills or the ring turns; all layers
-share the same code. There is no CUDA graph: a layer of a large model takes longer than its launches.
+share the same code.
 
 Compiling takes from seconds to minutes, so `Generator.warm_up` does it before the first world is opened, for the
 lengths that a live world meets at every block and every prompt change; other lengths run uncompiled.
@@ -10,23 +10,25 @@ lengths that a live world meets at every block and every prompt change; other le
 
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from importlib.util import find_spec
+from typing import NamedTuple
 
 import torch
+from torch import Tensor
 
-from longtake.model.config import GeneratorConfig
-from longtake.model.errors import BackendError
-from longtake.model.generation.recache import plan_recache
-from longtake.model.network.layers import Layer, LayerParts
+from longtake.model.choice import Target
+from longtake.model.execution.eager import EagerExecutor
+from longtake.model.network.layers import Attend, Layer, Modulation, PromptKV
 from longtake.model.network.transformer import Transformer
 
-Backend = str | Callable[..., Callable[..., object]]
-"""As `torch.compile` takes it."""
+Compiler = str | Callable[..., Callable[..., object]]
+"""The backend of `torch.compile`, as it takes it."""
 
 
-def missing_compiler(device: torch.device) -> str | None:
-    """Return why torch cannot compile for a device here, or None where it can."""
+def missing_compiler(target: Target) -> str | None:
+    """Return why torch cannot compile for a target here, or None if it can."""
+    device = target.device
     compilers = (os.environ.get("CXX", "g++"), "clang++") if device.type == "cpu" else ("gcc", "clang", "cc")
     if not any(shutil.which(compiler) for compiler in compilers):
         return f"compiling needs a {'C++' if device.type == 'cpu' else 'C'} compiler: install {compilers[0]}"
@@ -35,31 +37,51 @@ def missing_compiler(device: torch.device) -> str | None:
     return None
 
 
-def compiled_lengths(config: GeneratorConfig) -> list[int]:
-    """Return the numbers of latent frames worth compiling for: a block, and the recache of a full window."""
-    end = config.window_frames + config.block_frames
-    plan = plan_recache(config, 0, end)
-    frames = sum(plan.group_frames) if plan else 0
-    return sorted({config.block_frames, frames} - {0})
+class Halves(NamedTuple):
+    """A layer's two halves around self-attention, compiled; called with the layer first.
+
+    frames: the numbers of latent frames that they were compiled for.
+    """
+
+    frames: frozenset[int]
+    before: Callable[..., tuple[Tensor, Tensor, Tensor]]
+    after: Callable[..., Tensor]
 
 
-def compile_layers(transformer: Transformer, config: GeneratorConfig, backend: Backend = "inductor") -> None:
-    """Let the layers run compiled from now on, where the length fits; the first run of each length compiles it.
+class CompiledLayer:
+    """Runs a layer's compiled halves if the number of latent frames is one of theirs, and otherwise the layer."""
+
+    def __init__(self, layer: Layer, halves: Halves) -> None:
+        self._layer, self._halves = layer, halves
+
+    def __call__(self, x: Tensor, condition: Tensor | Modulation, attend: Attend, prompt_kv: PromptKV) -> Tensor:
+        """See `Layer.forward`."""
+        layer, halves = self._layer, self._halves
+        m = condition if isinstance(condition, Modulation) else layer.modulate(condition)
+        if x.shape[1] not in halves.frames:
+            out: Tensor = layer(x, m, attend, prompt_kv)
+            return out
+        return halves.after(layer, x, attend(*halves.before(layer, x, m)), m, prompt_kv)
+
+
+def compiled_executor(
+    transformer: Transformer,
+    timesteps: Sequence[float],
+    warm_up_frames: Sequence[int],
+    compiler: Compiler = "inductor",
+) -> EagerExecutor:
+    """Return an executor whose layers run compiled; the first run of each length compiles it.
 
     Args:
-        transformer: on its device, with its maps chosen.
-        config: whose lengths.
-        backend: of torch's compiler.
-
-    Raises:
-        BackendError: there is no compiler; the message says what to install.
+        transformer: on its device, with its linears chosen.
+        timesteps: of the sampler.
+        warm_up_frames: the lengths to compile for.
+        compiler: backend of torch's compiler.
     """
-    if problem := missing_compiler(next(transformer.parameters()).device):
-        raise BackendError(problem)
-    parts = LayerParts(
-        frames=frozenset(compiled_lengths(config)),
-        before=torch.compile(Layer.before_attention, dynamic=False, backend=backend),
-        after=torch.compile(Layer.after_attention, dynamic=False, backend=backend),
+    halves = Halves(
+        frames=frozenset(warm_up_frames),
+        before=torch.compile(Layer.before_attention, dynamic=False, backend=compiler),
+        after=torch.compile(Layer.after_attention, dynamic=False, backend=compiler),
     )
-    for layer in transformer.layers:
-        layer.use_compiled(parts)
+    layers = [CompiledLayer(layer, halves) for layer in transformer.layers]
+    return EagerExecutor(transformer, timesteps, layers=layers, warm_up_frames=warm_up_frames)

@@ -1,22 +1,85 @@
-"""A layer's arithmetic for inference on a CPU, regrouped so that its activations are read and written less often.
+"""Inference on a CPU, with each layer's arithmetic regrouped so that activations are read and written less often.
 
-`Layer.run` says what is computed. Here
+`Layer.forward` says what is computed. Here
 
 - the modulation of a timestep is a norm's weight and bias: one operator instead of two;
-- q and k are normed and turned together in fp32 and rounded once, where they are stored;
+- q and k are normed and rotated together in fp32, and rounded once, when they are stored;
 - the factor of the scores is part of q's norm weight, and in cross-attention q's whole norm weight is part of the
   prompt's keys;
 - what is not needed again is overwritten.
 
-At the sizes of diorama an operator takes longer to begin than to compute, so fewer of them count as much.
+At diorama's sizes an operator takes longer to start than to compute, so fewer operators count as much.
 """
+
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
-from longtake.model.cache.ring import CacheBlock
+from longtake.model.cache.base import CacheBlock
+from longtake.model.execution.base import Conditions, as_attention_reads
 from longtake.model.network.layers import Layer, Modulation, PromptKV
-from longtake.model.ops.attention import prescaled
+from longtake.model.network.transformer import Condition, Transformer
+from longtake.model.ops.attention.prescaled import prescaled
+
+
+class CpuExecutor:
+    """See the module and `Executor`.
+
+    Args:
+        transformer: on a CPU, with its final weights, and q, k and v in one product (`Transformer.fuse_qkv` or
+            `replace_linears`).
+        timesteps: of the sampler, 0 to 1000.
+
+    Attributes:
+        layers: the regrouped layers.
+    """
+
+    warm_up_frames: Sequence[int] = ()
+
+    def __init__(self, transformer: Transformer, timesteps: Sequence[float]) -> None:
+        self._transformer = transformer
+        self.layers = [CpuLayer(layer) for layer in transformer.layers]
+        self._conditions = Conditions(transformer, timesteps, flat_condition)
+
+    def prompt_kv(self, text: Tensor) -> list[PromptKV]:
+        """See `Executor`."""
+        pairs = zip(self.layers, self._transformer.prompt_kv(text), strict=True)
+        return [as_attention_reads(layer.prompt_kv(pair)) for layer, pair in pairs]
+
+    def flow(self, block: CacheBlock, latents: Tensor, step: int, prompt_kv: Sequence[PromptKV]) -> Tensor:
+        """See `Executor`."""
+        condition = self._conditions.steps[step]
+        x = self._run(self.layers, block, latents, condition, prompt_kv)
+        flow: Tensor = self._transformer.head(x, condition.e)
+        return flow
+
+    def write(self, block: CacheBlock, latents: Tensor, prompt_kv: Sequence[PromptKV]) -> None:
+        """See `Executor`."""
+        condition = self._conditions.clean
+        x = self._run(self.layers[:-1], block, latents, condition, prompt_kv)
+        last = len(self.layers) - 1
+        block.store(last, *self._transformer.layers[last].keys_values(x, condition.modulations[last]))
+
+    def _run(
+        self,
+        layers: Sequence["CpuLayer"],
+        block: CacheBlock,
+        latents: Tensor,
+        condition: Condition,
+        prompt_kv: Sequence[PromptKV],
+    ) -> Tensor:
+        """Run the first layers: [B, F, C, h, w] -> [B, F, S, D]."""
+        x = self._transformer.embed_patches(latents)
+        tokens = x.flatten(1, 2)
+        for index, layer in enumerate(layers):
+            tokens = layer.run(tokens, condition.modulations[index], block, index, prompt_kv[index])
+        return tokens.view(x.shape)
+
+
+def flat_condition(condition: Condition) -> Condition:
+    """Return the condition of one batch member and frame with each layer's modulation as vectors [D]."""
+    return Condition(condition.e, [flat(m) for m in condition.modulations])
 
 
 def flat(modulation: Modulation) -> Modulation:
@@ -25,10 +88,10 @@ def flat(modulation: Modulation) -> Modulation:
 
 
 class CpuLayer:
-    """A layer with final weights, whose q, k and v are one map (`SelfAttention.fuse_qkv` or `replace_linears`).
+    """A layer with final weights, whose q, k and v are one product (`SelfAttention.fuse_qkv` or `replace_linears`).
 
     Args:
-        layer: on a CPU; its maps and its attention are used as they are.
+        layer: on a CPU; its linears and its attention are used as they are.
 
     Attributes:
         attention, cross_attention: what computes them, for queries that have `prescaled`'s factor.
@@ -37,7 +100,7 @@ class CpuLayer:
     def __init__(self, layer: Layer) -> None:
         fused = layer.self_attn.fused
         if fused is None:
-            raise ValueError("the layer's q, k and v are apart: fuse them before")
+            raise ValueError("the layer's q, k and v are separate linears: call fuse_qkv first")
         attention, cross, ffn = layer.self_attn, layer.cross_attn, layer.ffn
         self._qkv, norms = fused
         self._o, self._cross_q, self._cross_o = (linear.product for linear in (attention.o, cross.q, cross.o))
@@ -64,7 +127,7 @@ class CpuLayer:
         Args:
             x: all the frames' tokens, [B, T, D]; overwritten.
             m: of the timestep, from `flat`.
-            block: where the frames lie in the cache.
+            block: the frames' place in the cache.
             index: of the layer.
             prompt_kv: the prompt's, from `CpuLayer.prompt_kv`.
 
@@ -91,7 +154,7 @@ class CpuLayer:
         return pair.view(batch, tokens, 2, *self._heads), v.view(batch, tokens, *self._heads)
 
     def _cross(self, x: Tensor, prompt_kv: PromptKV) -> Tensor:
-        """Cross-attention from its normed input: [B, T, D] -> the same."""
+        """Attend to the prompt from the normed input: [B, T, D] -> the same."""
         batch, tokens, _ = x.shape
         q = self._cross_q(x).float()
         q.mul_(self._over_root(q))
@@ -101,6 +164,6 @@ class CpuLayer:
         return self._cross_o(attended.transpose(1, 2).reshape(x.shape))
 
     def _over_root(self, x: Tensor) -> Tensor:
-        """One over the root of the mean square: x [..., D] float32 -> [..., 1]."""
+        """Return one over the root of the mean square: x [..., D] float32 -> [..., 1]."""
         length = torch.linalg.vector_norm(x, dim=-1, keepdim=True)
         return torch.addcmul(self._eps_tensor, length, length, value=1 / self._width).rsqrt_()

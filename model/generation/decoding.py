@@ -23,7 +23,6 @@ from torch import Tensor
 
 from longtake.model.generation.timing import Stopwatch
 from longtake.model.generation.world import Decoder
-from longtake.model.ops.cores import usable_cores
 
 
 class PendingFrames(Protocol):
@@ -144,19 +143,6 @@ class Decoding:
         self._stream.wait_stream(torch.cuda.current_stream(self._stream.device))
         with torch.cuda.stream(self._stream):
             yield
-
-
-def choose_overlap(device: torch.device, overlap: bool | None, threads: int | None = None) -> bool:
-    """Return whether to decode beside the transformer: as asked for, by default on a GPU and on an idle core.
-
-    Args:
-        device: of the model.
-        overlap: what was asked for.
-        threads: of the transformer on a CPU; None asks torch.
-    """
-    if overlap is not None:
-        return overlap
-    return device.type == "cuda" or (threads or torch.get_num_threads()) < usable_cores()
 
 
 def _to_pixels(pictures: Tensor) -> Tensor:

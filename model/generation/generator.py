@@ -1,6 +1,6 @@
 """The world model's verbs: open, cue, step, snapshot, restore, close.
 
-    generator = Generator(transformer, decoder, text_encoder, preset("diorama"), "cpu", torch.bfloat16)
+    generator = Generator(transformer, decoder, text_encoder, preset("diorama"))
     world = generator.open(seed=7, prompt="a fox in the snow")
     block = generator.step(world)              # block.frames: [1, 4, 192, 320, 3] uint8
     generator.cue(world, "night falls")        # from the next block on
@@ -20,17 +20,19 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from longtake.model.cache.fp8 import cache_bytes, cache_class
-from longtake.model.cache.ring import CacheBlock
+from longtake.model.backend import Backend
+from longtake.model.cache.base import CacheBlock
+from longtake.model.cache.registry import CACHES
+from longtake.model.cache.ring import RingCache
 from longtake.model.config import GeneratorConfig
 from longtake.model.errors import BackendError, ConfigError, ShapeError, SnapshotError, WorldError
-from longtake.model.execution.compiled import compile_layers, compiled_lengths
-from longtake.model.execution.cuda_graphs import WorldGraphs, cuda_capture, missing_graphs
+from longtake.model.execution.base import Executor
+from longtake.model.execution.cuda_graphs import CudaGraphs, cuda_capture
+from longtake.model.execution.registry import EXECUTIONS
 from longtake.model.generation.block import Block
-from longtake.model.generation.decoding import Decoding, choose_overlap
-from longtake.model.generation.denoiser import Denoiser
+from longtake.model.generation.decoding import Decoding
 from longtake.model.generation.noise import NoiseSource, SeededNoise
-from longtake.model.generation.recache import rebuild, recache, rewrite
+from longtake.model.generation.recache import live_lengths, rebuild, recache, rewrite
 from longtake.model.generation.schedule import Schedule, add_noise, clean
 from longtake.model.generation.snapshot import Exact, Snapshot
 from longtake.model.generation.timing import Stopwatch
@@ -38,8 +40,8 @@ from longtake.model.generation.world import Decoder, Prompt, TextEncoder, World
 from longtake.model.network.layers import PromptKV
 from longtake.model.network.rope import Rope
 from longtake.model.network.transformer import Transformer
-from longtake.model.ops.attention import choose_attention
-from longtake.model.ops.linear import choose_linear
+from longtake.model.ops.attention.registry import ATTENTIONS
+from longtake.model.ops.linear.registry import LINEARS
 
 log = logging.getLogger(__name__)
 
@@ -54,27 +56,15 @@ class Generator:
     """A causal video generator.
 
     Args:
-        transformer: with its final weights; the generator takes it over (moves it, freezes it, fuses its maps).
+        transformer: with its final weights; the generator takes it over (moves it, freezes it, replaces its linears).
         decoder: latents to pictures, or None to make latents only.
-        text_encoder: prompts to tokens, or None where only embeddings are given.
+        text_encoder: prompts to tokens, or None if only embeddings are given.
         config: how to drive the transformer.
-        device: where everything runs.
-        dtype: of weights, activations and cache.
-        attention: back end, see `longtake.model.ops.attention`.
-        linear: what computes the layers' maps, see `longtake.model.ops.linear`.
-        cache: what keys and values are kept as, see `longtake.model.cache.fp8`.
-        compile: run the layers through torch's compiler; call `warm_up` then (`longtake.model.execution.compiled`).
-        fused: run the layers regrouped for a CPU; None does so there, unless they are compiled
-            (`longtake.model.execution.cpu`).
-        graphs: replay a world's forwards as CUDA graphs (`longtake.model.execution.cuda_graphs`); opening one takes
-            seconds longer.
-        overlap: decode beside the next block's denoising; None does so on a GPU and on an idle core
-            (`longtake.model.generation.decoding`).
+        backend: how to compute; by default what `Backend.chosen` takes for fp32 on the CPU.
         clock: seconds, for the timings.
 
     Raises:
         ConfigError: the transformer was built with other sizes.
-        BackendError: the attention, the linear maps or the compiler asked for cannot be had here.
     """
 
     def __init__(
@@ -83,49 +73,29 @@ class Generator:
         decoder: Decoder | None,
         text_encoder: TextEncoder | None,
         config: GeneratorConfig,
-        device: torch.device | str = "cpu",
-        dtype: torch.dtype = torch.float32,
+        backend: Backend | None = None,
         *,
-        attention: str = "auto",
-        linear: str = "auto",
-        cache: str = "plain",
-        compile: bool = False,  # noqa: A002 - the name that torch gives it
-        fused: bool | None = None,
-        graphs: bool = False,
-        overlap: bool | None = None,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
         if transformer.config != config.transformer:
             raise ConfigError(f"the transformer is {transformer.config}, the config says {config.transformer}")
-        self.config = config
-        self.device, self.dtype = torch.device(device), dtype
+        if backend is None:
+            backend = Backend.chosen("cpu", torch.float32, block_tokens=config.block_tokens)
+        self.config, self.backend = config, backend
+        self.device, self.dtype = backend.device, backend.dtype
         self.decoder, self.text_encoder = decoder, text_encoder
-        self.transformer = transformer.to(self.device, dtype).eval().requires_grad_(False)
-        self._attention = choose_attention(attention, self.device, dtype)
-        self.transformer.use_attention(self._attention)
-        self.cache, self._cache_class = cache, cache_class(cache)
-        if graphs and (problem := missing_graphs(self.device)):
-            raise BackendError(f"{problem}; leave graphs out")
-        self._capture = cuda_capture() if graphs else None
-        self.compiled = compile
-        self._use_linear(linear)
-        if compile:
-            compile_layers(self.transformer, config)
-        self._decoding = (
-            Decoding(decoder, self.device, overlap=choose_overlap(self.device, overlap))
-            if decoder is not None
-            else None
-        )
-        # While the device is still at this block; where the model runs on the host itself it would gain nothing.
+        self.transformer = transformer.to(self.device, self.dtype).eval().requires_grad_(False)
+        self._attention = ATTENTIONS.make(backend.attention, backend.target)
+        self._new_cache = CACHES.make(backend.cache, backend.target)
+        self._capture = cuda_capture() if backend.graphs else None
+        self._decoding = Decoding(decoder, self.device, overlap=backend.overlap) if decoder is not None else None
+        # Draw the next noise while the GPU is busy; on the CPU that would gain nothing.
         self._draws_ahead = self.device.type == "cuda"
         self._clock = clock
         schedule = Schedule(config.shift)
         self.timesteps = schedule.warp(config.timesteps)
         self._sigmas = [float(sigma) for sigma in schedule.sigma(torch.tensor(self.timesteps))]
-        # Plain maps are what everything else is compared with, so nothing is regrouped around them either.
-        if fused is None:
-            fused = self.device.type == "cpu" and not compile and linear != "plain"
-        self.denoiser = Denoiser(self.transformer, self.timesteps, fused=fused)
+        self.executor = self._build_executor()
         self._rope = Rope(config.transformer.head_dim, config.transformer.grid, self.device)
         self._encodings: OrderedDict[str, Tensor] = OrderedDict()
 
@@ -165,7 +135,7 @@ class Generator:
             world.prompt = self._prompt(world.batch, prompt, embedding)
             world.prompt_kv = self._prompt_kv(world.prompt)
         with world.stopwatch.region("recache"):
-            recache(world, self.denoiser, self.config)
+            recache(world, world.executor, self.config)
 
     @torch.inference_mode()
     def step(self, world: World, trace: Trace | None = None) -> Block:
@@ -180,12 +150,12 @@ class Generator:
         with watch.region("denoise"):
             block = world.cache.begin((self.config.block_frames,))
             latents = self._denoise(world, block, trace)
-        # Of the block before: it had all of this one's denoising to be decoded in.
+        # The previous block was decoded while this one was denoised.
         self._count_frames(world)
         decode_watch = Stopwatch(self.device, self._clock)
         world.pending = self._decoding.start(latents, world.decoder_state, decode_watch) if self._decoding else None
         with watch.region("clean"):
-            (world.graphs or self.denoiser).write(block, latents, world.prompt_kv)
+            world.executor.write(block, latents, world.prompt_kv)
             world.cache.commit(block)
             world.record(first_frame, latents, (self.config.block_frames,), self.config.window_frames)
         overlaps = self._decoding is not None and self._decoding.overlaps
@@ -239,7 +209,7 @@ class Generator:
             return world
         with world.stopwatch.region("recache"):
             world.cache.restart(snapshot.first_frame)
-            rebuild(world, self.denoiser, self.config, snapshot.end_frame, self._prompt_kv)
+            rebuild(world, world.executor, self.config, snapshot.end_frame, self._prompt_kv)
         with world.stopwatch.region("decode"):
             if self._decoding is not None:
                 # The memory it had, as far as the window's latents tell.
@@ -255,26 +225,25 @@ class Generator:
             world.pending = None
             world.past.clear()
             world.sink.clear()
-            world.graphs = None
-            del world.cache, world.prompt_kv, world.decoder_state
+            del world.cache, world.executor, world.prompt_kv, world.decoder_state
 
     @torch.inference_mode()
     def warm_up(self, progress: Callable[[int, int], None] | None = None) -> None:
         """Compile for the lengths that a live world meets, with a world that is thrown away.
 
-        Where the generator was not made with `compile`, there is nothing to do.
+        There is nothing to do unless the executor compiles.
 
         Args:
             progress: told how many lengths are compiled, of how many; a line is logged in any case.
         """
-        lengths = compiled_lengths(self.config) if self.compiled else []
+        lengths = self.executor.warm_up_frames
         sizes = self.config.transformer
         embedding = torch.zeros(1, sizes.text_tokens, sizes.text_dim)
         for done, frames in enumerate(lengths, start=1):
             begun = self._clock()
             world = self.open(seed=0, embedding=embedding)
             latents = torch.zeros(1, frames, *sizes.latent_shape, device=self.device)
-            rewrite(world, self.denoiser, latents, (frames,), world.prompt_kv)
+            rewrite(world, world.executor, latents, (frames,), world.prompt_kv)
             self.close(world)
             took_s = self._clock() - begun
             log.info("compiled for %d latent frames, %d of %d, in %.0f s", frames, done, len(lengths), took_s)
@@ -298,19 +267,13 @@ class Generator:
             self._encodings.popitem(last=False)
         return tokens
 
-    def world_bytes(self, batch: int = 1) -> int:
-        """Return the memory a world takes for keys, values and the prompt's keys and values (not the decoder's)."""
-        sizes = self.config.transformer
-        prompt = 2 * sizes.layers * sizes.text_tokens * sizes.dim * self.dtype.itemsize
-        return batch * (cache_bytes(self.cache, self.config, self.dtype) + prompt)
-
     # Parts of the verbs
 
     def _new_world(
         self, noise: NoiseSource, prompt: Prompt, prompt_kv: Sequence[PromptKV], stopwatch: Stopwatch
     ) -> World:
         batch = prompt.embedding.shape[0]
-        cache = self._cache_class(
+        cache = self._new_cache(
             self.config,
             batch=batch,
             rope=self._rope,
@@ -318,11 +281,21 @@ class Generator:
             device=self.device,
             dtype=self.dtype,
         )
-        world = World(noise=noise, batch=batch, prompt=prompt, prompt_kv=prompt_kv, cache=cache, stopwatch=stopwatch)
+        executor: Executor = self.executor
         if self._capture is not None:
-            world.graphs = WorldGraphs(self.denoiser, cache, self.config, prompt_kv, self._capture)
-            world.graphs.record()
-        return world
+            if not isinstance(cache, RingCache):
+                raise BackendError(f"CUDA graphs need a ring written in place, not cache {self.backend.cache!r}")
+            executor = graphs = CudaGraphs(self.executor, cache, self.config, prompt_kv, self._capture)
+            graphs.record()
+        return World(
+            noise=noise,
+            batch=batch,
+            prompt=prompt,
+            prompt_kv=prompt_kv,
+            cache=cache,
+            executor=executor,
+            stopwatch=stopwatch,
+        )
 
     def _check(self, world: World) -> None:
         if world.closed:
@@ -342,7 +315,7 @@ class Generator:
         return Prompt(texts=texts, embedding=embedding.expand(batch, -1, -1))
 
     def _prompt_kv(self, prompt: Prompt) -> list[PromptKV]:
-        return self.denoiser.prompt_kv(self.transformer.embed_text(prompt.embedding.to(self.device)))
+        return self.executor.prompt_kv(self.transformer.embed_text(prompt.embedding.to(self.device)))
 
     def _denoise(self, world: World, block: CacheBlock, trace: Trace | None) -> Tensor:
         noise, world.next_noise = world.next_noise, None
@@ -352,7 +325,7 @@ class Generator:
         for index, sigma in enumerate(self._sigmas):
             if index:
                 xt = add_noise(x0, noise[index], sigma)
-            flow = (world.graphs or self.denoiser).flow(block, xt, index, world.prompt_kv)
+            flow = world.executor.flow(block, xt, index, world.prompt_kv)
             x0 = clean(xt, flow, sigma)
             if trace is not None:
                 trace(f"s{index}", xt, flow, x0)
@@ -374,17 +347,17 @@ class Generator:
         pinned = noise.pin_memory() if self.device.type == "cuda" else noise
         return pinned.to(self.device, non_blocking=True)
 
-    def _use_linear(self, name: str) -> None:
-        if self.compiled and name == "onednn":
-            raise BackendError("onednn linears cannot be compiled; use --linear plain, or leave --compile out")
-        if self.compiled and name == "auto":
-            name = "plain"
-        rows = self.config.block_frames * self.config.transformer.frame_tokens
-        make = choose_linear(name, self.device, self.dtype, rows)
-        if make is None:
+    def _build_executor(self) -> Executor:
+        """Give the transformer its attention and its linears, and return what runs it."""
+        backend = self.backend
+        self.transformer.use_attention(self._attention)
+        make_linear = LINEARS.make(backend.linear, backend.target)
+        if make_linear is None:
             self.transformer.fuse_qkv()
         else:
-            self.transformer.replace_linears(make)
+            self.transformer.replace_linears(make_linear)
+        make_executor = EXECUTIONS.make(backend.execution, backend.target)
+        return make_executor(self.transformer, self.timesteps, live_lengths(self.config))
 
     def _copy_of(self, decoder_state: Any) -> Any:
         return self._decoding.copy(decoder_state) if self._decoding else None

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from longtake.model.config import GeneratorConfig
-from longtake.model.generation.denoiser import Denoiser
+from longtake.model.execution.base import Executor
 from longtake.model.generation.world import Prompt, World
 from longtake.model.network.layers import PromptKV
 
@@ -62,21 +62,28 @@ def plan_recache(config: GeneratorConfig, first_frame: int, end_frame: int) -> R
     return RecachePlan(keep_sink=keep_sink, first_frame=start, group_frames=groups)
 
 
+def live_lengths(config: GeneratorConfig) -> list[int]:
+    """Return the numbers of latent frames that a live world computes at once: a block, and a full window's recache."""
+    plan = plan_recache(config, 0, config.window_frames + config.block_frames)
+    frames = sum(plan.group_frames) if plan else 0
+    return sorted({config.block_frames, frames} - {0})
+
+
 def block_groups(first_frame: int, end_frame: int, block_frames: int) -> tuple[int, ...]:
     """Cut frames at the take's block boundaries."""
     return tuple(len(list(frames)) for _, frames in groupby(range(first_frame, end_frame), lambda f: f // block_frames))
 
 
 def rewrite(
-    world: World, denoiser: Denoiser, latents: Tensor, group_frames: Sequence[int], prompt_kv: Sequence[PromptKV]
+    world: World, executor: Executor, latents: Tensor, group_frames: Sequence[int], prompt_kv: Sequence[PromptKV]
 ) -> None:
     """Compute clean latents [B, F, C, h, w] into the cache as the frames that come next."""
     block = world.cache.begin(group_frames)
-    denoiser.write(block, latents, prompt_kv)
+    executor.write(block, latents, prompt_kv)
     world.cache.commit(block)
 
 
-def recache(world: World, denoiser: Denoiser, config: GeneratorConfig) -> None:
+def recache(world: World, executor: Executor, config: GeneratorConfig) -> None:
     """Bring the cache under the prompt in force, from the latents already made."""
     cache = world.cache
     end_frame = cache.end_frame
@@ -91,12 +98,12 @@ def recache(world: World, denoiser: Denoiser, config: GeneratorConfig) -> None:
     if not plan.group_frames:
         return
     latents = torch.stack([w.latents for w in world.latents_of(plan.first_frame, end_frame)], dim=1)
-    rewrite(world, denoiser, latents, plan.group_frames, world.prompt_kv)
+    rewrite(world, executor, latents, plan.group_frames, world.prompt_kv)
     world.record(plan.first_frame, latents, plan.group_frames, config.window_frames)
 
 
 def rebuild(
-    world: World, denoiser: Denoiser, config: GeneratorConfig, end_frame: int, prompt_kv_of: PromptKVOf
+    world: World, executor: Executor, config: GeneratorConfig, end_frame: int, prompt_kv_of: PromptKVOf
 ) -> None:
     """Fill an emptied cache again from what the world remembers, each frame under the prompt it was written under.
 
@@ -114,4 +121,4 @@ def rebuild(
         for prompt, same in groupby(run, lambda w: w.prompt):
             frames = list(same)
             groups = [len(list(group)) for _, group in groupby(frames, lambda w: w.group)]
-            rewrite(world, denoiser, torch.stack([w.latents for w in frames], dim=1), groups, prompt_kv_of(prompt))
+            rewrite(world, executor, torch.stack([w.latents for w in frames], dim=1), groups, prompt_kv_of(prompt))

@@ -10,7 +10,7 @@ from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 from torch import Tensor
 
-from longtake.model.cache.ring import CacheState
+from longtake.model.cache.base import CacheState
 from longtake.model.config import GeneratorConfig
 from longtake.model.errors import SnapshotError
 from longtake.model.generation.noise import NoiseSource, SeededNoise

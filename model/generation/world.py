@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from torch import Tensor
 
-from longtake.model.cache.ring import RingCache
+from longtake.model.cache.base import WorldCache
+from longtake.model.execution.base import Executor
 from longtake.model.generation.noise import NoiseSource
 from longtake.model.generation.timing import Stopwatch
 from longtake.model.network.layers import PromptKV
 
 if TYPE_CHECKING:
-    from longtake.model.execution.cuda_graphs import WorldGraphs
     from longtake.model.generation.decoding import PendingFrames
 
 
@@ -75,13 +75,13 @@ class World:
         prompt: in force from the next block on.
         prompt_kv: the prompt's cross-attention keys and values per layer.
         cache: keys and values of the window.
+        executor: runs its passes; the generator's, or its own recorded ones.
         stopwatch: time spent since the last block.
         decoder_state: the decoder's memory; None without a decoder.
         block: index of the next block.
         next_tick: tick of the next RGB frame; frames still in `pending` are not counted yet.
         pending: the last block's frames where they may still be being decoded.
         next_noise: the next block's, where it has been drawn ahead.
-        graphs: its recorded forwards, where there are.
         past: the last window's latent frames, oldest first.
         sink: the latent frames in the cache's sink.
         groups: groups computed so far.
@@ -91,7 +91,8 @@ class World:
     batch: int
     prompt: Prompt
     prompt_kv: Sequence[PromptKV]
-    cache: RingCache
+    cache: WorldCache
+    executor: Executor
     stopwatch: Stopwatch
     decoder_state: Any = None
     block: int = 0
@@ -102,7 +103,6 @@ class World:
     closed: bool = False
     pending: "PendingFrames | None" = None
     next_noise: Tensor | None = None
-    graphs: "WorldGraphs | None" = None
 
     def record(self, first_frame: int, latents: Tensor, group_frames: Sequence[int], window_frames: int) -> None:
         """Note that frames from first_frame on were written under the prompt in force: latents [B, F, C, h, w]."""

@@ -13,6 +13,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from longtake.model.backend import Backend
 from longtake.model.config import GeneratorConfig, TransformerConfig, preset
 from longtake.model.errors import CheckpointError, ConfigError
 from longtake.model.generation.generator import Generator
@@ -150,6 +151,8 @@ class Loader:
 
     def load(self, progress: Progress) -> LoadedModel:
         """Return the model; see `load_longlive`."""
+        # Before anything is read: what cannot be had is refused at once.
+        backend = Backend.chosen(self.device, self.dtype, self.options, block_tokens=self.config.block_tokens)
         transformer = self.transformer(self.config.transformer, progress)
         decoder = self.decoder()
         text = self.text_encoder()
@@ -158,16 +161,9 @@ class Loader:
             decoder,
             text,
             self.config,
-            self.device,
-            self.dtype,
-            attention=self.options.attention,
-            linear=self.options.linear,
-            cache=self.options.cache,
-            graphs=self.options.graphs,
-            compile=self.options.compile,
-            overlap=self.options.overlap,
+            backend,
         )
-        if self.options.compile:
+        if backend.execution == "compiled":
             log.info("compiling the layers, which takes minutes")
         generator.warm_up(lambda done, total: log.info("compiled %d of %d lengths", done, total))
         info = self.describe()

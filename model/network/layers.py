@@ -1,7 +1,7 @@
-"""One layer of the transformer: norms, linear maps, self- and cross-attention, FFN.
+"""One layer of the transformer: norms, linears, self- and cross-attention, FFN.
 
-A layer is handed a callable for its self-attention, which gets q, k and v before RoPE; so inference rotates and caches,
-and training masks, with the same modules. Names of parameters are Wan's.
+The caller hands a layer its self-attention, which gets q, k and v before RoPE. So inference rotates and caches, and
+training masks, with the same modules. Parameters have Wan's names.
 """
 
 from collections.abc import Callable
@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from longtake.model.config import TransformerConfig
 from longtake.model.ops.attention import Attention
-from longtake.model.ops.onednn import LinearFactory, LinearOp
+from longtake.model.ops.linear import LinearFactory, LinearOp
 
 Attend = Callable[[Tensor, Tensor, Tensor], Tensor]
 """Self-attention of a layer: q, k, v [B, F, S, heads, head_dim], normed, before RoPE -> the same shape."""
@@ -24,7 +24,7 @@ PromptKV = tuple[Tensor, Tensor]
 
 
 class Modulation(NamedTuple):
-    """A layer's six modulation vectors at some timesteps, each [B, F, 1, D]; the scales have their 1 added."""
+    """A layer's six modulation vectors at some timesteps, each [B, F, 1, D]; the scales include their 1."""
 
     shift: Tensor
     scale: Tensor
@@ -32,17 +32,6 @@ class Modulation(NamedTuple):
     ffn_shift: Tensor
     ffn_scale: Tensor
     ffn_gate: Tensor
-
-
-class LayerParts(NamedTuple):
-    """A layer's two halves around self-attention, compiled; called with the layer first.
-
-    frames: how many latent frames they were compiled for; others take the plain way.
-    """
-
-    frames: frozenset[int]
-    before: Callable[..., tuple[Tensor, Tensor, Tensor]]
-    after: Callable[..., Tensor]
 
 
 class RMSNorm(nn.Module):
@@ -59,12 +48,12 @@ class RMSNorm(nn.Module):
 
 
 class Linear(nn.Linear):
-    """A linear map whose product can be computed by something else for inference."""
+    """A linear whose product can be computed by something else for inference."""
 
     _op: LinearOp | None = None
 
     def replace(self, make: LinearFactory, *, gelu: bool = False) -> None:
-        """Compute with what is made of the weights from now on; moving or casting the module undoes it."""
+        """Compute with what `make` makes of the weights from now on. Moving or casting the module undoes that."""
         self._op = make(self.weight, self.bias, gelu=gelu)
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
@@ -74,12 +63,12 @@ class Linear(nn.Linear):
 
     @property
     def replaced(self) -> bool:
-        """Whether something else than the weights themselves computes the product."""
+        """True if something made by `replace` computes the product."""
         return self._op is not None
 
     @property
     def product(self) -> LinearOp:
-        """What computes the product, without the module around it."""
+        """Return what computes the product, without the module around it."""
         return partial(F.linear, weight=self.weight, bias=self.bias) if self._op is None else self._op
 
     def forward(self, x: Tensor) -> Tensor:
@@ -88,20 +77,20 @@ class Linear(nn.Linear):
 
 
 class FFN(nn.Sequential):
-    """Two maps with a GELU between, which a replaced first map has in it."""
+    """Two linears with a GELU between them; a replaced first linear applies the GELU itself."""
 
     def replace_linears(self, make: LinearFactory) -> None:
-        """Replace both maps; see `Linear.replace`."""
+        """Replace both linears; see `Linear.replace`."""
         for linear, gelu in ((self[0], True), (self[2], False)):
             if isinstance(linear, Linear):
                 linear.replace(make, gelu=gelu)
 
     @property
     def products(self) -> tuple[Callable[[Tensor], Tensor], ...]:
-        """What is applied one after the other, without the modules around it."""
+        """Return the operations in order, without the modules around them."""
         inner, activation, outer = self
-        assert isinstance(inner, Linear), "the first map"
-        assert isinstance(outer, Linear), "the second map"
+        assert isinstance(inner, Linear), "the first linear"
+        assert isinstance(outer, Linear), "the second linear"
         return (inner.product, outer.product) if inner.replaced else (inner.product, activation, outer.product)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -114,7 +103,7 @@ class FFN(nn.Sequential):
 
 
 class Projections(nn.Module):
-    """The q, k, v, o maps and the q and k norms that self- and cross-attention have alike."""
+    """The q, k, v and o linears and the q and k norms, which self- and cross-attention have in common."""
 
     def __init__(self, config: TransformerConfig) -> None:
         super().__init__()
@@ -138,7 +127,7 @@ class Projections(nn.Module):
 
 
 class SelfAttention(Projections):
-    """Self-attention without its middle: what to attend to is the caller's."""
+    """Self-attention without its middle: the caller decides what to attend to."""
 
     def __init__(self, config: TransformerConfig) -> None:
         super().__init__(config)
@@ -147,18 +136,18 @@ class SelfAttention(Projections):
     def fuse_qkv(self) -> None:
         """Compute q, k and v in one product from now on.
 
-        The maps' parameters become views of one tensor, so their names and later changes in place stay good. Moving
-        or casting the module undoes it. Norm weights are copied: fuse after loading.
+        The linears' parameters become views of one tensor: they keep their names, and later changes in place still
+        count. Moving or casting the module undoes it. Norm weights are copied: fuse after loading.
         """
-        maps = (self.q, self.k, self.v)
-        weight = torch.cat([m.weight.data for m in maps])
-        bias = torch.cat([m.bias.data for m in maps])
-        for m, w, b in zip(maps, weight.chunk(3), bias.chunk(3), strict=True):
+        linears = (self.q, self.k, self.v)
+        weight = torch.cat([m.weight.data for m in linears])
+        bias = torch.cat([m.bias.data for m in linears])
+        for m, w, b in zip(linears, weight.chunk(3), bias.chunk(3), strict=True):
             m.weight.data, m.bias.data = w, b
         self._fused = partial(F.linear, weight=weight, bias=bias), self._norms()
 
     def replace_linears(self, make: LinearFactory) -> None:
-        """Compute q, k and v in one product, and o, with what is made of the weights; later changes are not seen."""
+        """Replace o, and q, k and v by one product; later changes of the weights have no effect."""
         weight, bias = (torch.cat([getattr(m, name) for m in (self.q, self.k, self.v)]) for name in ("weight", "bias"))
         self._fused = make(weight, bias), self._norms()
         self.o.replace(make)
@@ -168,7 +157,7 @@ class SelfAttention(Projections):
 
     @property
     def fused(self) -> tuple[LinearOp, Tensor] | None:
-        """The one map of q, k and v, and the norm weights of q and k [2, D]; None where they are apart."""
+        """Return the one product of q, k and v, and the norm weights of q and k [2, D]; None before `fuse_qkv`."""
         return self._fused
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
@@ -215,58 +204,47 @@ class Layer(nn.Module):
             Linear(config.dim, config.ffn_dim), nn.GELU(approximate="tanh"), Linear(config.ffn_dim, config.dim)
         )
         self.modulation = nn.Parameter(torch.randn(1, 6, config.dim) / config.dim**0.5)
-        self._compiled: LayerParts | None = None
 
     def modulate(self, e0: Tensor) -> Modulation:
         """Return this layer's modulation for e0: [B, F, 6, D] (`Transformer.embed_time`)."""
         shift, scale, gate, ffn_shift, ffn_scale, ffn_gate = (self.modulation + e0).split(1, dim=-2)
         return Modulation(shift, 1 + scale, gate, ffn_shift, 1 + ffn_scale, ffn_gate)
 
-    def forward(self, x: Tensor, e0: Tensor, attend: Attend, prompt_kv: PromptKV) -> Tensor:
+    def forward(self, x: Tensor, condition: Tensor | Modulation, attend: Attend, prompt_kv: PromptKV) -> Tensor:
         """Run the layer.
 
         Args:
             x: [B, F, S, D].
-            e0: the timesteps' six vectors, [B, F, 6, D] (B and F may be 1).
+            condition: e0, the timesteps' six vectors [B, F, 6, D] (B and F may be 1); or what `modulate` made of it.
             attend: self-attention, see `Attend`.
             prompt_kv: this layer's keys and values of the prompt, [B, L, heads, head_dim] each.
 
         Returns:
             [B, F, S, D].
         """
-        return self.run(x, self.modulate(e0), attend, prompt_kv)
-
-    def run(self, x: Tensor, m: Modulation, attend: Attend, prompt_kv: PromptKV) -> Tensor:
-        """Run the layer with a modulation computed before; otherwise as `forward`."""
-        parts = self._compiled
-        if parts is None or x.shape[1] not in parts.frames:
-            return self.after_attention(x, attend(*self.before_attention(x, m)), m, prompt_kv)
-        return parts.after(self, x, attend(*parts.before(self, x, m)), m, prompt_kv)
-
-    def use_compiled(self, parts: LayerParts | None) -> None:
-        """Run these instead of `before_attention` and `after_attention` where they fit."""
-        self._compiled = parts
+        m = condition if isinstance(condition, Modulation) else self.modulate(condition)
+        return self.after_attention(x, attend(*self.before_attention(x, m)), m, prompt_kv)
 
     def before_attention(self, x: Tensor, m: Modulation) -> tuple[Tensor, Tensor, Tensor]:
-        """The layer up to self-attention: x [B, F, S, D] -> its q, k and v."""
+        """Compute q, k and v of self-attention: x [B, F, S, D] -> three of [B, F, S, heads, head_dim]."""
         return self.self_attn.queries_keys_values(torch.addcmul(m.shift, self.norm1(x), m.scale))
 
     def after_attention(self, x: Tensor, attended: Tensor, m: Modulation, prompt_kv: PromptKV) -> Tensor:
-        """The rest of the layer: x [B, F, S, D] and what attention made, [B, F, S, heads, head_dim] -> [B, F, S, D]."""
+        """Run the layer from what self-attention returned, [B, F, S, heads, head_dim]: x [B, F, S, D] -> the same."""
         x = torch.addcmul(x, self.self_attn.o(attended.flatten(-2)), m.gate)
         x = x + self.cross_attn(self.norm3(x), prompt_kv, self.attention)
         y = self.ffn(torch.addcmul(m.ffn_shift, self.norm2(x), m.ffn_scale))
         return torch.addcmul(x, y, m.ffn_gate)
 
     def replace_linears(self, make: LinearFactory) -> None:
-        """Compute the maps that every block needs with what is made of their weights, for inference."""
+        """Replace the linears that every block needs, for inference (`longtake.model.ops.linear`)."""
         self.self_attn.replace_linears(make)
         self.cross_attn.q.replace(make)
         self.cross_attn.o.replace(make)
         self.ffn.replace_linears(make)
 
     def keys_values(self, x: Tensor, m: Modulation) -> tuple[Tensor, Tensor]:
-        """Return only the self-attention's keys and values: all that a clean pass wants of the last layer.
+        """Return the keys and values of self-attention: all that a clean pass needs from the last layer.
 
         x: [B, F, S, D] -> normed keys before RoPE, and values: each [B, F, S, heads, head_dim].
         """

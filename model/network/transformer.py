@@ -1,16 +1,19 @@
 """The causal transformer (Wan2.1's architecture, its public parameter names).
 
-Nothing here knows the cache, the window or the sampler; what a layer attends to is the caller's:
+It knows neither the cache nor the window nor the sampler. The caller decides what a layer attends to:
 
-    x = transformer.embed_patches(latents)            # [B, F, S, D]
-    e, e0 = transformer.embed_time(t)                 # t: [B, F]
-    prompt_kv = transformer.prompt_kv(transformer.embed_text(text))
-    for layer, layer_kv in zip(transformer.blocks, prompt_kv):
-        x = layer(x, e0, attend, layer_kv)
-    flow = transformer.head(x, e)                     # [B, F, C, h, w]
+    flow = transformer(noisy, t, text, attend_at)
+
+is one forward for training, inference and sharding hooks alike. Inference computes beforehand what stays the same from
+one forward to the next, and hands it over instead:
+
+    prompt = transformer.prompt_kv(transformer.embed_text(text))     # once for each prompt
+    condition = transformer.condition(t)                             # once for each timestep
+    flow = transformer(noisy, condition, prompt, block.attend)
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import NamedTuple, Protocol
 
 import torch
 import torch.nn.functional as F
@@ -19,13 +22,36 @@ from torch import Tensor, nn
 
 from longtake.model.config import TransformerConfig
 from longtake.model.errors import ShapeError
-from longtake.model.network.layers import Layer, PromptKV
+from longtake.model.network.layers import Attend, Layer, Modulation, PromptKV
 from longtake.model.ops.attention import Attention, sdpa
-from longtake.model.ops.onednn import LinearFactory
+from longtake.model.ops.linear import LinearFactory
+
+AttendAt = Callable[[int], Attend]
+"""Self-attention by the layer's index."""
+
+
+class Condition(NamedTuple):
+    """What a forward is modulated by.
+
+    Attributes:
+        e: for the head, [B, F, D].
+        modulations: for each layer.
+    """
+
+    e: Tensor
+    modulations: Sequence[Modulation]
+
+
+class RunLayer(Protocol):
+    """Runs one layer; a `Layer` does, and so may something that computes the same faster."""
+
+    def __call__(self, x: Tensor, condition: Tensor | Modulation, attend: Attend, prompt_kv: PromptKV, /) -> Tensor:
+        """See `Layer.forward`."""
+        ...
 
 
 class Head(nn.Module):
-    """The output map: tokens back to a patch of flow each."""
+    """The output linear: each token becomes a patch of flow."""
 
     def __init__(self, config: TransformerConfig) -> None:
         super().__init__()
@@ -89,7 +115,7 @@ class Transformer(nn.Module):
         self._initialise()
 
     def _initialise(self) -> None:
-        """Start as Wan does: Xavier maps, small embeddings, and an output of zero."""
+        """Start as Wan does: Xavier linears, small embeddings, and an output of zero."""
         for module in self.modules():
             if isinstance(module, nn.Linear):
                 nn.init.xavier_uniform_(module.weight)
@@ -124,12 +150,84 @@ class Transformer(nn.Module):
             layer.self_attn.fuse_qkv()
 
     def replace_linears(self, make: LinearFactory) -> None:
-        """Compute the layers' maps with what is made of their weights (`longtake.model.ops.linear`).
+        """Replace the layers' linears (`longtake.model.ops.linear`).
 
-        For inference with final weights: they are copied, and changes of the parameters are not seen.
+        For inference with final weights: later changes of the parameters have no effect.
         """
         for layer in self.layers:
             layer.replace_linears(make)
+
+    def forward(
+        self,
+        latents: Tensor,
+        condition: Tensor | Condition,
+        prompt: Tensor | Sequence[PromptKV],
+        attend: AttendAt,
+        *,
+        layers: Sequence[RunLayer] | None = None,
+    ) -> Tensor:
+        """Return the flow of noisy latents.
+
+        Args:
+            latents: [B, F, C, h, w] float.
+            condition: timesteps [B, F], 0 to 1000; or what `condition` made of them.
+            prompt: the text encoder's tokens [B, L, text_dim]; or what `prompt_kv` made of them.
+            attend: self-attention of each layer.
+            layers: run these instead of the layers.
+
+        Returns:
+            [B, F, C, h, w] in the transformer's type.
+        """
+        per_layer: Sequence[Tensor | Modulation]
+        if isinstance(condition, Condition):
+            e, per_layer = condition
+        else:
+            e, e0 = self.embed_time(condition)
+            # Each layer modulates by itself: its offsets may be sharded until it runs.
+            per_layer = [e0] * len(self.layers)
+        prompt_kv = self.prompt_kv(self.embed_text(prompt)) if isinstance(prompt, Tensor) else prompt
+        x = self._run(self.layers if layers is None else layers, latents, per_layer, prompt_kv, attend)
+        flow: Tensor = self.head(x, e)
+        return flow
+
+    def last_keys_values(
+        self,
+        latents: Tensor,
+        condition: Condition,
+        prompt_kv: Sequence[PromptKV],
+        attend: AttendAt,
+        *,
+        layers: Sequence[RunLayer] | None = None,
+    ) -> tuple[Tensor, Tensor]:
+        """Run all layers but the last, and return its keys and values; arguments as `forward`.
+
+        A clean pass needs no more: `attend` has stored the keys and values of the layers before.
+
+        Returns:
+            Normed keys before RoPE, and values: each [B, F, S, heads, head_dim].
+        """
+        modulations = condition.modulations
+        x = self._run((self.layers if layers is None else layers)[:-1], latents, modulations, prompt_kv, attend)
+        return self.layers[-1].keys_values(x, modulations[-1])
+
+    def _run(
+        self,
+        layers: Sequence[RunLayer],
+        latents: Tensor,
+        conditions: Sequence[Tensor | Modulation],
+        prompt_kv: Sequence[PromptKV],
+        attend: AttendAt,
+    ) -> Tensor:
+        """Run the first layers: [B, F, C, h, w] -> [B, F, S, D]."""
+        x = self.embed_patches(latents)
+        for index, layer in enumerate(layers):
+            x = layer(x, conditions[index], attend(index), prompt_kv[index])
+        return x
+
+    def condition(self, t: Tensor, actions: Tensor | None = None) -> Condition:
+        """Return what `forward` makes of timesteps [B, F] (and of actions, see `embed_time`), layer by layer."""
+        e, e0 = self.embed_time(t, actions)
+        return Condition(e, [layer.modulate(e0) for layer in self.layers])
 
     def embed_patches(self, latents: Tensor) -> Tensor:
         """latents: [B, F, C, h, w] float -> tokens [B, F, S, D]; raises ShapeError for another resolution."""

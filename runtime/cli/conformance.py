@@ -2,6 +2,7 @@
 
 import argparse
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -94,11 +95,7 @@ def run(options: argparse.Namespace) -> int:
         options.cases,
         device=device,
         dtype=dtype,
-        attention=options.attention,
-        linear=chosen.linear,
-        cache=chosen.cache,
-        compile=chosen.compile,
-        graphs=chosen.graphs,
+        options=replace(chosen, attention=options.attention),
         tolerance=options.tolerance,
     )
     return report(options, with_training(results, options.cases, device=device, dtype=dtype))

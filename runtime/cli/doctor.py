@@ -158,12 +158,8 @@ def compute() -> list[Finding]:
         ]
     import torch
 
-    from longtake.model.cache import fp8 as cache_fp8
-    from longtake.model.execution import compiled
-    from longtake.model.execution import cuda_graphs as graphs
-    from longtake.model.generation import decoding
-    from longtake.model.ops import attention, precision
-    from longtake.model.ops import linear as quantise
+    from longtake.model.backend import Backend
+    from longtake.model.ops import precision
 
     device = precision.choose_device("auto")
     dtype = precision.choose_precision("auto", device)
@@ -179,20 +175,10 @@ def compute() -> list[Finding]:
             value=f"{threads} for {DEFAULT_MODEL}, of {usable_cores()} cores",
         ),
     ]
-    found += [
-        option(f"attention {name}", name == attention.automatic(device, dtype), attention.missing(name, device, dtype))
-        for name in attention.attention_names()
-    ]
-    found += [
-        option(f"linear {name}", name == quantise.automatic(device, dtype), quantise.missing(name, device, dtype))
-        for name in quantise.linear_names()
-    ]
-    found += [option(f"cache {name}", name == "plain", None) for name in cache_fp8.cache_names()]
+    backend = Backend.chosen(device, dtype, threads=threads)
     return [
         *found,
-        option("overlap", decoding.choose_overlap(device, None, threads), None),
-        option("compile", False, compiled.missing_compiler(device)),
-        option("graphs", False, graphs.missing_graphs(device)),
+        *(option(f"{one.knob} {one.name}".strip(), one.chosen, one.missing) for one in backend.verdicts),
     ]
 
 

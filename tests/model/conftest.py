@@ -9,9 +9,11 @@ import pytest
 import torch
 from torch import Tensor
 
+from longtake.model.backend import Backend
 from longtake.model.config import GeneratorConfig, preset
 from longtake.model.generation.generator import Generator
 from longtake.model.network.transformer import Transformer
+from longtake.model.options import BackendOptions
 
 
 def small_config(**changes: Any) -> GeneratorConfig:
@@ -38,9 +40,16 @@ def random_embedding(config: GeneratorConfig, seed: int, batch: int = 1) -> Tens
     return torch.randn(batch, sizes.text_tokens, sizes.text_dim, generator=generator)
 
 
-def small_generator(config: GeneratorConfig, seed: int = 0, **arguments: Any) -> Generator:
-    """A generator without decoder and text encoder."""
-    return Generator(random_transformer(config, seed), None, None, config, **arguments)
+def small_backend(
+    config: GeneratorConfig, device: str = "cpu", dtype: torch.dtype = torch.float32, **asked: Any
+) -> Backend:
+    """How a small generator computes; what is asked for by the names of `BackendOptions`."""
+    return Backend.chosen(device, dtype, BackendOptions(**asked), block_tokens=config.block_tokens)
+
+
+def small_generator(config: GeneratorConfig, seed: int = 0, **backend: Any) -> Generator:
+    """A generator without decoder and text encoder; arguments as `small_backend`."""
+    return Generator(random_transformer(config, seed), None, None, config, small_backend(config, **backend))
 
 
 def relative_error(made: Tensor, wanted: Tensor) -> float:
@@ -209,6 +218,7 @@ def small() -> Any:
         config = staticmethod(small_config)
         transformer = staticmethod(random_transformer)
         embedding = staticmethod(random_embedding)
+        backend = staticmethod(small_backend)
         generator = staticmethod(small_generator)
         error = staticmethod(relative_error)
         plain = PlainWorld

@@ -79,13 +79,7 @@ class BidirectionalScore:
         """See `Score.flow`."""
         network, frames = self.network, xt.shape[1]
         attend = self._attends.setdefault(frames, FullAttention(network, frames))
-        e, e0 = network.embed_time(t[:, None].expand(-1, frames))
-        x = network.embed_patches(xt)
-        for layer, prompt_kv in zip(
-            network.layers, network.prompt_kv(network.embed_text(conditioning.text)), strict=True
-        ):
-            x = layer(x, e0, attend, prompt_kv)
-        flow: Tensor = network.head(x, e)
+        flow: Tensor = network(xt, t[:, None].expand(-1, frames), conditioning.text, lambda layer: attend)
         return flow
 
     def clean(self, xt: Tensor, t: Tensor, conditioning: Conditioning) -> Tensor:

@@ -80,7 +80,7 @@ def test_longlives_table_of_frames_in_sight(small: Any) -> None:
         tags = torch.arange(index * 3, index * 3 + 3).view(1, 3, 1, 1, 1)
         block.store(0, k, tags.expand(*k.shape).float())
         cache.commit(block)
-        tokens = block.visible_frames * cache_config.transformer.frame_tokens
+        tokens = block.layout.visible_frames * cache_config.transformer.frame_tokens
         tagged[index] = sorted({int(tag) for tag in cache.values[0, 0, 0, :tokens, 0].tolist()})
     assert tagged[0] == [0, 1, 2]
     assert tagged[3] == list(range(12))
@@ -127,7 +127,7 @@ def test_what_does_not_fit_is_refused(small: Any) -> None:
         cache.begin((3, 3))
     stale = cache.begin((3,))
     cache.commit(stale)
-    with pytest.raises(WorldError, match="committed where 15 is next"):
+    with pytest.raises(WorldError, match="15 comes next"):
         cache.commit(stale)
     cache.restart(20)
     with pytest.raises(WorldError, match="sink is not full"):

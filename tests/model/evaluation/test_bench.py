@@ -118,9 +118,9 @@ def test_both_kinds_of_recache_are_timed(small: Any, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(
         recache,
         "rewrite",
-        lambda world, denoiser, latents, *rest: (
+        lambda world, executor, latents, *rest: (
             lengths.append(latents.shape[1]),
-            plain(world, denoiser, latents, *rest),
+            plain(world, executor, latents, *rest),
         ),
     )
     found = time_recaches(generator, world, clock=lambda: 0.0)
@@ -136,12 +136,12 @@ def test_without_a_recache_there_is_none_to_time(small: Any, mode: str) -> None:
     assert (found.keep, found.refresh) == (None, None)
 
 
-@pytest.mark.parametrize("fused", [True, False])
-def test_attention_and_text_are_told_apart_and_marks_are_taken_off_again(small: Any, fused: bool) -> None:
+@pytest.mark.parametrize("execution", ["cpu", "eager"])
+def test_attention_and_text_are_told_apart_and_marks_are_taken_off_again(small: Any, execution: str) -> None:
     config = small.config()
-    generator = small.generator(config, fused=fused)
+    generator = small.generator(config, execution=execution)
     world = generator.open(seed=1, embedding=small.embedding(config, 0))
-    layers = [*generator.transformer.layers, *generator.denoiser.fused]
+    layers = [*generator.transformer.layers, *getattr(generator.executor, "layers", ())]
     before = [world.cache.attention, *(layer.attention for layer in layers)]
     found = shares(generator, world, blocks=2)
     assert [world.cache.attention, *(layer.attention for layer in layers)] == before

@@ -9,6 +9,7 @@ from longtake.model.diorama.files import bundled_folder, part_paths
 from longtake.model.diorama.labels import SCORED
 from longtake.model.evaluation.fast_paths import FastPath, fast_paths
 from longtake.model.evaluation.probe_check import ProbedTake, compare, run_probe_check
+from longtake.model.options import BackendOptions
 from longtake.model.pieces import pieces
 
 HERE = all(path.is_file() for part in part_paths(bundled_folder()) for path in pieces(part))
@@ -18,10 +19,10 @@ HERE = all(path.is_file() for part in part_paths(bundled_folder()) for path in p
 @pytest.mark.slow
 def test_eight_bits_leave_what_the_pictures_show() -> None:
     paths = [
-        FastPath(precision="fp32", attention="sdpa"),
-        FastPath(precision="fp32", linear="fp8"),
-        FastPath(precision="fp32", linear="int8"),
-        FastPath(precision="fp32", cache="fp8"),
+        FastPath(precision="fp32", options=BackendOptions(attention="sdpa")),
+        FastPath(precision="fp32", options=BackendOptions(linear="fp8")),
+        FastPath(precision="fp32", options=BackendOptions(linear="int8")),
+        FastPath(precision="fp32", options=BackendOptions(cache="fp8")),
     ]
     results = list(run_probe_check("cpu", paths=paths, blocks=5, switch_block=3))
     exact, *eight_bits = results

@@ -5,8 +5,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from longtake.model.generation import decoding
-from longtake.model.generation.decoding import choose_overlap
+from longtake.model import backend
+from longtake.model.backend import choose_overlap
 from longtake.model.generation.generator import Generator
 from longtake.model.generation.snapshot import Snapshot
 
@@ -37,7 +37,9 @@ class SlowDecoder:
 
 def generator_with(small: Any, overlap: bool | None, decoder: SlowDecoder | None = None) -> Generator:
     config = small.config(positions="relative")
-    return Generator(small.transformer(config), decoder or SlowDecoder(), None, config, overlap=overlap)
+    return Generator(
+        small.transformer(config), decoder or SlowDecoder(), None, config, small.backend(config, overlap=overlap)
+    )
 
 
 def film(small: Any, generator: Generator) -> list[tuple[int, int, Tensor, Tensor]]:
@@ -109,7 +111,7 @@ def test_what_is_being_decoded_outlives_its_world(small: Any) -> None:
 def test_by_default_a_core_that_would_be_idle_decodes(
     monkeypatch: pytest.MonkeyPatch, small: Any, idle_cores: int
 ) -> None:
-    monkeypatch.setattr(decoding, "usable_cores", lambda: torch.get_num_threads() + idle_cores)
+    monkeypatch.setattr(backend, "usable_cores", lambda: torch.get_num_threads() + idle_cores)
     decoder = SlowDecoder()
     generator = generator_with(small, None, decoder)
     block = generator.step(generator.open(seed=1, embedding=small.embedding(generator.config, 0)))
@@ -130,7 +132,12 @@ def test_overlap_changes_no_bytes_on_a_gpu(small: Any) -> None:
     takes = []
     for overlap in (False, True):
         transformer = small.transformer(config)
-        takes.append(film(small, Generator(transformer, SlowDecoder(), None, config, "cuda", overlap=overlap)))
+        takes.append(
+            film(
+                small,
+                Generator(transformer, SlowDecoder(), None, config, small.backend(config, "cuda", overlap=overlap)),
+            )
+        )
     for wanted, made in zip(*takes, strict=True):
         assert wanted[:2] == made[:2]
         assert torch.equal(wanted[2], made[2])

@@ -286,11 +286,3 @@ def other_sizes(config: Any) -> Any:
     from dataclasses import replace
 
     return replace(config.transformer, ffn_dim=64)
-
-
-def test_a_worlds_memory_is_known_before(small: Any) -> None:
-    config = small.config()
-    generator = small.generator(config)
-    world = generator.open(seed=[1, 2], embedding=small.embedding(config, 0))
-    held = [world.cache.keys, world.cache.values, *(t for pair in world.prompt_kv for t in pair)]
-    assert generator.world_bytes(batch=2) == sum(t.numel() * t.element_size() for t in held)

@@ -72,7 +72,7 @@ def test_the_cache_holds_the_references_keys(folder: Path) -> None:
                 if recorded is None:
                     continue
                 frames = buffer[layer, 0].unflatten(1, (-1, tokens))
-                made = torch.cat([frames[:, world.cache.slot(f)] for f in in_order], 1).transpose(0, 1)
+                made = torch.cat([frames[:, world.cache.window.slot(f)] for f in in_order], 1).transpose(0, 1)
                 recorded = recorded[: len(made)]
                 assert (made - recorded).norm() / recorded.norm() < 1e-5, (index, layer, name)
                 compared += 1

@@ -1,12 +1,14 @@
 """Prompt changes against the plain implementation in conftest.py: every mode, before and after the wrap."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 import torch
 
+from longtake.model.config import preset
 from longtake.model.generation.noise import SeededNoise
-from longtake.model.generation.recache import RecachePlan, block_groups, plan_recache
+from longtake.model.generation.recache import RecachePlan, block_groups, live_lengths, plan_recache
 
 LAYOUTS = [(3, 12, 3), (1, 5, 1), (2, 7, 1), (3, 8, 1)]
 """Block, window and sink frames."""
@@ -139,3 +141,10 @@ def test_a_cue_before_the_first_block_is_that_prompt_from_the_start(small: Any) 
     generator.cue(changed, embedding=small.embedding(config, 1))
     straight = generator.open(seed=1, embedding=small.embedding(config, 1))
     assert torch.equal(generator.step(changed).latents, generator.step(straight).latents)
+
+
+def test_lengths_of_a_live_world_are_those_of_a_block_and_of_a_full_windows_recache() -> None:
+    config = preset("longlive-1.3b")
+    assert live_lengths(config) == [3, 9]
+    assert live_lengths(replace(config, sink_on_recache="refresh")) == [3, 12]
+    assert live_lengths(replace(config, recache="none")) == [3]

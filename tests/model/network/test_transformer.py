@@ -3,17 +3,14 @@ from typing import Any
 
 import pytest
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from longtake.model.config import GeneratorConfig, TransformerConfig, preset, preset_names
-from longtake.model.errors import BackendError, ConfigError, ShapeError
+from longtake.model.errors import ConfigError, ShapeError
 from longtake.model.network.rope import Rope, rotate
 from longtake.model.network.transformer import Transformer, sinusoid
-from longtake.model.ops import attention, onednn, precision
-from longtake.model.ops import linear as quantise
-from longtake.model.ops.attention import bmm, choose_attention, missing, sdpa, upcast
-from longtake.model.ops.onednn import gelu_tanh, has_onednn, onednn_linear
+from longtake.model.ops.attention import sdpa
+from longtake.model.ops.linear.onednn import has_onednn, onednn_linear
 
 
 def full_attention(config: GeneratorConfig, frames: int) -> Any:
@@ -95,7 +92,7 @@ def test_fusing_changes_nothing_and_ends_when_the_module_moves(inputs: Any, smal
     transformer.fuse_qkv()
     assert list(transformer.state_dict()) == names
     assert small.error(forward(transformer, config, latents, t, text), plain) < 1e-6
-    with torch.no_grad():  # in place, as a merged LoRA is: fused and single maps share their memory
+    with torch.no_grad():  # in place, as a merged LoRA is: fused and single linears share their memory
         transformer.blocks[0].self_attn.k.weight.mul_(1.1)
     changed = forward(transformer, config, latents, t, text)
     assert small.error(changed, plain) > 1e-4
@@ -106,7 +103,7 @@ def test_fusing_changes_nothing_and_ends_when_the_module_moves(inputs: Any, smal
 
 
 @pytest.mark.skipif(not has_onednn(torch.device("cpu"), torch.bfloat16), reason="this processor has no bf16 products")
-def test_packing_changes_rounding_only_and_ends_when_the_module_moves(inputs: Any, small: Any) -> None:
+def test_onednn_changes_rounding_only_and_ends_when_the_module_moves(inputs: Any, small: Any) -> None:
     config, transformer, latents, t, text = inputs
     exact = forward(transformer, config, latents, t, text)
     names, plain = list(transformer.state_dict()), forward(transformer.bfloat16(), config, latents, t, text)
@@ -122,42 +119,6 @@ def test_packing_changes_rounding_only_and_ends_when_the_module_moves(inputs: An
     assert not transformer.blocks[1].ffn[0].replaced
     x, (e, _) = transformer.embed_patches(latents), transformer.embed_time(t)
     assert torch.allclose(moved, transformer.head(x, e))  # layers of zeros add nothing
-
-
-@pytest.mark.skipif(not has_onednn(torch.device("cpu"), torch.bfloat16), reason="this processor has no bf16 products")
-def test_a_onednn_linear_has_the_tanh_gelu() -> None:
-    x = torch.full((1, 16), -2.5, dtype=torch.bfloat16)
-    made = onednn_linear(torch.eye(16).bfloat16(), torch.zeros(16).bfloat16(), 1, gelu=True)(x)
-    assert made.flatten()[0].item() == pytest.approx(-0.015084, abs=5e-5)  # the exact form is -0.015524
-
-
-def test_gelu_is_the_tanh_form_at_any_size() -> None:
-    x = torch.cat((torch.linspace(-12, 12, 2001), torch.tensor([0.0, -1e4, 1e4, -float("inf"), float("inf")])))
-    made, exact = gelu_tanh(x.clone()), F.gelu(x.double(), approximate="tanh")
-    assert torch.allclose(made[:-2].double(), exact[:-2], rtol=1e-6, atol=6e-7)
-    assert (made[-3].item(), made[-1].item()) == (1e4, float("inf"))
-    assert abs(made[-4].item()) == 0
-
-
-@pytest.mark.skipif(
-    not has_onednn(torch.device("cpu"), torch.float32), reason="fp32 oneDNN products are used on x86 only"
-)
-@pytest.mark.parametrize("avx512", [True, False])
-def test_gelu_within_the_product_and_after_it_are_the_same(monkeypatch: pytest.MonkeyPatch, avx512: bool) -> None:
-    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_f": avx512})
-    assert onednn.gelu_belongs_within(torch.float32) == avx512
-    assert onednn.gelu_belongs_within(torch.bfloat16)
-    source = torch.Generator().manual_seed(1)
-    weight, bias, x = (torch.randn(shape, generator=source) for shape in ((32, 16), (32,), (2, 6, 16)))
-    wanted = F.gelu(F.linear(x, weight, bias), approximate="tanh")
-    assert torch.allclose(onednn_linear(weight, bias, 6, gelu=True)(x), wanted, atol=1e-5)
-
-
-def test_packing_is_for_a_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert not has_onednn(torch.device("cuda"), torch.bfloat16)
-    assert not has_onednn(torch.device("cpu"), torch.float64)
-    monkeypatch.setattr("platform.machine", lambda: "arm64")
-    assert not has_onednn(torch.device("cpu"), torch.float32)
 
 
 @pytest.mark.skipif(
@@ -201,25 +162,6 @@ def test_shapes_are_checked_where_data_enters(inputs: Any) -> None:
         transformer.embed_text(text[:, :3])
 
 
-def test_attention_back_ends_agree() -> None:
-    q, k, v = torch.randn(2, 3, 10, 8), torch.randn(2, 3, 40, 8), torch.randn(2, 3, 40, 8)
-    assert torch.allclose(bmm(q, k, v), sdpa(q, k, v), atol=1e-5)
-    # As the cache hands them over: a prefix, and queries with swapped strides.
-    q = torch.randn(2, 10, 3, 8).transpose(1, 2)
-    assert torch.allclose(bmm(q, k[:, :, :20], v[:, :, :20]), sdpa(q, k[:, :, :20], v[:, :, :20]), atol=1e-5)
-
-
-def test_a_back_end_that_cannot_be_used_is_an_error_that_says_why() -> None:
-    assert choose_attention("auto", "cpu", torch.float32) is bmm
-    assert choose_attention("sdpa", "cpu", torch.float32) is sdpa
-    for name in ("flash2", "flash3"):
-        with pytest.raises(BackendError, match="needs a CUDA device"):
-            choose_attention(name, "cpu", torch.bfloat16)
-    with pytest.raises(BackendError, match="there are auto, flash3, flash2, sdpa, bmm, upcast"):
-        choose_attention("magic", "cpu", torch.float32)
-    assert missing("bmm", torch.device("cpu"), torch.float32) is None
-
-
 def test_presets_are_found_by_name() -> None:
     longlive = preset("longlive-1.3b").transformer
     assert (longlive.frame_tokens, longlive.head_dim) == (1560, 128)
@@ -259,68 +201,3 @@ def test_impossible_sizes_are_refused(changes: dict[str, Any], message: str) -> 
 def test_impossible_driving_is_refused(small: Any, changes: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         small.config(**changes)
-
-
-@pytest.mark.parametrize("name", ["bmm", "exp2_attention"])
-def test_many_scores_are_made_in_parts(monkeypatch: pytest.MonkeyPatch, small: Any, name: str) -> None:
-    q, k, v = some_queries()
-    whole = getattr(attention, name)(q, k, v)
-    asked = []
-    bmm = torch.bmm
-    monkeypatch.setattr(torch, "bmm", lambda a, b: asked.append(tuple(a.shape[:2])) or bmm(a, b))
-    monkeypatch.setattr(attention, "LARGEST_SCORES", 40 * 16)
-    monkeypatch.setattr(torch, "get_num_threads", lambda: 4)
-    assert small.error(getattr(attention, name)(q, k, v), whole) < 1e-6
-    # Two products each: of four of the six heads and of the other two, sixteen queries at a time.
-    assert asked == [(heads, rows) for heads in (4, 2) for rows in (16, 16, 16, 2) for _ in range(2)]
-
-
-@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
-@pytest.mark.parametrize("scores", [attention.LARGEST_SCORES, 40 * 16])
-def test_wide_attention_rounds_nothing_but_its_result(
-    monkeypatch: pytest.MonkeyPatch, small: Any, dtype: torch.dtype, scores: int
-) -> None:
-    monkeypatch.setattr(attention, "LARGEST_SCORES", scores)
-    q, k, v = (x.to(dtype) for x in some_queries())
-    exact = [x.double() for x in (q, k, v)]
-    bound = 3e-3 if dtype == torch.bfloat16 else 5e-4
-    made = upcast(q, k, v)
-    assert made.dtype == dtype
-    assert small.error(made, sdpa(*exact)) < bound
-    factor, fewer_passes = attention.prescaled(upcast, 8)
-    assert fewer_passes is attention.upcast_exp2_attention
-    # A quarter instead of the factor: it rounds no queries.
-    exact[0] *= 0.25 / factor
-    assert small.error(fewer_passes(q * 0.25, k, v), sdpa(*exact)) < bound
-
-
-def some_queries() -> tuple[Tensor, Tensor, Tensor]:
-    source = torch.Generator().manual_seed(1)
-    q, k, v = (torch.randn(2, 3, tokens, 8, generator=source) for tokens in (50, 40, 40))
-    return q, k, v
-
-
-@pytest.mark.parametrize("multiplies", [True, False])
-def test_products_are_widened_where_the_processor_would_emulate_them(
-    monkeypatch: pytest.MonkeyPatch, multiplies: bool
-) -> None:
-    for module in (attention, quantise):
-        monkeypatch.setattr(module, "cpu_multiplies", lambda dtype: multiplies or dtype == torch.float32)
-    monkeypatch.setattr(quantise, "has_onednn", lambda device, dtype: multiplies)
-    cpu = torch.device("cpu")
-    chosen = attention.automatic(cpu, torch.bfloat16), quantise.automatic(cpu, torch.bfloat16)
-    assert chosen == (("bmm", "onednn") if multiplies else ("upcast", "upcast"))
-    assert attention.automatic(cpu, torch.float32) == "bmm"
-    assert "half precision" in str(missing("upcast", cpu, torch.float32))
-    assert "half precision" in str(quantise.missing("upcast", torch.device("cuda"), torch.bfloat16))
-
-
-def test_a_processor_is_asked_what_it_multiplies(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert precision.cpu_multiplies(torch.float32)
-    assert precision.cpu_multiplies(torch.float64)
-    monkeypatch.setattr(precision, "cpu_has_bf16", lambda: True)
-    assert precision.cpu_multiplies(torch.bfloat16)
-    assert not precision.cpu_multiplies(torch.float16)
-    monkeypatch.setattr(precision, "cpu_multiplies", lambda dtype: False)
-    assert precision.product_precision(torch.bfloat16, torch.device("cpu")) == torch.float32
-    assert precision.product_precision(torch.bfloat16, torch.device("cuda")) == torch.bfloat16

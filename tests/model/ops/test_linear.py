@@ -5,21 +5,22 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from longtake.model.choice import Target
 from longtake.model.config import TransformerConfig
 from longtake.model.errors import BackendError
-from longtake.model.generation.generator import Generator
-from longtake.model.ops import linear as quantise
-from longtake.model.ops.linear import (
-    choose_linear,
-    fp8_linear,
-    int8_linear,
-    quantise_fp8,
-    transformer_engine_linear,
-    upcast_linear,
-)
+from longtake.model.ops.linear import transformer_engine
+from longtake.model.ops.linear.fp8 import fp8_linear, quantise_fp8
+from longtake.model.ops.linear.int8 import int8_linear
+from longtake.model.ops.linear.registry import LINEARS
+from longtake.model.ops.linear.transformer_engine import transformer_engine_linear
+from longtake.model.ops.linear.upcast import upcast_linear
 
-CPU, GPU = torch.device("cpu"), torch.device("cuda")
 HALF = torch.bfloat16
+
+
+def target(device: str = "cpu", dtype: torch.dtype = HALF, tokens: int = 8) -> Target:
+    return Target(device=torch.device(device), dtype=dtype, block_tokens=tokens)
+
 
 SIZES = TransformerConfig(
     dim=64, ffn_dim=160, heads=2, layers=3, text_tokens=6, text_dim=20, latent_height=4, latent_width=6
@@ -27,7 +28,7 @@ SIZES = TransformerConfig(
 """multiples of sixteen in the layers, not in the text"""
 
 
-def random_map(rows: int, width: int, out: int, dtype: torch.dtype) -> tuple[Tensor, Tensor, Tensor]:
+def random_linear(rows: int, width: int, out: int, dtype: torch.dtype) -> tuple[Tensor, Tensor, Tensor]:
     source = torch.Generator().manual_seed(1)
     x = torch.randn(2, rows, width, generator=source) * torch.logspace(-3, 2, rows)[:, None]
     weight = torch.randn(out, width, generator=source) * torch.logspace(-2, 1, out)[:, None]
@@ -36,7 +37,7 @@ def random_map(rows: int, width: int, out: int, dtype: torch.dtype) -> tuple[Ten
 
 @pytest.mark.parametrize("dtype", [torch.float32, HALF])
 def test_fp8_is_the_product_of_the_dequantised(small: Any, dtype: torch.dtype) -> None:
-    x, weight, bias = random_map(7, 48, 32, dtype)
+    x, weight, bias = random_linear(7, 48, 32, dtype)
     (rows, row_scale), (columns, column_scale) = quantise_fp8(x.flatten(0, 1)), quantise_fp8(weight)
     wanted = (rows.double() * row_scale) @ (columns.double() * column_scale).t() + bias.double()
     made = fp8_linear(weight, bias)(x)
@@ -57,7 +58,7 @@ def test_fp8_holds_every_value_to_a_sixteenth_of_itself(small: Any) -> None:
 @pytest.mark.parametrize(("make", "bound"), [(fp8_linear, 0.045), (int8_linear, 0.02)])
 @pytest.mark.parametrize("dtype", [torch.float32, HALF])
 def test_eight_bits_are_near_in_every_row_and_column(small: Any, make: Any, bound: float, dtype: torch.dtype) -> None:
-    x, weight, bias = random_map(9, 256, 64, dtype)
+    x, weight, bias = random_linear(9, 256, 64, dtype)
     bias = bias * 0  # it would hide the small rows
     made, wanted = make(weight, bias)(x), F.linear(x.double(), weight.double())
     # In units of each row and column: what one scale for a whole tensor would lose is in the small ones.
@@ -71,7 +72,7 @@ def test_eight_bits_are_near_in_every_row_and_column(small: Any, make: Any, boun
 
 @pytest.mark.parametrize("gelu", [False, True])
 def test_a_wide_map_rounds_nothing_but_its_result(gelu: bool) -> None:
-    x, weight, bias = random_map(7, 48, 32, HALF)
+    x, weight, bias = random_linear(7, 48, 32, HALF)
     exact = F.linear(x.double(), weight.double(), bias.double())
     exact = F.gelu(exact, approximate="tanh") if gelu else exact
     made = upcast_linear(weight, bias, gelu=gelu)(x)
@@ -117,7 +118,7 @@ def test_a_take_in_eight_bits_stays_near_the_full_one(
     assert min(errors) > 1e-4, "nothing was quantised"
 
 
-def test_only_the_layers_maps_are_replaced(small: Any) -> None:
+def test_only_the_layers_linears_are_replaced(small: Any) -> None:
     generator = small.generator(small.config(transformer=SIZES), linear="fp8")
     replaced = {name for name, module in generator.transformer.named_modules() if getattr(module, "replaced", False)}
     maps = ("self_attn.o", "cross_attn.q", "cross_attn.o", "ffn.0", "ffn.2")
@@ -125,7 +126,7 @@ def test_only_the_layers_maps_are_replaced(small: Any) -> None:
     assert replaced == {f"blocks.{layer}.{name}" for layer in range(3) for name in maps}
 
 
-def test_maps_of_other_sizes_stay_as_they_are(small: Any) -> None:
+def test_linears_of_other_sizes_stay_as_they_are(small: Any) -> None:
     from dataclasses import replace
 
     odd = replace(SIZES, dim=72, ffn_dim=144, heads=2)
@@ -133,46 +134,46 @@ def test_maps_of_other_sizes_stay_as_they_are(small: Any) -> None:
     assert max(small.error(made, wanted) for made, wanted in pairs) < 1e-5
 
 
-def test_onednn_and_plain_by_name(small: Any) -> None:
+def test_onednn_and_plain_by_name() -> None:
     with pytest.raises(BackendError, match="bf16 on a CPU"):
-        choose_linear("onednn", CPU, torch.float64, 6)
-    assert choose_linear("plain", CPU, HALF, 6) is None
-    assert (choose_linear("auto", CPU, HALF, 6) is None) == (quantise.automatic(CPU, HALF) == "plain")
+        LINEARS.make("onednn", target(dtype=torch.float64))
+    assert LINEARS.make("plain", target()) is None
+    assert (LINEARS.make("auto", target()) is None) == (LINEARS.resolve("auto", target()) == "plain")
 
 
 def test_what_cannot_be_had_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(BackendError, match="auto, te-fp8, fp8, int8, onednn, upcast, plain"):
-        choose_linear("fp4", CPU, HALF, 6)
+        LINEARS.make("fp4", target())
     with pytest.raises(BackendError, match="CUDA device, not cpu; use --linear fp8"):
-        choose_linear("te-fp8", CPU, HALF, 6)
-    capability = (8, 6)
+        LINEARS.make("te-fp8", target())
+    gpu, capability = target("cuda"), (8, 6)
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: capability)
-    monkeypatch.setattr(quantise, "find_spec", lambda name: None)
-    assert "8.9" in str(quantise.missing("fp8", GPU, HALF))
+    monkeypatch.setattr(transformer_engine, "find_spec", lambda name: None)
+    assert "8.9" in str(LINEARS.missing("fp8", gpu))
     capability = (9, 0)
-    assert quantise.missing("fp8", GPU, HALF) is None
-    assert "--precision bf16" in str(quantise.missing("fp8", GPU, torch.float32))
-    assert "is for the CPU" in str(quantise.missing("int8", GPU, HALF))
-    assert "pip install" in str(quantise.missing("te-fp8", GPU, HALF))
-    monkeypatch.setattr(quantise, "find_spec", lambda name: object())
-    assert quantise.missing("te-fp8", GPU, HALF) is None
+    assert LINEARS.missing("fp8", gpu) is None
+    assert "--precision bf16" in str(LINEARS.missing("fp8", target("cuda", torch.float32)))
+    assert "is for the CPU" in str(LINEARS.missing("int8", gpu))
+    assert "pip install" in str(LINEARS.missing("te-fp8", gpu))
+    monkeypatch.setattr(transformer_engine, "find_spec", lambda name: object())
+    assert LINEARS.missing("te-fp8", gpu) is None
     with pytest.raises(BackendError, match="multiple of 8 tokens"):
-        choose_linear("te-fp8", GPU, HALF, 180)
-    assert choose_linear("te-fp8", GPU, HALF, 4680) is not None
+        LINEARS.make("te-fp8", target("cuda", tokens=180))
+    assert LINEARS.make("te-fp8", target("cuda", tokens=4680)) is not None
 
 
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 @pytest.mark.parametrize("name", ["fp8", "te-fp8"])
 def test_fp8_on_a_gpu_is_near_the_full_product(small: Any, name: str) -> None:
-    if problem := quantise.missing(name, GPU, HALF):
+    if problem := LINEARS.missing(name, target("cuda")):
         pytest.skip(problem)
-    x, weight, bias = (t.cuda() for t in random_map(64, 256, 512, HALF))
+    x, weight, bias = (t.cuda() for t in random_linear(64, 256, 512, HALF))
     made = (fp8_linear if name == "fp8" else transformer_engine_linear)(weight, bias)(x)
     assert small.error(made, F.linear(x.double(), weight.double(), bias.double())) < 0.06
 
 
-def test_an_unknown_map_is_found_out_by_the_generator(small: Any) -> None:
+def test_an_unknown_linear_is_found_out_by_the_generator(small: Any) -> None:
     config = small.config()
-    with pytest.raises(BackendError, match="no linear map is called 'fp7'"):
-        Generator(small.transformer(config), None, None, config, linear="fp7")
+    with pytest.raises(BackendError, match="no linear is called 'fp7'"):
+        small.generator(config, linear="fp7")

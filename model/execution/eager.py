@@ -1,0 +1,51 @@
+"""The layers run as they are, one operator after the other: what every other executor is compared with."""
+
+from collections.abc import Sequence
+
+from torch import Tensor
+
+from longtake.model.cache.base import CacheBlock
+from longtake.model.execution.base import Conditions, as_attention_reads
+from longtake.model.network.layers import PromptKV
+from longtake.model.network.transformer import RunLayer, Transformer
+
+
+class EagerExecutor:
+    """See the module and `Executor`.
+
+    Args:
+        transformer: with its final weights.
+        timesteps: of the sampler, 0 to 1000.
+        layers: run these instead of the transformer's layers.
+        warm_up_frames: see `Executor`.
+    """
+
+    def __init__(
+        self,
+        transformer: Transformer,
+        timesteps: Sequence[float],
+        *,
+        layers: Sequence[RunLayer] | None = None,
+        warm_up_frames: Sequence[int] = (),
+    ) -> None:
+        self._transformer, self._layers = transformer, layers
+        self._conditions = Conditions(transformer, timesteps)
+        self.warm_up_frames = warm_up_frames
+
+    def prompt_kv(self, text: Tensor) -> list[PromptKV]:
+        """See `Executor`."""
+        return [as_attention_reads(pair) for pair in self._transformer.prompt_kv(text)]
+
+    def flow(self, block: CacheBlock, latents: Tensor, step: int, prompt_kv: Sequence[PromptKV]) -> Tensor:
+        """See `Executor`."""
+        flow: Tensor = self._transformer(
+            latents, self._conditions.steps[step], prompt_kv, block.attend, layers=self._layers
+        )
+        return flow
+
+    def write(self, block: CacheBlock, latents: Tensor, prompt_kv: Sequence[PromptKV]) -> None:
+        """See `Executor`."""
+        keys, values = self._transformer.last_keys_values(
+            latents, self._conditions.clean, prompt_kv, block.attend, layers=self._layers
+        )
+        block.store(len(prompt_kv) - 1, keys, values)

@@ -1,0 +1,58 @@
+"""FP8 by torch's own scaled product: e4m3 weights and activations, with a scale for each row."""
+
+import torch
+from torch import Tensor
+
+from longtake.model.choice import Target
+from longtake.model.ops.linear.base import LinearOp, with_gelu
+
+E4M3 = torch.float8_e4m3fn
+LARGEST_E4M3 = 448.0
+FP8_CAPABILITY = (8, 9)
+"""compute capability of the first GPUs with FP8 products (Ada and Hopper)"""
+
+
+def quantise_fp8(x: Tensor) -> tuple[Tensor, Tensor]:
+    """Return x [rows, width] in e4m3, and each row's scale [rows, 1] float32: x is about their product."""
+    full = x.float()
+    # A row of zeros must not divide by zero. The largest value of a row comes to 448, so that nothing overflows.
+    scale = full.abs().amax(dim=-1, keepdim=True).clamp_min(1e-12) / LARGEST_E4M3
+    return (full / scale).to(E4M3), scale
+
+
+def fp8_linear(weight: Tensor, bias: Tensor, *, gelu: bool = False) -> LinearOp:
+    """Return x -> x weight^T + bias in FP8: [..., in] -> [..., out] in x's type.
+
+    Args:
+        weight: [out, in] float, each a multiple of 16.
+        bias: [out].
+        gelu: apply the tanh form of GELU to the result.
+    """
+    quantised, scale = quantise_fp8(weight.detach())
+    # The product wants its second factor by columns, which is how the rows lie.
+    columns, column_scale, bias = quantised.t(), scale.t().contiguous(), bias.detach().clone()
+
+    def product(x: Tensor) -> Tensor:
+        rows, row_scale = quantise_fp8(x.reshape(-1, x.shape[-1]))
+        out = torch._scaled_mm(
+            rows,
+            columns,
+            scale_a=row_scale,
+            scale_b=column_scale,
+            bias=bias,
+            out_dtype=x.dtype,
+            use_fast_accum=True,
+        )
+        return out.view(*x.shape[:-1], -1)
+
+    return with_gelu(product, gelu)
+
+
+def missing_fp8(name: str, target: Target) -> str | None:
+    """Return why FP8 products, under the name that was asked for, cannot be had on a target, or None."""
+    if target.device.type == "cuda":
+        if torch.cuda.get_device_capability(target.device) < FP8_CAPABILITY:
+            return f"linear {name!r} needs a GPU of compute capability 8.9 (Ada, Hopper) or later"
+        if target.dtype != torch.bfloat16:
+            return f"linear {name!r} computes from and to bf16 on a GPU; use --precision bf16"
+    return None
