@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from safetensors.torch import load_file
 
+from longtake.model.backend import Backend
 from longtake.model.config import GeneratorConfig
 from longtake.model.diorama.autoencoder import MOVING, SHIPPED, Decoder, make_decoder
 from longtake.model.diorama.loading import CastingDecoder
@@ -61,7 +62,8 @@ class SheetMaker:
         decoder.to(self.device, dtype, memory_format=torch.channels_last)  # type: ignore[call-overload]
         text.to(self.device)
         casting = CastingDecoder(decoder, dtype)
-        generator = Generator(copy.deepcopy(transformer), casting, text, config, self.device, dtype)
+        backend = Backend.chosen(self.device, dtype, block_tokens=config.block_tokens)
+        generator = Generator(copy.deepcopy(transformer), casting, text, config, backend)
         world = generator.open(seed=range(len(SHOWN)), prompt=SHOWN)
         parts = []
         for _ in range(int(SECONDS[-1] * config.fps) // SHIPPED.frames_per_latent + 1):
