@@ -62,6 +62,6 @@ def test_a_sure_reading_that_changes_fails() -> None:
 def test_every_path_that_works_here_is_taken() -> None:
     paths = list(fast_paths(torch.device("cpu"), 60))
     assert len({path.name for path in paths}) == len(paths)
-    assert {path.asked.linear for path in paths} >= {"auto", "fp8", "int8"}
-    assert {path.asked.cache for path in paths} == {"plain", "fp8"}
-    assert {path.asked.attention for path in paths} >= {"auto", "bmm", "sdpa"}
+    assert {path.options.linear for path in paths} >= {"auto", "fp8", "int8"}
+    assert {path.options.cache for path in paths} == {"plain", "fp8"}
+    assert {path.options.attention for path in paths} >= {"auto", "bmm", "sdpa"}
