@@ -1,4 +1,4 @@
-"""The clock the engine runs by. Everything that reads or waits for time takes one, so that tests can drive it."""
+"""The clock of the runtime. Everything that reads the time or waits takes one, so that tests can drive it."""
 
 import time
 from typing import Protocol
@@ -31,8 +31,8 @@ class MonotonicClock:
 def wait_until(clock: Clock, deadline: float, *, spin_s: float = 0.0004) -> None:
     """Return at `deadline`, having slept until `spin_s` before it and spun for the rest.
 
-    A sleep ends late by some 60 microseconds on Linux and by more on other systems; the short spin takes that
-    out of the tick's jitter without keeping a core busy.
+    A sleep ends about 60 microseconds late on Linux, and later on other systems. The short spin keeps that out of
+    the tick's jitter without keeping a core busy.
     """
     coarse = deadline - clock.now() - spin_s
     if coarse > 0:

@@ -1,9 +1,9 @@
-"""Makes the JPEGs beside the server's loop, so that a large picture costs no deadline.
+"""Compresses frames to JPEG on a thread of its own, so that a large frame does not delay the server's loop.
 
-    ask(picture)            # at most once for each picture, whoever and however many want it
-    if socket is readable and drain_finished(): look at `picture.jpeg` again
+    ask(frame)              # each frame is compressed once, however many subscribers want it
+    if socket is readable and drain_finished(): look at `frame.jpeg` again
 
-The encoder works outside of Python's lock; one thread, so pictures are finished in the order they were asked for.
+The encoder runs without Python's lock. There is one thread, so frames are finished in the order of `ask`.
 """
 
 import io
@@ -32,16 +32,16 @@ def encode_jpeg(pixels: memoryview | bytes, height: int, width: int, quality: in
 
 
 class JpegThread:
-    """One thread, started with the first picture. `ask`, `drain_finished` and `close` belong to the loop's thread."""
+    """One thread, started with the first frame. Only the loop's thread calls `ask`, `drain_finished` and `close`."""
 
     def __init__(
         self,
         context: sockets.Context,
         encode: Callable[[memoryview, int, int], bytes] = encode_jpeg,
     ) -> None:
-        """`encode(pixels, height, width)` makes the file."""
+        """`encode(pixels, height, width)` returns the JPEG file."""
         self.socket = sockets.pair(context)
-        """readable when a picture is finished"""
+        """readable when a frame is finished"""
         self._context = context
         self._encode = encode
         self._endpoint = f"inproc://longtake-jpeg-{id(self)}"
@@ -49,7 +49,7 @@ class JpegThread:
         self._thread: threading.Thread | None = None
 
     def ask(self, picture: OutgoingFrame) -> None:
-        """Have the picture's JPEG made, if nobody has asked before."""
+        """Compress the frame soon, unless that was asked before."""
         if picture.jpeg_asked:
             return
         picture.jpeg_asked = True
@@ -60,7 +60,7 @@ class JpegThread:
         self._asked.put(picture)
 
     def drain_finished(self) -> bool:
-        """Whether pictures were finished since the last call."""
+        """Empty the socket; return whether frames were finished since the last call."""
         some = False
         while True:
             try:
@@ -70,7 +70,7 @@ class JpegThread:
             some = True
 
     def close(self) -> None:
-        """End the thread; what it has not begun is left unmade."""
+        """End the thread. Frames that it has not begun are not compressed."""
         if self._thread is not None:
             while not self._asked.empty():
                 self._asked.get()
@@ -85,8 +85,8 @@ class JpegThread:
             while (picture := self._asked.get()) is not None:
                 try:
                     picture.jpeg = self._encode(picture.pixels, picture.height, picture.width)
-                except Exception:  # whoever waits for it must not wait for ever
-                    log.exception("a picture could not be compressed and is left out")
+                except Exception:  # subscribers must not wait for it for ever
+                    log.exception("a frame could not be compressed and is left out")
                     picture.jpeg = b""
                 tell.send(b"")
         except zmq.ContextTerminated:

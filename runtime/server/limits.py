@@ -1,4 +1,4 @@
-"""What one client may ask of the server, so that no client can spoil it for the others."""
+"""What one client may ask of the server, so that no client can harm the others."""
 
 from dataclasses import dataclass
 
@@ -14,10 +14,10 @@ class Limits:
     cues_per_second: int = 20
     cue_burst: int = 40
     messages_per_second: int = 500
-    """of any kind; what comes beyond is left unread"""
+    """of any kind; messages beyond it are not read"""
     message_burst: int = 1000
     queued_bytes: int = 64 * 1024 * 1024
-    """of pictures that wait for one `every` subscriber of a live world"""
+    """frames that may wait for one `every` subscriber of a live world, in bytes"""
 
     def announced(self) -> dict[str, int]:
         """Return the limits as `welcome` carries them."""
@@ -34,7 +34,7 @@ class TokenBucket:
         self._filled: float | None = None
 
     def take(self, now: float) -> bool:
-        """Use one if there is one."""
+        """Take one token; return False if there is none."""
         if self._filled is not None:
             self._tokens = min(self._burst, self._tokens + (now - self._filled) * self._rate)
         self._filled = now

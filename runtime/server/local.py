@@ -1,4 +1,4 @@
-"""A server of one's own for as long as a `with` block lasts: for `longtake play`, scripts and tests.
+"""A private server that lives as long as a `with` block: for `longtake play`, scripts and tests.
 
 with local_server("diorama") as local:
     with Session.connect(local.endpoint) as session:
@@ -33,11 +33,11 @@ class LocalServer:
 
     endpoint: str
     context: sockets.Context | None = None
-    """to connect with over inproc; None where the server is another process"""
+    """for `InprocTransport`; None if the server is another process"""
     server: Server | None = None
-    """in this process: the server itself"""
+    """the server itself, if it runs in this process"""
     pid: int = 0
-    """of the server's process, where it is another one"""
+    """process id of the server, if it is another process"""
 
 
 @contextlib.contextmanager
@@ -54,7 +54,7 @@ def local_server(
     takes: Path = Path("takes"),
     log_level: str = "warning",
 ) -> Iterator[LocalServer]:
-    """Start a server with its generator, yield where it is when both are ready, and stop both at the end.
+    """Start a server and its generator, yield its address when both are ready, and stop both at the end.
 
     Normally the server is a process of its own (so that a busy client does not disturb its tick) and the
     generator another; with `in_process` both are threads of this one. Raises `ServerError` if it cannot start.
@@ -81,7 +81,7 @@ def local_server(
 def server_thread(
     config: ServerConfig, *, clock: Clock | None = None, hosts: Sequence[GeneratorHost] = (), wait_ready: bool = True
 ) -> Iterator[LocalServer]:
-    """Run a server in a thread of this process; its generators are where `config` or `hosts` say."""
+    """Run a server in a thread of this process. Its generators run as `config` says, or in `hosts`."""
     context: sockets.Context = zmq.Context()
     server = Server(config, clock=clock, context=context, hosts=hosts)
     server.bind()
@@ -110,7 +110,7 @@ def server_thread(
         thread.join(STOP_WITHIN_S)
         if thread.is_alive():
             log.error("the server's thread did not end within %g s", STOP_WITHIN_S)
-        # waits for clients that are still connected over inproc; they learn of it by an error of their sockets
+        # Waits for clients that are still connected over inproc; their sockets raise an error.
         ending = threading.Thread(target=context.term, name="context-term", daemon=True)
         ending.start()
         ending.join(1.0)

@@ -46,13 +46,13 @@ from longtake.runtime.server.world_table import WorldTable, WorldTableConfig
 log = logging.getLogger(__name__)
 
 MESSAGES_AT_ONCE = 32
-"""read from one socket before the clock is looked at again"""
+"""messages read from one socket between two looks at the clock"""
 LONGEST_WAIT_S = 0.1
 """between two looks at the generator's health and at `stop`"""
 CLOSE_TO_DEADLINE_S = 0.0015
-"""from here on the loop waits with a sleep and a short spin: polling has a grain of a millisecond"""
+"""this close to a deadline the loop sleeps and spins, because polling is only accurate to a millisecond"""
 FLOOD_PAUSE_S = 0.004
-"""how long a socket is left alone after it gave `MESSAGES_AT_ONCE`, so that a flood does not eat the processor"""
+"""how long a socket is not read after `MESSAGES_AT_ONCE`, so that a flood does not take the whole processor"""
 
 
 class ServerError(LongtakeError):
@@ -90,7 +90,7 @@ class Server:
         context: sockets.Context | None = None,
         hosts: Sequence[GeneratorHost] = (),
     ) -> None:
-        """`hosts` run the generators, one each; without any, one runs as `config` says."""
+        """Each of `hosts` runs one generator. Without any, one generator runs as `config` says."""
         self.config = config
         self.clock = clock or MonotonicClock()
         self.endpoint = ""
@@ -126,7 +126,7 @@ class Server:
         """Take the two endpoints. Raises `ServerError` or `EndpointError` in one line."""
         try:
             control = parse_bind(self.config.endpoint)
-            # derived from what was asked for: port 0 lets the system choose both
+            # Derived from the requested endpoint: with port 0 the system chooses both.
             beside = frames_bind(control)
             control = _bind(self._control, control, "")
             frames = _bind(self._frames, beside, f"the endpoint for frames beside {control}, ")
@@ -177,7 +177,7 @@ class Server:
                 self.sessions.remove(client)
 
     def close(self) -> None:
-        """Tell everybody, end the generator, free the sockets."""
+        """Say goodbye to all clients, end the generators and free the sockets."""
         self.worlds.close_all("the server is closing")
         for client in self.sessions.all():
             self.sessions.send(client, Goodbye())
@@ -214,7 +214,7 @@ class Server:
         return max(0.0, min([LONGEST_WAIT_S, *(time - now for time in times if time is not None)]))
 
     def _read(self, socket: sockets.Socket, handle: Callable[[bytes, list[bytes]], None]) -> None:
-        """Read what has come, but not for ever: ZeroMQ takes from all connections in turn, so nobody is left out."""
+        """Read a limited number of messages. ZeroMQ reads from all connections in turn, so no client is left out."""
         for _ in range(MESSAGES_AT_ONCE):
             try:
                 identity, *parts = socket.recv_multipart(zmq.NOBLOCK)
@@ -267,7 +267,7 @@ class Server:
 
 
 def versions() -> tuple[tuple[str, str], ...]:
-    """Return what a take file says of the software that made it."""
+    """Return the versions that a take file records."""
     return (
         ("longtake", __version__),
         ("protocol", f"{VERSION_MAJOR}.{VERSION_MINOR}"),

@@ -1,9 +1,9 @@
 """The frame socket: subscriptions, their credit, and sending pictures against it.
 
-`latest`: the newest picture waits for credit, older ones are forgotten, but one that is being encoded is still sent:
-otherwise an encoder slower than the frames would never get one out. `every`: all pictures wait in order. Where
-nothing may be dropped and somebody has to wait (lockstep and offline, for directors) it is the world, see
-`ready`; elsewhere a subscriber that falls too far behind is unsubscribed.
+`latest`: the newest frame waits for credit, and older ones are dropped. A frame that is being encoded is still sent;
+otherwise an encoder slower than the frame rate would never finish one. `every`: all frames wait, in order. In lockstep
+and offline mode the world waits for its directors (see `ready`). In live mode a subscriber that falls too far behind
+is unsubscribed.
 """
 
 import logging
@@ -30,7 +30,7 @@ MAX_CREDIT = 4096
 
 @dataclass(kw_only=True, eq=False)
 class Subscription:
-    """One client's wish for one world's frames."""
+    """One client's subscription to one world's frames."""
 
     client: Client
     identity: bytes
@@ -40,9 +40,9 @@ class Subscription:
     encoding: Encoding
     credit: int
     blocks_world: bool
-    """the world waits for it"""
+    """the world waits for this subscriber"""
     queue_frames: int
-    """pictures that may wait for it if the world does not"""
+    """frames that may wait if the world does not"""
     waiting: deque[Publish] = field(default_factory=deque)
 
 
@@ -58,7 +58,7 @@ class Publisher:
         self._by_world: dict[str, list[Subscription]] = {}
         self._last: dict[str, Publish] = {}
         self._headers: dict[Encoding, tuple[Publish, bytes]] = {}
-        """the newest header by encoding: one serves all subscribers"""
+        """by encoding: the newest header, shared by all subscribers"""
 
     def subscribe(
         self,
@@ -90,14 +90,14 @@ class Publisher:
         self._by_world.setdefault(world, []).append(subscription)
 
     def show_last(self, identity: bytes, world: str) -> None:
-        """Send a new `latest` subscriber the picture that is being shown, so that it need not wait for the next."""
+        """Send a new `latest` subscriber the current frame, so that it does not wait for the next one."""
         subscription = self._all.get((identity, world))
         if subscription is not None and subscription.delivery == "latest" and world in self._last:
             subscription.waiting.append(self._last[world])
             self._flush(subscription)
 
     def credit(self, identity: bytes, world: str, frames: int) -> None:
-        """Grant credit, and send what waited for it."""
+        """Add credit and send the frames that waited for it."""
         subscription = self._all.get((identity, world))
         if subscription is not None:
             subscription.credit = min(MAX_CREDIT, subscription.credit + frames)
@@ -126,13 +126,13 @@ class Publisher:
         self._last.pop(world, None)
 
     def drop_waiting(self, world: str) -> None:
-        """Drop the pictures that wait: a new take begins."""
+        """Drop the waiting frames: a new take starts."""
         self._last.pop(world, None)
         for subscription in self._by_world.get(world, []):
             subscription.waiting.clear()
 
     def ready(self, world: str, mode: Mode) -> bool:
-        """Whether everybody the world waits for can take a frame. An offline world needs somebody to take them."""
+        """True when every subscriber that the world waits for has credit. An offline world needs at least one."""
         blocking = [sub for sub in self._by_world.get(world, []) if sub.blocks_world]
         if not blocking:
             return mode != "offline"
@@ -141,7 +141,7 @@ class Publisher:
         return all(sub.credit > 0 and not sub.waiting for sub in blocking)
 
     def publish(self, world: str, shown: Publish) -> None:
-        """Send a picture to every subscriber, or let it wait for credit."""
+        """Send a frame to every subscriber, or queue it until there is credit."""
         self._last[world] = shown
         for subscription in list(self._by_world.get(world, [])):
             if subscription.delivery == "latest":
@@ -153,17 +153,17 @@ class Publisher:
             self._flush(subscription)
 
     def encoded(self) -> None:
-        """Send what waited for its encoding, where that is done."""
+        """Send the frames whose JPEG is finished."""
         if self._jpegs.drain_finished():
             for subscription in [sub for sub in self._all.values() if sub.encoding == "jpeg"]:
                 self._flush(subscription)
 
     def send(self, identity: bytes, message: Message) -> bool:
-        """Send a message without a picture; return whether that was possible."""
+        """Send a message without a frame; return whether that was possible."""
         return self._send([identity, encode(message)])
 
     def _flush(self, subscription: Subscription) -> None:
-        """Send what waits, as far as credit, the encoder and the socket allow."""
+        """Send waiting frames as far as credit, the encoder and the socket allow."""
         while subscription.waiting and subscription.credit > 0:
             shown = subscription.waiting[0]
             data = shown.frame.encoded(subscription.encoding)
@@ -171,7 +171,7 @@ class Publisher:
                 self._jpegs.ask(shown.frame)
                 return
             if not data:
-                subscription.waiting.popleft()  # it cannot be encoded; the gap in the numbers tells
+                subscription.waiting.popleft()  # it cannot be encoded; the client sees the gap in the frame numbers
                 continue
             header = self._header(subscription.world, shown, subscription.encoding)
             if not self._send([subscription.identity, header, data]):
@@ -207,7 +207,7 @@ class Publisher:
         try:
             self._socket.send_multipart(parts, zmq.NOBLOCK, copy=False)
         except zmq.ZMQError as error:
-            # again: its queue is full; unreachable: it is gone, which its control connection will tell
+            # EAGAIN: its queue is full. EHOSTUNREACH: it is gone; the control connection notices that.
             if error.errno not in (zmq.EAGAIN, zmq.EHOSTUNREACH):
                 raise
             return False
@@ -224,7 +224,7 @@ class Publisher:
 
 
 def _keep_encoding(subscription: Subscription) -> None:
-    """Forget the pictures that wait, except one that is being encoded for this subscription."""
+    """Drop the waiting frames, except one that is being encoded for this subscription."""
     head = subscription.waiting[0] if subscription.waiting and subscription.credit > 0 else None
     subscription.waiting.clear()
     if head is not None and head.frame.is_encoding(subscription.encoding):

@@ -73,7 +73,7 @@ class RequestHandler:
         }
 
     def handle(self, identity: bytes, parts: list[bytes]) -> None:
-        """Carry out one message of a connection; whatever it is, the answer is the only consequence for others."""
+        """Carry out one message of a connection. A bad message gets an error and has no other effect."""
         client = self._sessions.by_identity(identity)
         if client is not None and not self._admit(client):
             return
@@ -94,7 +94,7 @@ class RequestHandler:
                 self._handlers[type(message)](client, message)
         except LongtakeError as error:
             self._sessions.send_to(identity, error_message(error, request))
-        except Exception:  # a fault of ours must not end the worlds of everybody
+        except Exception:  # a bug here must not end everybody's worlds
             log.exception("a request could not be carried out")
             text = "a fault in the server, see its log; try again"
             self._sessions.send_to(identity, Error(code="internal", message=text, retryable=True, request=request))
@@ -210,13 +210,13 @@ class RequestHandler:
     # --- inside --------------------------------------------------------------------------------------------
 
     def _spend(self, client: Client) -> None:
-        """Count what costs the generator time: cues, resets and new worlds. Raises `Refused("too_fast")`."""
+        """Charge for requests that cost generator time: cues, resets, new worlds. Raises `Refused("too_fast")`."""
         if not client.cues.take(self._clock.now()):
             limit = self._limits.cues_per_second
             raise Refused("too_fast", f"more than {limit} cues per second from one client; send it again later")
 
     def _admit(self, client: Client) -> bool:
-        """Whether a client's message is read at all: one that floods the server is told so once a second."""
+        """Whether to read this message. A client that floods the server gets an error once a second."""
         now = self._clock.now()
         client.heard = now
         if client.messages.take(now):

@@ -15,7 +15,7 @@ from longtake.runtime.server.limits import Limits, TokenBucket
 log = logging.getLogger(__name__)
 
 SILENT_HEARTBEATS = 3.5
-"""heartbeats without a sign of life after which a client counts as gone"""
+"""heartbeats without any message after which a client counts as gone"""
 
 
 @dataclass(kw_only=True, eq=False)
@@ -25,22 +25,22 @@ class Client:
     identity: bytes
     """of its control connection"""
     token: str
-    """its `session`: known to it alone, binds its frame socket to it"""
+    """its `session`, known to this client alone; it proves whose frame socket that is"""
     name: str
     heard: float
-    """when its last sign of life came"""
+    """when its last message arrived"""
     cues: TokenBucket
     messages: TokenBucket
     roles: dict[str, Role] = field(default_factory=dict)
     """by world it has joined"""
     gone: bool = False
-    """it left, fell silent or does not read; the server forgets it soon"""
+    """it left, fell silent or does not read; the server removes it soon"""
     warned: float = -1e9
-    """when it was last told that it sends too much"""
+    """when it last got the error for sending too much"""
 
 
 class Sessions:
-    """Everybody who said hello, and sending to them."""
+    """All clients that said hello, and sending to them."""
 
     def __init__(self, socket: sockets.Socket, limits: Limits, heartbeat_s: float) -> None:
         self.heartbeat_s = heartbeat_s
@@ -71,7 +71,7 @@ class Sessions:
         return len(self._by_identity) >= self._limits.clients
 
     def add(self, identity: bytes, name: str, now: float) -> Client:
-        """Take a client in."""
+        """Add a client."""
         limits = self._limits
         client = Client(
             identity=identity,
@@ -85,13 +85,13 @@ class Sessions:
         return client
 
     def remove(self, client: Client) -> None:
-        """Forget a client."""
+        """Remove a client."""
         client.gone = True
         self._by_identity.pop(client.identity, None)
         self._by_token.pop(client.token, None)
 
     def send(self, client: Client, message: Message) -> None:
-        """Send a control message. A client that cannot take it is gone."""
+        """Send a control message. A client that cannot take it counts as gone."""
         if client.gone:
             return
         failure = self._send(client.identity, encode(message))
@@ -126,7 +126,7 @@ class Sessions:
         try:
             self._socket.send_multipart([identity, data], zmq.NOBLOCK)
         except zmq.ZMQError as error:
-            # again: its queue is full; unreachable: it is gone. Both concern this client alone
+            # EAGAIN: its queue is full. EHOSTUNREACH: it is gone. Both concern this client only.
             if error.errno not in (zmq.EAGAIN, zmq.EHOSTUNREACH):
                 raise
             return int(error.errno)

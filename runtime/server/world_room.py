@@ -1,4 +1,4 @@
-"""One world of a server with everything attached to it: its members, its recording, and where its effects go."""
+"""One world of a server with its members and its recording; carries out the world's effects."""
 
 import logging
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ STATUS_EVERY_S = 0.5
 
 @dataclass(frozen=True, kw_only=True)
 class ServerPorts:
-    """The parts of the server that a world's effects go to."""
+    """The parts of the server that carry out a world's effects."""
 
     sessions: Sessions
     publisher: Publisher
@@ -29,7 +29,7 @@ class ServerPorts:
 
 
 class WorldRoom:
-    """A world and who is in it."""
+    """A world, its members and its recording."""
 
     def __init__(self, world: RunningWorld, generator: Supervisor, ports: ServerPorts, takes: Path) -> None:
         self.world = world
@@ -59,7 +59,7 @@ class WorldRoom:
         self.world.changed = True
 
     def exit(self, client: Client) -> None:
-        """Let a member out."""
+        """Remove a member."""
         client.roles.pop(self.name, None)
         self.members.remove(client)
         self._to.publisher.forget_membership(client, self.name)
@@ -74,7 +74,7 @@ class WorldRoom:
         self.carry_out()
 
     def carry_out(self) -> None:
-        """Carry out what the world left to be done."""
+        """Carry out the world's effects."""
         effects = self.world.effects
         while effects:
             batch = effects.copy()
@@ -88,7 +88,7 @@ class WorldRoom:
             self._to.sessions.send(member, message)
 
     def report(self) -> None:
-        """Send the members a status if it is time for one, or something has changed."""
+        """Send the members a status if one is due or something has changed."""
         now = self._to.clock.now()
         if not (self.world.changed or now >= self.status_at) or self.world.phase == "closed":
             return
@@ -102,7 +102,7 @@ class WorldRoom:
         self.tell(status)
 
     def end(self) -> None:
-        """The world is closed: end what is attached to it."""
+        """The world is closed: end its recording and its memberships."""
         self.recorder.stop(self.world.tick)
         self._to.publisher.forget_world(self.name)
         for member in self.members:

@@ -1,4 +1,4 @@
-"""The worlds of a server: opening and closing them, giving them turns on the generator, carrying out their effects."""
+"""The worlds of a server: opens and closes them, and gives them turns on their generators."""
 
 import logging
 import secrets
@@ -48,10 +48,10 @@ class WorldTable:
         self._ports = ports
         self._worlds: dict[str, WorldRoom] = {}
         self._waiting: list[tuple[Client, Open]] = []
-        """opens that wait for the first generator to be ready"""
+        """`open` requests that wait for a generator to load its models"""
         self._count = 0
         self._run = secrets.token_hex(2)
-        """part of the worlds' names: a client that finds a new server must not take one of its worlds for its own"""
+        """part of every world's name, so that a client does not mistake a new server's world for its old one"""
         self._last_turn: dict[Supervisor, str] = {}
         """by generator: the world that had its last turn"""
 
@@ -103,19 +103,19 @@ class WorldTable:
         log.info("%s opens %s: %s, seed %d, %s", client.name, world.name, message.model, message.seed, message.mode)
 
     def join(self, client: Client, name: str, role: Role, request: int) -> None:
-        """Take a client into a running world and tell it how that stands."""
+        """Add a client to a running world and send it the world's state."""
         room = self.find(name)
         room.enter(client, role)
         self._ports.sessions.send(client, room.world.joined(request, role, room.recorder.name))
 
     def leave(self, client: Client, name: str) -> WorldRoom:
-        """Let a client out of a world, which goes on."""
+        """Remove a client from a world; the world goes on."""
         room = self.of_member(client, name)
         room.exit(client)
         return room
 
     def forget(self, client: Client) -> None:
-        """A client is gone."""
+        """Remove a client that is gone from everything."""
         self._waiting = [(other, message) for other, message in self._waiting if other is not client]
         for room in self._worlds.values():
             if client in room.members:
@@ -148,7 +148,7 @@ class WorldTable:
         self._settle(room)
 
     def generator_lost(self, generator: Supervisor) -> None:
-        """A generator is gone, and a new one is coming: its worlds are held until then."""
+        """A generator is gone: hold its worlds until its successor is ready."""
         for room in self._on(generator):
             room.world.generator_lost()
             room.world.changed = True
@@ -172,7 +172,7 @@ class WorldTable:
         return min((room.status_at for room in self._worlds.values() if room.members), default=None)
 
     def service(self) -> None:
-        """Show what is due, report, and close what nobody has been in for long."""
+        """Show due frames, send due statuses, and close worlds that have been empty for too long."""
         for generator in self._pool.generators:
             rooms = self._on(generator)
             running = sum(room.world.running for room in rooms)
@@ -185,7 +185,7 @@ class WorldTable:
             self._expire(room)
 
     def settle(self, room: WorldRoom) -> None:
-        """Carry out what a request to a world has left behind."""
+        """Carry out the effects of a request to a world."""
         self._settle(room)
         room.report()
 
@@ -267,7 +267,7 @@ class WorldTable:
             self._settle(room)
 
     def _settle(self, room: WorldRoom) -> None:
-        """Carry out a world's effects, and let go of it if that closed it."""
+        """Carry out a world's effects, and remove it if that closed it."""
         room.carry_out()
         if room.world.phase == "closed" and self._worlds.pop(room.name, None) is not None:
             room.end()

@@ -1,4 +1,4 @@
-"""The making side of a world: which block comes next, under which conditioning, and which cues it carries.
+"""What a world generates next: the block, its conditioning, and the cues that take effect with it.
 
 Three counts tell where a take stands. `made` blocks have come back. `committed` blocks have a fixed conditioning: the
 step of the last one may still be running, so a new cue takes effect at block `committed` at the earliest.
@@ -18,7 +18,7 @@ from longtake.runtime.world.recovery import Recovery, RestorePoint
 
 @dataclass(frozen=True, kw_only=True)
 class Accepted:
-    """A cue was given its place."""
+    """Where a cue takes effect."""
 
     cue: Cue
     tick: int
@@ -30,7 +30,7 @@ class Accepted:
 
 @dataclass(frozen=True, kw_only=True)
 class MadeBlock:
-    """A block came back for the first time."""
+    """A new block, with what took effect in it."""
 
     block: int
     first_tick: int
@@ -65,7 +65,7 @@ class BlockPlan:
 
     @property
     def catching_up(self) -> bool:
-        """Whether blocks are being made a second time after a restore."""
+        """Whether the generator is repeating blocks after a restore."""
         return self.next_block < self.made
 
     @property
@@ -75,7 +75,7 @@ class BlockPlan:
 
     @property
     def asked(self) -> PromptState:
-        """What was asked for last: with the cues that wait for the next block, without those for later ticks."""
+        """The prompt state asked for last: cues for the next block count, cues for later ticks do not."""
         return self._queue.preview(self.state, self.committed)
 
     def accept(self, kind: Literal["prompt", "event"], label: str, at_tick: int | None) -> Accepted:
@@ -99,7 +99,7 @@ class BlockPlan:
 
     @property
     def expected(self) -> int | None:
-        """The block whose frames come next, None if there is none."""
+        """The block whose frames arrive next, or None."""
         return self.awaiting_decode[0] if self.awaiting_decode else self.running
 
     @property
@@ -108,14 +108,14 @@ class BlockPlan:
         return sum(self.grid.length(block) for block in self.awaiting_decode if block >= self.made)
 
     def denoised(self) -> None:
-        """Take in that the running step is done, and that its frames follow."""
+        """The running step is done, and its frames follow."""
         if self.running is not None:
             self.awaiting_decode.append(self.running)
             self.next_block = self.running + 1
             self.running = None
 
     def done(self, block: int) -> MadeBlock | None:
-        """Take in the frames of the expected block; None if it had been made before."""
+        """The frames of the expected block are here; return None if the block only repeats an earlier one."""
         if self.awaiting_decode:
             self.awaiting_decode.remove(block)
         else:
@@ -136,12 +136,12 @@ class BlockPlan:
         )
 
     def interrupted(self) -> None:
-        """What was asked for will not come back."""
+        """Forget the blocks that were requested: they will not arrive."""
         self.running = None
         self.awaiting_decode.clear()
 
     def go_back(self) -> RestorePoint:
-        """Begin again at the restore point, which is returned."""
+        """Go back to the restore point and return it."""
         self.interrupted()
         self.next_block = self._recovery.point.block
         return self._recovery.point
@@ -156,15 +156,15 @@ class BlockPlan:
         return self._recovery.due(now, self.made)
 
     def snapshot_asked(self, now: float) -> None:
-        """Take in that a snapshot was asked for."""
+        """A snapshot was requested."""
         self._recovery.asked(now)
 
     def snapshot_saved(self, block: int, snapshot: bytes) -> None:
-        """Take in a snapshot: the new restore point."""
+        """Make a snapshot the new restore point."""
         self._recovery.saved(block, snapshot)
 
     def reset(self) -> None:
-        """Begin a new take under the prompt asked for last. Cues for later ticks of the old take are dropped."""
+        """Start a new take under the prompt asked for last. Cues for later ticks of the old take are dropped."""
         self.state = self.asked
         self._queue = CueQueue()
         self._cues_at.clear()
@@ -173,7 +173,7 @@ class BlockPlan:
         self.interrupted()
 
     def _commit(self, block: int) -> Conditioning | None:
-        """Fix the conditioning of a block that is asked for the first time; None if it stays the same."""
+        """Fix the conditioning of a new block; return None if nothing changes."""
         before = self.state.conditioning()
         cues = [replace(cue, block=block) for cue in self._queue.take(block)]
         for cue in cues:

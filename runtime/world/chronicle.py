@@ -1,4 +1,4 @@
-"""A world's own history: the timeline its members see, and the log a take file is written from."""
+"""A world's history: the timeline that its members see, and the log that a take file is written from."""
 
 from collections.abc import Iterator
 from typing import Literal
@@ -12,13 +12,13 @@ from longtake.runtime.world.config import WorldConfig
 from longtake.runtime.world.effects import Effect, Record, Tell
 
 MAX_TIMELINE_CHARACTERS = 60_000
-"""of labels and prompts that one `joined` carries; the oldest marks are left out beyond it"""
+"""Limit on labels and prompts in one `joined`; the oldest marks are left out beyond it."""
 MAX_MARKS = 2000
 """marks kept; the oldest are forgotten beyond it (the take file has them all)"""
 
 
 class Chronicle:
-    """Timeline and log of one world. What members and the take file should get is appended to `effects`."""
+    """Timeline and log of one world. Messages to members and records for the take file are appended to `effects`."""
 
     def __init__(self, config: WorldConfig, effects: list[Effect], *, conditioning: Conditioning) -> None:
         """`conditioning` is what the take begins under."""
@@ -37,7 +37,7 @@ class Chronicle:
         return self._log.records()
 
     def begin(self, *, generation: int, seed: int, conditioning: Conditioning) -> None:
-        """Forget the old take and begin a new one. A recording goes on, with a record that says so."""
+        """Start the history of a new take. A recording goes on, with a record that says so."""
         self.timeline.clear()
         self._log = TakeLog(self._header(generation=generation, seed=seed, conditioning=conditioning))
         # written, not logged: the new log begins with a header of its own
@@ -61,7 +61,7 @@ class Chronicle:
         self._effects.append(Tell(message=notice))
 
     def block(self, made: MadeBlock, message: GenBlock) -> None:
-        """Note a block that was made for the first time, the cues it carries, and what is read in it."""
+        """Note a new block, the cues that took effect in it, and what the probe read."""
         if made.block == 0:
             self._mark(made, message, 0, "start", "", self.first_conditioning.prompt)
         prompt = made.conditioning.prompt if made.conditioning is not None else self.timeline[-1].prompt

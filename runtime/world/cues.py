@@ -1,4 +1,4 @@
-"""Pending cues: every prompt and event is given its block when it arrives, and waits here for that block's step.
+"""Pending cues: every prompt and event gets its block when it arrives, and waits here for that block's step.
 
 Cues for the same block share one recache and are applied in the order they came. A cue with `at_tick` waits
 for the first block that starts at or after it, so its place does not depend on the speed of the machine.

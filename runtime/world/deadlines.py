@@ -6,14 +6,14 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Due:
-    """A deadline that has come."""
+    """A deadline that has passed."""
 
     deadline: float
     """when it was, seconds of the clock"""
     late_s: float
-    """how long after it the loop came"""
+    """how late the loop noticed it"""
     skipped: int
-    """deadlines before this one that the loop missed altogether"""
+    """earlier deadlines that the loop missed"""
 
 
 class Deadlines:

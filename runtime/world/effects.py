@@ -1,4 +1,4 @@
-"""What a world asks the shell around it to do. A world touches no socket, file or clock itself."""
+"""What a world asks the server to do. A world itself touches no socket, file or clock."""
 
 from dataclasses import dataclass
 from typing import TypeAlias
@@ -10,10 +10,10 @@ from longtake.runtime.world.outgoing_frame import OutgoingFrame
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Requester:
-    """Who asked for something that is answered later."""
+    """Who sent a request that is answered later."""
 
     client: object
-    """the shell's own handle of a client"""
+    """the server's own handle of a client"""
     request: int
 
 
@@ -26,7 +26,7 @@ class Tell:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Answer:
-    """Send a message to the one who asked."""
+    """Send an answer to whoever sent the request."""
 
     to: Requester
     message: Message
@@ -42,7 +42,7 @@ class Command:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Publish:
-    """Show a picture to every subscriber."""
+    """Send a frame to every subscriber."""
 
     frame: OutgoingFrame
     number: int
@@ -60,7 +60,7 @@ class Record:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DropWaiting:
-    """Forget the pictures that wait to be sent: they belong to a take that was reset."""
+    """Drop the frames that wait to be sent: their take was reset."""
 
 
 Effect: TypeAlias = Tell | Answer | Command | Publish | Record | DropWaiting

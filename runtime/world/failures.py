@@ -1,4 +1,4 @@
-"""What a world does when its generator fails. Every decision is made here, and carried out from here.
+"""What a world does when its generator fails: all decisions, and what follows from them.
 
     a command fails        restore the world from its newest restore point
     the restore fails      begin a new take
@@ -44,7 +44,7 @@ class FailurePolicy:
         self._link = link
         self._in_a_row = 0
         self._lost_told = False
-        """members know that the generator is gone, and do not know yet that it is back"""
+        """members were told that the generator is gone, and not yet that it is back"""
 
     def block_made(self) -> None:
         """A new block ends a row of failures."""
@@ -90,7 +90,7 @@ class FailurePolicy:
             self._restore("it was lost, and this model cannot save its worlds")
 
     def tell_if_back(self) -> None:
-        """Once a lost world has caught up, tell its members."""
+        """Tell the members, once, that a lost world has caught up."""
         if self._lost_told and self._link.phase == "ready" and not self._link.behind:
             self._lost_told = False
             self._world.notice("generator_back", "the take goes on")

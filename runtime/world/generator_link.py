@@ -34,7 +34,7 @@ Phase = Literal["opening", "ready", "lost", "restoring", "closed"]
 
 
 class GeneratorLink:
-    """Where a world stands in its generator. Commands are appended to `effects`."""
+    """The state of one world in its generator. Commands are appended to `effects`."""
 
     def __init__(
         self, config: WorldConfig, *, plan: BlockPlan, lead: Lead, chronicle: Chronicle, effects: list[Effect]
@@ -50,7 +50,7 @@ class GeneratorLink:
         self._effects = effects
         self._opener: Requester | None = None
         self._asked_at: dict[int, float] = {}
-        """when each block was asked for, until its frames are here"""
+        """when each block was requested; kept until its frames arrive"""
 
     @property
     def world(self) -> str:
@@ -64,13 +64,13 @@ class GeneratorLink:
 
     @property
     def free(self) -> bool:
-        """Whether the generator may be given a command for this world: the frames of one block may be outstanding."""
+        """Whether the generator can take a command for this world. One earlier block may still be decoding."""
         waiting = len(self._plan.awaiting_decode)
         return self.phase == "ready" and self._plan.running is None and waiting < MAX_AWAITING_DECODE
 
     @property
     def waits_for_frames(self) -> bool:
-        """Whether a block was asked for whose frames are not here yet."""
+        """Whether a requested block has not arrived yet."""
         return self._plan.expected is not None
 
     @property
@@ -85,7 +85,7 @@ class GeneratorLink:
         self.open_again()
 
     def open_again(self) -> None:
-        """Ask for it once more: the generator was lost before it had opened the world, or a new take begins."""
+        """Ask again: the generator was lost before it opened the world, or a new take starts."""
         self.phase = "opening"
         command = GenOpen(
             world=self.world,
@@ -98,7 +98,7 @@ class GeneratorLink:
         self._effects.append(Command(message=command))
 
     def opened(self, message: GenDone) -> Requester | None:
-        """The generator has opened or restored the world; return who is to be told, the first time."""
+        """The generator has opened or restored the world; return who opened it, once."""
         if message.generation != self.generation or self.phase not in ("opening", "restoring"):
             return None
         self.phase = "ready"
@@ -106,7 +106,7 @@ class GeneratorLink:
         return opener
 
     def refuse_opener(self, code: str, text: str) -> None:
-        """Tell whoever opened the world that it will not be, unless it is open already."""
+        """Tell whoever opened the world that it failed; does nothing once the world is open."""
         opener, self._opener = self._opener, None
         if opener is not None:
             known = code if code in ERROR_CODES else "generator"
@@ -131,11 +131,11 @@ class GeneratorLink:
         return GenStep(world=self.world, generation=self.generation, block=block, **new_fields(conditioning))
 
     def expects(self, message: GenBlock) -> bool:
-        """Whether a block is the one that was asked for, and not left over from an older generation."""
+        """Whether this is the requested block, and not one of an older generation."""
         return message.generation == self.generation and message.block == self._plan.expected
 
     def denoised(self, message: GenStepped) -> None:
-        """A step is done, and its frames follow. A step that was not asked for is ignored."""
+        """A step is done, and its frames follow. A step that was not requested is ignored."""
         if message.generation == self.generation and message.block == self._plan.running:
             self._plan.denoised()
             self._lead.turn_s.add(message.step_ms / 1000)
@@ -162,12 +162,12 @@ class GeneratorLink:
         return made
 
     def saved(self, message: GenSaved, snapshot: bytes) -> None:
-        """Take in a snapshot."""
+        """Keep a snapshot as the restore point."""
         if message.generation == self.generation and message.block == self._plan.next_block:
             self._plan.snapshot_saved(message.block, snapshot)
 
     def interrupted(self) -> None:
-        """The generator is gone: nothing that was asked for will come."""
+        """The generator is gone: requested blocks will not arrive."""
         self._plan.interrupted()
         if self.phase != "opening":
             self.phase = "lost"

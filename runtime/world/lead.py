@@ -1,8 +1,7 @@
-"""The lead: how many frames are made ahead of the screen. As few as keep the picture moving, since a cue waits
-for every one of them.
+"""The lead: how many frames are made ahead of the screen. A cue waits for all of them, so keep as few as possible.
 
-A step must be started while the frames that are left last longer than the slowest plausible step takes: one
-turn of each world that shares the generator, one recache, and a margin, all at the measured 99th percentile.
+The next step must start while the remaining frames still cover the slowest plausible step: one turn of each world on
+the generator, one recache, and a margin, all at the measured 99th percentile.
 """
 
 import math
@@ -22,7 +21,7 @@ class LeadConfig:
     """for the loop itself and the messages between the processes"""
     least_frames: int = 1
     most_blocks: int = 2
-    """upper bound: a generator slower than real time is not helped by a longer queue, only made deaf"""
+    """upper bound: a longer queue does not help a generator slower than real time, it only delays cues"""
 
     def __post_init__(self) -> None:
         if self.least_frames < 1 or self.most_blocks < 1 or self.margin_s < 0 or not 0 < self.percent <= 100:
@@ -39,11 +38,11 @@ class Lead:
         self.most_frames = max(self._config.most_blocks * model.block_frames, self._config.least_frames)
         self.block_s = Rolling(128)
         self.turn_s = Rolling(128)
-        """the generator's time for a block: less than `block_s` where it decodes beside the next one"""
+        """the generator's time for a block; less than `block_s` if it decodes a block while it makes the next one"""
         self.recache_s = Rolling(32)
 
     def observe(self, *, block_s: float, recache_s: float = 0.0) -> None:
-        """Take in one step: the time from asking to having it, without the part its recache took."""
+        """Add one measured step: the time from request to arrival, without its recache."""
         self.block_s.add(block_s)
         if recache_s > 0:
             self.recache_s.add(recache_s)

@@ -1,7 +1,7 @@
-"""What is shown of a world, and when: the frames made but not shown, the tick, and the three ways of pacing.
+"""What a world shows, and when: the frames made but not shown, the tick, and the three modes.
 
-`live` shows one frame at each deadline of the fixed schedule, the last one again (held) when the next is not
-there. `lockstep` shows frames only while an `advance` asks for them, `offline` as fast as they are taken.
+`live` shows one frame at each deadline; if the next frame is not ready, it holds the last one. `lockstep` shows frames
+only while an `advance` asks for them. `offline` shows them as fast as they are taken.
 """
 
 from collections import deque
@@ -28,7 +28,7 @@ class Run:
 
     frames: int
     who: Requester
-    """who is told when it is done"""
+    """who gets the answer when it is done"""
 
 
 class Playback:
@@ -45,7 +45,7 @@ class Playback:
         self.last: OutgoingFrame | None = None
         self.late_ms = Rolling(256)
         self.finished: list[Run] = []
-        """runs that ended since the caller last emptied this"""
+        """runs that ended; the caller empties this"""
         self._ready: deque[OutgoingFrame] = deque()
         self._runs: deque[Run] = deque()
         self._deadlines = Deadlines(fps)
@@ -79,11 +79,11 @@ class Playback:
         return not self.paused and self.mode != "lockstep"
 
     def next_frame(self) -> OutgoingFrame | None:
-        """Return the picture that will be shown next, or None."""
+        """Return the frame that is shown next, or None."""
         return self._ready[0] if self._ready else None
 
     def add(self, pictures: list[OutgoingFrame], now: float) -> None:
-        """Take a block's frames in. The first ones of a take start the schedule."""
+        """Add a block's frames. The first block of a take starts the deadlines."""
         self._ready.extend(pictures)
         self._wake(now)
 
@@ -97,13 +97,13 @@ class Playback:
         return dropped
 
     def pause(self) -> None:
-        """Stop showing; what runs have asked for is still shown."""
+        """Stop showing, except for frames that runs still ask for."""
         self.paused = True
         if not self._runs:
             self._deadlines.stop()
 
     def resume(self, now: float) -> None:
-        """Show on. The schedule is anchored anew, so the time away is not made up."""
+        """Go on. The deadlines start over, so the pause is not made up."""
         self.paused = False
         self._wake(now)
 
@@ -113,7 +113,7 @@ class Playback:
         self._wake(now)
 
     def drop_runs(self) -> list[Run]:
-        """Give up on all runs and return them."""
+        """Cancel all runs and return them."""
         runs = list(self._runs)
         self._runs.clear()
         if self.paused:
@@ -121,14 +121,14 @@ class Playback:
         return runs
 
     def reset(self) -> None:
-        """Begin a new take: nothing of the old one is shown any more, not even held."""
+        """Start a new take: nothing of the old one is shown any more, not even held."""
         self._ready.clear()
         self._deadlines.stop()
         self.last = None
         self.tick = 0
 
     def show(self, now: float) -> Shown | None:
-        """Return the frame to show at `now`, if it is time for one."""
+        """Return the frame to show at `now`, or None if it is not time."""
         if self.mode == "live":
             return self._show_live(now)
         if not self.running or not self._ready:
@@ -171,7 +171,7 @@ class Playback:
             self._deadlines.stop()
 
     def _wake(self, now: float) -> None:
-        """Anchor the live schedule if it stands still, there is a reason to run, and a frame to begin with."""
+        """Start the live deadlines if they are stopped, the world runs, and there is a frame to show."""
         waiting = self.mode == "live" and self._deadlines.deadline is None
         if waiting and self.running and (self._ready or self.last is not None):
             self._deadlines.anchor(now)

@@ -13,7 +13,7 @@ from longtake.protocol.conditioning import Conditioning
 
 @dataclass(frozen=True, kw_only=True)
 class RestorePoint:
-    """Where to begin again: before block `block`, from `snapshot` (None: from the seed)."""
+    """Where to go on after a loss: before block `block`, from `snapshot` (None: from the seed)."""
 
     block: int
     snapshot: bytes | None = None
@@ -54,10 +54,10 @@ class Recovery:
         return made > self.point.block and now - self._asked_at >= self.every_s
 
     def asked(self, now: float) -> None:
-        """A snapshot was asked for."""
+        """A snapshot was requested."""
         self._asked_at = now
 
     def saved(self, block: int, snapshot: bytes) -> None:
-        """Take a snapshot in; steps before it are forgotten."""
+        """Keep a snapshot, and forget the steps before it."""
         self.point = RestorePoint(block=block, snapshot=snapshot)
         self._conditionings = {at: kept for at, kept in self._conditionings.items() if at >= block}

@@ -1,7 +1,7 @@
-"""One running take on the server's side, without any input or output of its own.
+"""One running take on the server's side, without input or output of its own.
 
-The shell calls it with explicit `now` and carries out the `effects` it leaves behind. It joins the making side
-(`longtake.runtime.world.generator_link`) and the showing side (`longtake.runtime.world.playback`) of the take.
+The server calls it with an explicit `now` and carries out the `effects` that it leaves behind. `GeneratorLink` gets
+blocks made, `Playback` shows them, and this class connects the two.
 
     world.open(requester)                   # effects: Command(GenOpen)
     world.command_done(GenDone(...), now)   # effects: Answer(Joined)
@@ -50,11 +50,11 @@ class RunningWorld:
         self.config = config
         self.effects: list[Effect] = []
         self.may_show: Callable[[], bool] = lambda: True
-        """whether everybody for whom nothing may be dropped can take a frame; asked in lockstep and offline"""
+        """True when every lossless subscriber has credit. Asked in lockstep and offline mode only."""
         self.worlds_on_generator = 1
-        """running worlds that take turns on the generator, this one included"""
+        """running worlds on the same generator, this one included"""
         self.changed = False
-        """members should get a status now; the shell clears it"""
+        """members should get a status now; the server clears it"""
         self.photon_ms = Rolling(64)
         state = PromptState.start(config.script, config.prompt)
         self.plan = BlockPlan(model=config.model, state=state, snapshot_every_s=config.snapshot_every_s)
@@ -75,7 +75,7 @@ class RunningWorld:
 
     @property
     def phase(self) -> Phase:
-        """Where the world stands in its generator."""
+        """The state of the world in its generator."""
         return self.link.phase
 
     @property
@@ -95,7 +95,7 @@ class RunningWorld:
 
     @property
     def stale(self) -> bool:
-        """Whether the world's generator is gone, or has not caught up yet."""
+        """Whether the generator is gone or has not caught up yet."""
         return self.link.behind
 
     # --- the generator's side ------------------------------------------------------------------------------
@@ -112,11 +112,11 @@ class RunningWorld:
         self._failures.tell_if_back()
 
     def wants_turn(self, now: float) -> bool:
-        """Whether the generator should do something for this world."""
+        """Whether the generator has something to do for this world."""
         return self.link.free and (self._wants_step() or self._wants_snapshot(now))
 
     def next_command(self, now: float) -> GenStep | GenSnapshot:
-        """Return what the generator shall do; call it only when `wants_turn`."""
+        """Return the next command for the generator. Call it only if `wants_turn`."""
         return self.link.ask_snapshot(now) if self._wants_snapshot(now) else self.link.ask_step(now)
 
     def denoised(self, message: GenStepped) -> None:
@@ -124,7 +124,7 @@ class RunningWorld:
         self.link.denoised(message)
 
     def block_made(self, message: GenBlock, pixels: memoryview, now: float) -> None:
-        """Take a block in. One of an older generation, or that was not asked for, is dropped."""
+        """Add a block. A block of an older generation, or one that was not requested, is dropped."""
         if not self.link.expects(message):
             return
         wrong = self.link.wrong_shape(message)
@@ -151,7 +151,7 @@ class RunningWorld:
         self.playback.add(pictures, now)
 
     def saved(self, message: GenSaved, snapshot: bytes) -> None:
-        """Take a snapshot in."""
+        """Keep a snapshot."""
         self.link.saved(message, snapshot)
 
     def failed(self, message: GenError) -> None:
@@ -159,7 +159,7 @@ class RunningWorld:
         self._failures.command_failed(message)
 
     def generator_lost(self) -> None:
-        """The generator is gone. Go on showing the last frame until `generator_back`."""
+        """The generator is gone: hold the last frame until `generator_back`."""
         self._failures.generator_lost()
 
     def generator_back(self) -> None:
@@ -207,30 +207,30 @@ class RunningWorld:
         )
 
     def pause(self) -> None:
-        """Hold the world: its tick stands until `resume`."""
+        """Stop the world at its tick until `resume`."""
         self.playback.pause()
         self.changed = True
 
     def resume(self, now: float) -> None:
-        """Let the world run on from where it stands."""
+        """Let the world go on from its tick."""
         self.playback.resume(now)
         self.changed = True
 
     def step(self, ticks: int | None, who: Requester, now: float) -> None:
-        """Show `ticks` more frames (default one block) and pause; `done` follows when they were shown."""
+        """Show `ticks` more frames (default: one block), then pause; `done` follows when they were shown."""
         if self.config.mode != "lockstep":
             self.playback.pause()
         self.playback.run(ticks or self.config.model.block_frames, who, now)
         self.changed = True
 
     def advance(self, ticks: int | None, who: Requester, now: float) -> None:
-        """Lockstep: show `ticks` frames (default one block) as they are made; `done` follows."""
+        """Lockstep: show `ticks` frames (default: one block) as they are made; `done` follows."""
         if self.config.mode != "lockstep":
             raise Refused("wrong_mode", f"advance needs a lockstep world; this one is {self.config.mode}: use step")
         self.playback.run(ticks or self.config.model.block_frames, who, now)
 
     def reset(self, seed: int | None, why: str = "") -> None:
-        """Begin a new take under the prompt asked for last, not the first; what waits for later ticks is dropped."""
+        """Start a new take under the newest prompt. Cues for later ticks are dropped."""
         self.link.reset(seed)
         self.playback.reset()
         self.effects.append(DropWaiting())
@@ -250,7 +250,7 @@ class RunningWorld:
     # --- reports -------------------------------------------------------------------------------------------
 
     def load(self) -> float:
-        """Return the part of the generator's time that the world takes in live mode; 0 before it is measured."""
+        """Return the share of the generator's time that the world needs in live mode; 0 until it is measured."""
         turn_s = self.lead.turn_s.median() or 0.0
         return turn_s * self.config.model.fps / self.config.model.block_frames
 
@@ -292,7 +292,7 @@ class RunningWorld:
         )
 
     def joined(self, request: int, role: Role, recording: str = "") -> Joined:
-        """Return the state a client begins with."""
+        """Return the state that a joining client starts with."""
         return Joined(
             request=request,
             world=self.name,
@@ -313,7 +313,7 @@ class RunningWorld:
     def status(
         self, now: float, *, members: int, recording: str, generator: Literal["ready", "starting", "lost"]
     ) -> Status:
-        """Return the figures of the moment; `generator` is the state of the process."""
+        """Return the current figures; `generator` is the state of the process."""
         lead, playback = self.lead, self.playback
         return Status(
             world=self.name,
@@ -351,12 +351,12 @@ class RunningWorld:
     # --- inside --------------------------------------------------------------------------------------------
 
     def _wants_step(self) -> bool:
-        """Whether the next block should be begun now: that is what bounds the lead."""
+        """Whether the next block should start now. This bounds the lead."""
         if self.plan.catching_up or self._cut_block is not None:
             return True
         lead = self.playback.lead + self.plan.frames_awaiting_decode
         if self.config.mode == "lockstep":
-            # only what was asked for, or where a cue takes effect would depend on the machine's speed
+            # Only what was asked for: otherwise the place of a cue would depend on the machine's speed.
             return lead < self.playback.asked
         if self.config.mode == "offline":
             return self.playback.running and lead <= self.config.model.block_frames
@@ -379,7 +379,7 @@ class RunningWorld:
         self._published += 1
 
     def _cut(self, first_tick: int) -> None:
-        """Leave out what a cut-in cue would otherwise have to wait for."""
+        """Drop the frames that a cut-in cue does not wait for."""
         self._cut_block = None
         tick = self.playback.tick
         if self.playback.cut(first_tick):
@@ -388,7 +388,7 @@ class RunningWorld:
     def _finish_runs(self) -> None:
         for run in self.playback.finished:
             self.effects.append(Answer(to=run.who, message=self.done(run.who.request)))
-            # an agent advances a lockstep world far more often than anybody wants to read its status
+            # An agent advances a lockstep world far more often than a status is worth reading.
             self.changed = self.changed or self.config.mode != "lockstep"
         self.playback.finished.clear()
 

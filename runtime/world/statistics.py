@@ -1,4 +1,4 @@
-"""Rolling statistics over the newest observations: what the lead, the status and the latency figures rest on."""
+"""Rolling statistics over the newest observations, for the lead, the status and the latency figures."""
 
 import math
 from collections import deque
@@ -16,7 +16,7 @@ class Rolling:
         return len(self._values)
 
     def add(self, value: float) -> None:
-        """Take one observation in; the oldest leaves when `capacity` is reached."""
+        """Add one observation; the oldest is dropped beyond `capacity`."""
         self._values.append(value)
 
     def clear(self) -> None:
