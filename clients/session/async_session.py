@@ -1,4 +1,4 @@
-"""The session API for asyncio: the same connection and thread beneath, awaited instead of blocked on.
+"""The session API for asyncio: the same connection and thread, awaited instead of blocking.
 
     async with await AsyncSession.connect("tcp://127.0.0.1:5570") as session:
         world = await session.open(seed=7, prompt="a red balloon over a meadow at dawn")
@@ -51,7 +51,7 @@ async def _answer(future: "Future[T]", timeout_s: float, what: str) -> T:
 
 
 class AsyncWorld:
-    """A joined world; the attributes not repeated here are those of `sync`, the `World` beneath."""
+    """A joined world. Attributes that are missing here are on `sync`, the blocking `World`."""
 
     def __init__(self, sync: World, request_timeout_s: float) -> None:
         self.sync = sync
@@ -134,11 +134,11 @@ class AsyncWorld:
         return self.sync.latest()
 
     async def wait(self, condition: Callable[[World], bool], what: str, timeout_s: float = FRAMES_TIMEOUT_S) -> None:
-        """Wait until `condition(world)` holds, looked at whenever something arrives; `what` names it in the error."""
+        """Wait until `condition(world)` holds. It is checked on every arrival; `what` names it in the error."""
         await self._wait(lambda: condition(self.sync), what, timeout_s, lambda: self.sync.ended)
 
     def stop_listening(self) -> None:
-        """Take no more notice of what arrives; `leave` and the session's `close` do it."""
+        """Ignore what arrives from now on. `leave` and the session's `close` call this."""
         self._unlisten()
 
     async def _ask(self, future: "Future[T]", what: str) -> T:
@@ -181,7 +181,7 @@ class AsyncSession:
 
     def __init__(self, sync: Session) -> None:
         self.sync = sync
-        """the blocking session beneath"""
+        """the blocking session that does the work"""
         self._worlds: list[AsyncWorld] = []
 
     @classmethod
@@ -220,7 +220,7 @@ class AsyncSession:
 
     @property
     def state(self) -> ConnectionState:
-        """Where the connection stands."""
+        """The state of the connection."""
         return self.sync.state
 
     async def worlds(self) -> list[WorldEntry]:

@@ -43,12 +43,12 @@ from longtake.protocol.messages import (
 logger = logging.getLogger(__name__)
 
 SILENT_HEARTBEATS = 3
-"""heartbeats without a sign of life after which the server counts as gone"""
+"""heartbeats without any message after which the server counts as gone"""
 MAX_WAITING = 1000
-"""messages handed in and not yet on the wire; more means the caller does not look at the answers"""
+"""messages that may wait to be sent; more means that the caller does not read the answers"""
 TAKES_NO_MORE = "takes no more messages"
 _FRAMES_AT_ONCE = 16
-"""frames read before control is looked at again, so that control never waits behind frames"""
+"""frames read between two looks at control, so that control never waits behind frames"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,9 +58,9 @@ class ConnectionConfig:
     client: str = "longtake-python"
     """what the server's log calls this client"""
     connect_s: float = 5.0
-    """for the first answer of the server"""
+    """how long to wait for the first answer of the server"""
     reconnect_s: float = 60.0
-    """how long a lost server is looked for before giving up; 0 does not reconnect"""
+    """how long to look for a lost server before giving up; 0 never reconnects"""
 
     def __post_init__(self) -> None:
         if not (0 < self.connect_s < math.inf and 0 <= self.reconnect_s < math.inf):
@@ -68,7 +68,7 @@ class ConnectionConfig:
 
 
 class ConnectionState(Enum):
-    """Where a connection stands."""
+    """The state of a connection."""
 
     CONNECTING = "connecting"
     CONNECTED = "connected"
@@ -77,19 +77,19 @@ class ConnectionState(Enum):
 
 
 class Receiver(Protocol):
-    """Who gets what arrives. Called on the connection's thread; must not block."""
+    """Gets everything that arrives. Called on the connection's thread; must not block."""
 
     def on_welcome(self, welcome: Welcome, *, again: bool) -> None:
-        """A connection was made, for the first time or again."""
+        """The server has welcomed this client, for the first time or after a loss."""
 
     def on_message(self, message: Message) -> None:
-        """A control message came, or `subscribed` or `error` on the frame socket."""
+        """A control message arrived, or `subscribed` or `error` on the frame channel."""
 
     def on_frame(self, header: Frame, payload: memoryview) -> None:
-        """A frame came."""
+        """A frame arrived."""
 
     def on_lost(self, error: LongtakeError) -> None:
-        """The server is gone; the connection is tried again, or `on_closed` follows."""
+        """The server is gone. Either the connection is made again, or `on_closed` follows."""
 
     def on_closed(self, error: LongtakeError) -> None:
         """The connection has ended for good."""
@@ -133,15 +133,15 @@ class Connection:
             raise self._no_answer()
 
     def send(self, data: bytes) -> None:
-        """Put an encoded message on the control socket. Raises `ConnectionLost` or `SessionClosed`."""
+        """Send an encoded message on the control channel. Raises `ConnectionLost` or `SessionClosed`."""
         self._hand_in(False, data)
 
     def send_frames(self, data: bytes) -> None:
-        """Put an encoded message on the frame socket. Raises `ConnectionLost` or `SessionClosed`."""
+        """Send an encoded message on the frame channel. Raises `ConnectionLost` or `SessionClosed`."""
         self._hand_in(True, data)
 
     def close(self) -> None:
-        """Say goodbye, end the thread and free the sockets. Harmless when repeated."""
+        """Say goodbye, end the thread and close the transport. Harmless when repeated."""
         self._closing.set()
         self._transport.wake()
         if self._thread.is_alive() and threading.current_thread() is not self._thread:
@@ -181,7 +181,7 @@ class Connection:
             self._first_answer.set()
 
     def _live(self) -> None:
-        """Connect, serve, and connect again until closed. Raises why it ended."""
+        """Connect, serve, and reconnect until closed. Raises the reason for the end."""
         patience_s, again = self._config.connect_s, False
         while not self._closing.is_set():
             welcome = self._connect(patience_s, again)
@@ -208,7 +208,7 @@ class Connection:
                 raise lost
 
     def _connect(self, patience_s: float, again: bool) -> Welcome | None:
-        """Say hello until a welcome comes; None when closed meanwhile. Every try is a new identity."""
+        """Say hello until a welcome arrives; return None if closed meanwhile. The server sees a new client each time."""
         give_up = time.monotonic() + patience_s
         while not self._closing.is_set():
             self._transport.connect()
@@ -264,14 +264,14 @@ class Connection:
             self._read_control()
             self._read_frames()
             self._write()
-            # judged only after reading, so that a process that was asleep does not blame the server
+            # Checked only after reading: a client that was asleep must not blame the server.
             silent_s = time.monotonic() - self._heard
             if silent_s > SILENT_HEARTBEATS * self._heartbeat_s and not self._read_control():
                 raise _Gone(f"has been silent for {silent_s:.1f} s")
         self._put(Goodbye())
 
     def _read_control(self) -> bool:
-        """Hand out the control messages that have arrived; return whether there were any."""
+        """Pass on the control messages that have arrived; return whether there were any."""
         some = False
         while (data := self._transport.receive()) is not None:
             some = True
@@ -324,7 +324,7 @@ class Connection:
             raise _Gone(TAKES_NO_MORE)
 
     def _decode(self, data: bytes | memoryview, union: object) -> Message | None:
-        """A message of the server, or None for one that this client does not know (a newer minor version)."""
+        """Return the message, or None if this client does not know it (a newer minor version)."""
         try:
             return wire.decode(data, union)  # type: ignore[no-any-return]
         except ProtocolError as error:

@@ -1,4 +1,4 @@
-"""The watching half of a world: its pictures, the credit they cost, and everything that waits.
+"""The watching half of a world: its pictures, the credit they cost, and all waiting.
 
 Thread-safe. Written by the connection's thread, read by anybody; `World` adds the steering half.
 """
@@ -18,7 +18,7 @@ from longtake.protocol.messages import Credit, Encoding, Frame, Message, Subscri
 logger = logging.getLogger(__name__)
 
 FRAMES_TIMEOUT_S = 30.0
-"""how long a wait for a picture lasts unless told otherwise"""
+"""default limit for waiting for a picture"""
 
 T = TypeVar("T")
 
@@ -38,10 +38,10 @@ class RequestChannel(Protocol):
         """Send a message without an answer on the frame socket."""
 
     def session_id(self) -> str:
-        """The session the server gave us."""
+        """Return the session id from the server's welcome."""
 
     def forget(self, world: str) -> None:
-        """The world has ended: hand it nothing more."""
+        """The world has ended: pass nothing more to it."""
 
 
 class Feed:
@@ -60,7 +60,7 @@ class Feed:
         self._ended: LongtakeError | None = None
         self._unsubscribed: LongtakeError | None = None
         self.generation = generation
-        """counts the resets of the world; what carries an older one is discarded"""
+        """counts the resets of the world; anything of an older generation is discarded"""
         self.subscribed: Future[Subscribed] | None = None
         """the answer to the latest subscription; None without pictures"""
 
@@ -76,7 +76,7 @@ class Feed:
 
     @property
     def no_more_pictures(self) -> LongtakeError | None:
-        """Why no picture will come after those that wait here, or None while they may come."""
+        """Why no more pictures will arrive, or None while they may. Buffered ones can still be taken."""
         return self._ended or self._unsubscribed
 
     @property
@@ -95,7 +95,7 @@ class Feed:
             raise ValueError(f"{self.name} was joined without pictures; join it with delivery='latest' or 'every'")
 
     def too_late(self, what: str, timeout_s: float) -> RequestTimeout:
-        """The error for something that did not come in time, with how the world stands."""
+        """Return the error for something that did not arrive in time; it says what state the world is in."""
         return RequestTimeout(f"{what} did not come within {timeout_s:g} s; {self._state()}")
 
     def frames(self, timeout_s: float = FRAMES_TIMEOUT_S) -> Iterator[Picture]:
@@ -134,7 +134,7 @@ class Feed:
         return self._decode(newest) if newest else self._latest
 
     def listen(self, listener: Callable[[], object]) -> Callable[[], None]:
-        """Call `listener` whenever something arrives, on the connection's thread; returns what ends that."""
+        """Call `listener` on the connection's thread whenever something arrives. Call the result to stop that."""
         with self._changed:
             self._listeners = [*self._listeners, listener]
         return lambda: self._unlisten(listener)
@@ -142,10 +142,10 @@ class Feed:
     # --- called by the session, on the connection's thread -------------------------------------------------
 
     def subscribe(self) -> None:
-        """Ask for the pictures, with the credit that the buffer has room for; again after `too_slow`."""
+        """Subscribe to the pictures, with as much credit as the buffer has room; also again after `too_slow`."""
         if self._buffer is None:
             return
-        with self._changed:  # held while sending, so that no credit can slip in between
+        with self._changed:  # held while sending, so that no credit is sent in between
             self._unsubscribed = None
             self.subscribed = self._channel.ask(
                 Subscribe,
@@ -158,7 +158,7 @@ class Feed:
             )
 
     def on_frame(self, header: Frame, payload: memoryview) -> None:
-        """A frame came."""
+        """A frame arrived."""
         if self._buffer is None:
             return
         with self._changed:
@@ -173,7 +173,7 @@ class Feed:
         self.notify()
 
     def end(self, reason: LongtakeError) -> None:
-        """The world can no longer be used; what is buffered can still be taken."""
+        """The world can no longer be used. Buffered pictures can still be taken."""
         with self._changed:
             first, self._ended = self._ended is None, self._ended or reason
         if first:
@@ -183,14 +183,14 @@ class Feed:
         self.notify()
 
     def notify(self) -> None:
-        """Something arrived: whoever waits may look."""
+        """Something arrived: wake whoever waits."""
         with self._changed:
             self._changed.notify_all()
             listeners = self._listeners
         for listener in listeners:
             try:
                 listener()
-            except Exception:  # a listener's fault must not end the connection's thread
+            except Exception:  # a bug in a listener must not end the connection's thread
                 logger.exception("a listener of %s failed", self.name)
 
     # --- inside --------------------------------------------------------------------------------------------
@@ -227,7 +227,7 @@ class Feed:
                 self._changed.wait(left_s)
 
     def _state(self) -> str:
-        """Half a sentence for errors: how the world stands and what to do."""
+        """Return half a sentence for errors: the state of the world, and what to do."""
         return "look at the server's log"
 
     def _take(self) -> Item | None:
@@ -249,11 +249,11 @@ class Feed:
         try:
             self._channel.tell_frames(message)
         except (ConnectionLost, SessionClosed):
-            # a new connection subscribes afresh with all the credit there is
+            # a new connection subscribes again, with all free credit
             logger.debug("not sent, the connection is lost: %s", message)
 
     def _enter(self, generation: int) -> None:
-        """Go over to a newer generation: what is left of older ones is discarded."""
+        """Switch to a newer generation and discard what is left of older ones."""
         if generation <= self.generation:
             return
         self.generation = generation

@@ -1,9 +1,8 @@
-"""What a client holds of a subscription, and how much credit it gives back. No sockets, no threads.
+"""The frames a client has received and not taken yet, and the credit that it grants. No sockets, no threads.
 
-The server may send only as many frames as it was granted. With `every` the sum of frames granted, buffered
-and not yet granted again is constant (the capacity): a reader that stops reading stops the server, and no
-frame is lost. With `latest` an arriving frame replaces the one before, so it counts as consumed at once, and
-the socket alone paces: a slow network sheds frames at the server, a slow reader sheds them here.
+The server may send only as many frames as it has credit for. With `every`, credit plus buffered frames never exceed
+the capacity: if the reader stops, the server stops, and no frame is lost. With `latest`, a new frame replaces the one
+before and its credit is returned at once: a slow network drops frames at the server, a slow reader drops them here.
 """
 
 from collections import deque
@@ -19,7 +18,7 @@ Item = tuple[Frame, bytes | memoryview]
 
 
 class FrameBuffer:
-    """Frames received and not yet taken, oldest first; `put`, `take` and `drop_before` return credit to grant."""
+    """Received frames, oldest first. `put`, `take` and `drop_before` return the credit to grant."""
 
     def __init__(self, delivery: Delivery, capacity: int = EVERY_CAPACITY) -> None:
         if not 1 <= capacity <= 1024:
@@ -29,7 +28,7 @@ class FrameBuffer:
         self.outstanding = 0
         """frames the server may still send"""
         self.missed = 0
-        """frames the server published while subscribed with `every` that never came (0 unless it was replaced)"""
+        """frames published during an `every` subscription that never arrived"""
         self._items: deque[Item] = deque()
         self._last_number: int | None = None
         self._owed = 0
@@ -38,7 +37,7 @@ class FrameBuffer:
         return len(self._items)
 
     def initial_credit(self) -> int:
-        """Credit to subscribe with, for a first time or again after a reconnect: all that is free."""
+        """Return the credit to subscribe with, at first or after a reconnect: all free capacity."""
         self._owed = 0
         self._last_number = None
         self.outstanding = self.capacity - (len(self._items) if self.delivery == "every" else 0)
@@ -66,7 +65,7 @@ class FrameBuffer:
         return item, self._grant()
 
     def drop_before(self, generation: int) -> int:
-        """Forget the frames of older generations (the world was reset)."""
+        """Drop the frames of older generations (the world was reset)."""
         kept = deque(item for item in self._items if item[0].generation >= generation)
         if self.delivery == "every":
             self._owed += len(self._items) - len(kept)
@@ -74,7 +73,7 @@ class FrameBuffer:
         return self._grant()
 
     def _grant(self) -> int:
-        """Grant in batches of a quarter of the capacity: credit messages are cheap, not free."""
+        """Grant credit in batches of a quarter of the capacity, because credit messages are not free."""
         if self._owed < max(1, self.capacity // 4):
             return 0
         granted, self._owed = self._owed, 0

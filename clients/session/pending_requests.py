@@ -19,7 +19,7 @@ class _Pending:
 
 
 class PendingRequests:
-    """Hands out request numbers and settles the future of each when its answer comes."""
+    """Numbers requests, and completes the future of each when its answer arrives."""
 
     def __init__(self) -> None:
         self._numbers = itertools.count(1)
@@ -40,7 +40,7 @@ class PendingRequests:
             self._pending.pop(number, None)
 
     def settle(self, message: Message) -> bool:
-        """Give `message` to the request that it answers; False if it answers none."""
+        """Complete the request that `message` answers; return False if it answers none."""
         number = getattr(message, "request", None)
         with self._lock:
             pending = self._pending.pop(number, None) if isinstance(number, int) else None
@@ -76,7 +76,7 @@ def wait_answer(future: "Future[T]", timeout_s: float, what: str) -> T:
 
 
 def no_answer(what: str, timeout_s: float) -> RequestTimeout:
-    """The error for a request that was not answered in time."""
+    """Return the error for a request that was not answered in time."""
     return RequestTimeout(
         f"no answer to {what} within {timeout_s:g} s; the server may be busy: try again or raise the timeout"
     )

@@ -16,14 +16,14 @@ MAX_PIXELS = 2**24
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Picture:
-    """One frame of a world. `pixels`: `[H, W, 3] uint8 RGB`, C order, the receiver's own to write into."""
+    """One frame of a world. `pixels`: `[H, W, 3] uint8 RGB`, C order; the receiver may write into it."""
 
     header: Frame
     pixels: npt.NDArray[np.uint8]
 
 
 def decode_picture(header: Frame, payload: bytes | memoryview) -> Picture:
-    """Return the picture of `header` from its binary part. Raises `ProtocolError` where the two disagree."""
+    """Return the picture of a header and its binary part. Raises `ProtocolError` if they disagree."""
     height, width = header.height, header.width
     if not (height > 0 and width > 0 and height * width <= MAX_PIXELS):
         raise ProtocolError("invalid", f"frame {header.number} claims to be {height} x {width} pixels")

@@ -32,11 +32,11 @@ class GeneratorHostConfig:
     options: dict[str, str] = field(default_factory=dict)
     """the model's options, as texts by name"""
     step_within_s: float = 120.0
-    """a step that takes longer hangs, and the generator is replaced"""
+    """if a step takes longer, the generator hangs and is replaced"""
     loads_within_s: float = 0.0
     """0 takes the limit of the model's spec"""
     silent_s: float = 15.0
-    """a generator that answers no ping for so long is replaced"""
+    """a generator that answers no ping for this long is replaced"""
     log_level: str = "warning"
     environment: dict[str, str] = field(default_factory=dict)
     """added to the process's environment"""
@@ -59,13 +59,13 @@ class GeneratorHostConfig:
 
     @property
     def option_arguments(self) -> list[str]:
-        """The options as a process is given them."""
-        # one word each: a value may begin with a dash
+        """The options as command-line arguments."""
+        # One word each, because a value may begin with a dash.
         return [f"--option={name}={value}" for name, value in self.options.items()]
 
     @property
     def load_limit_s(self) -> float:
-        """Seconds after which a generator that is not ready is taken to hang."""
+        """Seconds after which a generator that is still not ready counts as hanging."""
         return self.loads_within_s or max(spec.loads_within_s for spec in self.specs)
 
     def load(self) -> Models:
@@ -100,7 +100,7 @@ class GeneratorHost(Protocol):
         ...
 
     def end(self, patience_s: float) -> None:
-        """Wait that long for it to end by itself, then end it by force."""
+        """Wait for it to end by itself, then kill it."""
         ...
 
 
@@ -128,9 +128,9 @@ class ProcessHost:
         command += config.option_arguments
         environment = {**os.environ, **config.environment}
         if config.process_threads:
-            # read by OpenMP when torch is imported; setting it later leaves idle threads spinning
+            # OpenMP reads it when torch is imported; set later, idle threads keep spinning.
             environment["OMP_NUM_THREADS"] = str(config.process_threads)
-        # a session of its own: Ctrl-C in the terminal reaches the server only, which then ends us in order
+        # In a session of its own, so that Ctrl-C reaches only the server, which then ends the generator in order.
         self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL, env=environment, start_new_session=True)
 
     def alive(self) -> bool:
@@ -170,7 +170,7 @@ class ThreadHost:
         return self._thread is not None and self._thread.is_alive()
 
     def end(self, patience_s: float) -> None:
-        """Wait; a thread cannot be killed and is left behind if it does not end."""
+        """Wait. A thread cannot be killed: if it does not end, it is left behind."""
         if self._thread is not None:
             self._thread.join(patience_s)
             if self._thread.is_alive():

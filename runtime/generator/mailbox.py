@@ -23,10 +23,10 @@ class Mailbox:
     """The socket to the server, in a thread of its own so that pings are answered while a step runs."""
 
     def __init__(self, context: sockets.Context, endpoint: str, check: Callable[[float], None]) -> None:
-        """`check` is called about once a second with the seconds since the server was last heard."""
+        """`check` is called about once a second with the seconds since the last message of the server."""
         self.commands: queue.SimpleQueue[tuple[Message, bytes]] = queue.SimpleQueue()
         self.on_hint: Callable[[GenEncode], None] | None = None
-        """gets prompts that will be needed, at once and on this thread"""
+        """called at once, on the mailbox's thread, with prompts that will be needed"""
         self._context = context
         self._endpoint = endpoint
         self._check = check
@@ -34,7 +34,6 @@ class Mailbox:
         self._outbox = sockets.pair(context)
         self._outbox.bind(self._inside)
         self._sending = threading.Lock()
-        self._ended = threading.Event()
         self._thread = threading.Thread(target=self._run, name="generator-mailbox", daemon=True)
         self._thread.start()
 

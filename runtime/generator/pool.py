@@ -1,4 +1,4 @@
-"""The generators of a server: worlds ask the pool for one, and keep it for as long as they run.
+"""The generators of a server. A world gets one from the pool, and keeps it as long as it runs.
 
 A pool of one is the normal case. With more, a new world goes to the ready generator that has its model and the
 fewest worlds. A generator that is lost takes down its own worlds only, and they come back in its successor.
@@ -24,7 +24,7 @@ class GeneratorPool:
 
     @property
     def models(self) -> list[ModelInfo]:
-        """The models on offer, each once; none until the first generator is ready."""
+        """All models on offer, without duplicates; empty until the first generator is ready."""
         by_name: dict[str, ModelInfo] = {}
         for generator in self.generators:
             for model in generator.models:
@@ -33,7 +33,7 @@ class GeneratorPool:
 
     @property
     def loading(self) -> bool:
-        """Whether a generator loads its models for the first time, so that more may soon be on offer."""
+        """Whether a generator is loading its models for the first time, so that more may soon be on offer."""
         return any(generator.state == "starting" and not generator.models for generator in self.generators)
 
     @property
@@ -56,7 +56,7 @@ class GeneratorPool:
         return min(able, key=lambda one: (one.state != "ready", worlds_of(one)), default=None)
 
     def received(self) -> Iterator[tuple[Supervisor, Message, "zmq.Frame | None"]]:
-        """Yield what has arrived: the generator, its message and the message's binary part."""
+        """Yield each message that has arrived, with its generator and its binary part."""
         for generator in self.generators:
             while (received := generator.receive()) is not None:
                 message, part = received
@@ -76,7 +76,7 @@ class GeneratorPool:
 
 
 def standing(generator: Supervisor) -> Literal["ready", "starting", "lost"]:
-    """Return how a generator stands, as a world's status says it."""
+    """Return the state of a generator as a world's status reports it."""
     if generator.state == "ready":
         return "ready"
     return "lost" if generator.models else "starting"

@@ -19,7 +19,7 @@ from longtake.runtime.generator.supervisor import IPC_PREFIX
 from longtake.runtime.options import parse_option
 
 SILENCE_S = 30.0
-"""without a ping from the server for so long, it is taken to be gone"""
+"""without a ping for this long, the server counts as gone"""
 
 log = logging.getLogger(__name__)
 
@@ -28,7 +28,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Parse, load, serve."""
     options = parser().parse_args(arguments)
     logging.basicConfig(level=options.log_level.upper(), format="generator: %(levelname)s %(message)s")
-    # Ctrl-C reaches the whole terminal group; the server ends this process in order
+    # Ctrl-C reaches the whole process group, and the server ends this process in order.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     config = GeneratorHostConfig(
         models=tuple(options.model),
@@ -50,7 +50,7 @@ def main(arguments: list[str] | None = None) -> int:
         threads=config.process_threads,
         check=ParentWatch(options.endpoint),
     )
-    # waits until the last words are sent, which a process that failed at once would otherwise take with it
+    # Waits until the last message is sent: a process that failed at once would otherwise lose it.
     zmq.Context.instance().term()
     return 0 if in_order else 1
 
@@ -70,23 +70,23 @@ def parser() -> argparse.ArgumentParser:
 
 
 class ParentWatch:
-    """Ends the process when its server died: it was given to another parent, or the pings stopped."""
+    """Ends the process when its server died: the parent process changed, or the pings stopped."""
 
     def __init__(self, endpoint: str) -> None:
         self._parent = os.getppid()
         self._endpoint = endpoint
 
     def __call__(self, silent_s: float) -> None:
-        """Look once; called by the mailbox about once a second."""
+        """Check once. The mailbox calls this about once a second."""
         if os.getppid() == self._parent and silent_s <= SILENCE_S:
             return
         log.warning("the server is gone; ending")
         self._tidy_up()
-        # a step may be running for a long while yet, and nobody is left to tell
+        # A step may run for a long time yet, and nobody needs its result.
         os._exit(1)
 
     def _tidy_up(self) -> None:
-        """Remove the folder of the socket, which the server can no longer do."""
+        """Remove the folder of the socket: the server can no longer do it."""
         folder = Path(self._endpoint.removeprefix("ipc://")).parent
         if self._endpoint.startswith("ipc://") and folder.name.startswith(IPC_PREFIX):
             shutil.rmtree(folder, ignore_errors=True)
@@ -97,5 +97,5 @@ if __name__ == "__main__":
     logging.shutdown()
     sys.stdout.flush()
     sys.stderr.flush()
-    # everything is sent and closed; torch and CUDA can take seconds to tear down what the system frees at once
+    # Everything is sent and closed. Torch and CUDA would take seconds to free what the system frees at once.
     os._exit(code)

@@ -1,4 +1,4 @@
-"""The server's end of its generator: starts it, watches it, and starts it again when it dies or hangs."""
+"""The server's end of a generator: starts it, watches it, and replaces it when it dies or hangs."""
 
 import logging
 import os
@@ -32,7 +32,7 @@ log = logging.getLogger(__name__)
 GeneratorState = Literal["stopped", "starting", "ready", "lost"]
 PING_EVERY_S = 1.0
 LAST_WORDS_MS = 50
-"""how long a message of a generator that has ended may take to arrive"""
+"""how long to wait for the last message of a generator that has ended"""
 STOP_LINGER_MS = 500
 """how long a last `gen_stop` may take to leave"""
 IPC_PREFIX = "longtake-"
@@ -41,7 +41,7 @@ LONGEST_DELAY_S = 30.0
 
 
 Turn: TypeAlias = tuple[str, int, int]
-"""world, generation and block; of a snapshot, -1 for the block"""
+"""world, generation and block; the block of a snapshot is -1"""
 
 
 def turn_of(message: GenStep | GenStepped | GenBlock | GenSnapshot | GenSaved) -> Turn:
@@ -83,19 +83,19 @@ class Supervisor:
         self._context = context
         self._clock = clock
         self._folder = ""
-        """of the ipc sockets; readable by this user only"""
+        """folder of the ipc sockets; readable by this user only"""
         self._starts = 0
         self._started = self._pinged = self._heard = 0.0
         self._again_at = 0.0
         self._delay_s = 0.0
         self._busy: Turn | None = None
         self._owed: dict[Turn, float] = {}
-        """what was asked for and has not come yet, and since when: frames may come when the turn is over"""
+        """when each turn was sent, until its result arrives. Frames may arrive after the turn is over."""
         self._why = ""
 
     @property
     def busy(self) -> bool:
-        """Whether the generator is at a step or a snapshot; one at a time keeps turns fair and cues early."""
+        """Whether a step or snapshot is running. One at a time keeps turns fair, and cues in the next step."""
         return self._busy is not None
 
     def start(self) -> None:
@@ -109,7 +109,7 @@ class Supervisor:
         self.state = "starting"
 
     def send(self, message: Message, part: Any = None) -> None:
-        """Send a command. While no generator is ready it is dropped: worlds are brought back when one is."""
+        """Send a command. If no generator is ready, drop it: a new generator restores the worlds anyway."""
         if self.state != "ready" or self.socket is None:
             return
         if isinstance(message, GenStep | GenSnapshot):
@@ -122,7 +122,7 @@ class Supervisor:
             self._lose("it takes no more commands")
 
     def receive(self) -> tuple[Message, "zmq.Frame | None"] | None:
-        """Return the next message with its binary part, or None when there is none. Pings are dealt with here."""
+        """Return the next message with its binary part, or None. Pings are handled here."""
         while self.socket is not None:
             try:
                 parts = self.socket.recv_multipart(zmq.NOBLOCK, copy=False)
@@ -144,7 +144,7 @@ class Supervisor:
     def watch(self) -> Literal["", "lost"]:
         """Look after the generator; call it often. Returns "lost" once each time it was lost.
 
-        Raises `GeneratorFailed` if the very first one cannot be started: that is for a person to put right.
+        Raises `GeneratorFailed` if the first generator cannot be started: a person has to fix that.
         """
         now = self._clock.now()
         if self.state in ("starting", "ready"):
@@ -178,7 +178,7 @@ class Supervisor:
             shutil.rmtree(self._folder, ignore_errors=True)
 
     def _take_note(self, message: Message) -> bool:
-        """Update what is known of the generator; return whether the message is for a world."""
+        """Update the state of the generator; return whether the message is for a world."""
         if isinstance(message, GenReady):
             self.models, self.threads, self.pid = message.models, message.threads, message.pid
             self.state = "ready"
@@ -199,7 +199,7 @@ class Supervisor:
 
     def _look(self, now: float) -> None:
         if not self._host.alive():
-            # what it said last, such as why it ended, may still be on its way
+            # Its last message, such as why it ended, may still be on its way.
             if self.socket is None or not self.socket.poll(LAST_WORDS_MS):
                 self._lose("its process ended")
         elif self.state == "starting" and now - self._started > self._config.load_limit_s:
@@ -213,14 +213,14 @@ class Supervisor:
             try:
                 self.socket.send(encode(GenPing(sent=now)), zmq.NOBLOCK)
             except zmq.Again:
-                # while it starts it has not connected yet; `load_limit_s` bounds that
+                # A starting generator has not connected yet; `load_limit_s` bounds that.
                 if self.state == "ready":
                     self._lose("it takes no more messages")
 
     def _lose(self, why: str) -> None:
         if self.state == "lost":
             return
-        # the very first one's failure is raised by `watch`, to be shown once
+        # `watch` raises the failure of the first generator, so that it is shown once.
         log.log(logging.ERROR if self.models else logging.INFO, "the generator is lost: %s", why)
         now = self._clock.now()
         if self.state == "ready" and now - self._started > 2 * LONGEST_DELAY_S:

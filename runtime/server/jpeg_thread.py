@@ -48,16 +48,16 @@ class JpegThread:
         self._asked: queue.SimpleQueue[OutgoingFrame | None] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
 
-    def ask(self, picture: OutgoingFrame) -> None:
+    def ask(self, frame: OutgoingFrame) -> None:
         """Compress the frame soon, unless that was asked before."""
-        if picture.jpeg_asked:
+        if frame.jpeg_asked:
             return
-        picture.jpeg_asked = True
+        frame.jpeg_asked = True
         if self._thread is None:
             self.socket.bind(self._endpoint)
             self._thread = threading.Thread(target=self._run, name="server-jpeg", daemon=True)
             self._thread.start()
-        self._asked.put(picture)
+        self._asked.put(frame)
 
     def drain_finished(self) -> bool:
         """Empty the socket; return whether frames were finished since the last call."""
@@ -82,12 +82,12 @@ class JpegThread:
         tell = sockets.pair(self._context)
         try:
             tell.connect(self._endpoint)
-            while (picture := self._asked.get()) is not None:
+            while (frame := self._asked.get()) is not None:
                 try:
-                    picture.jpeg = self._encode(picture.pixels, picture.height, picture.width)
+                    frame.jpeg = self._encode(frame.pixels, frame.height, frame.width)
                 except Exception:  # subscribers must not wait for it for ever
                     log.exception("a frame could not be compressed and is left out")
-                    picture.jpeg = b""
+                    frame.jpeg = b""
                 tell.send(b"")
         except zmq.ContextTerminated:
             log.debug("the context was closed before the thread")

@@ -1,4 +1,4 @@
-"""The frame socket: subscriptions, their credit, and sending pictures against it.
+"""The frame socket: subscriptions, their credit, and sending frames against it.
 
 `latest`: the newest frame waits for credit, and older ones are dropped. A frame that is being encoded is still sent;
 otherwise an encoder slower than the frame rate would never finish one. `every`: all frames wait, in order. In lockstep
@@ -183,17 +183,17 @@ class Publisher:
         cached = self._headers.get(encoding)
         if cached is not None and cached[0] is shown:
             return cached[1]
-        picture = shown.frame
+        frame = shown.frame
         header = encode(
             Frame(
                 world=world,
                 generation=shown.generation,
                 number=shown.number,
-                tick=picture.tick,
-                block=picture.block,
-                cue=picture.cue,
-                height=picture.height,
-                width=picture.width,
+                tick=frame.tick,
+                block=frame.block,
+                cue=frame.cue,
+                height=frame.height,
+                width=frame.width,
                 encoding=encoding,
                 held=shown.held,
                 stale=shown.stale,

@@ -45,7 +45,7 @@ class Recorder:
         return path.name
 
     def write(self, record: TakeRecord) -> str:
-        """Append a record if a take is being recorded; return what went wrong, after which nothing is recorded."""
+        """Append a record if a take is being recorded. Return what went wrong; the recording has ended then."""
         if self._writer is None:
             return ""
         try:
@@ -67,7 +67,7 @@ class Recorder:
     def _close(self) -> None:
         writer, self._writer = self._writer, None
         if writer is not None:
-            # flushing to the disk can take a while, and the tick does not wait for it
+            # Flushing to the disk can take a while, and the tick must not wait for it.
             threading.Thread(target=_close_quietly, args=(writer,), name="take-close").start()
 
 

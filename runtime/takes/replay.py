@@ -1,4 +1,4 @@
-"""Making a recorded take again: the same steps, prompts, resets and restores, compared block by block.
+"""Replays a recorded take: the same steps, prompts, resets and restores, compared block by block.
 
 Bit-exact on the same build, device and thread count; elsewhere the first difference says where it parts.
 """
@@ -36,7 +36,7 @@ WORLD = "replay"
 
 @dataclass(frozen=True, kw_only=True)
 class ReplayedBlock:
-    """One block of a take, made again."""
+    """One replayed block of a take."""
 
     generation: int
     block: int
@@ -44,7 +44,7 @@ class ReplayedBlock:
     expected: str
     """digest in the take file"""
     digest: str
-    """of what was made now"""
+    """digest of the replayed frames"""
     pixels: memoryview
     """`[frames, height, width, 3] uint8 RGB`"""
     frames: int
@@ -57,16 +57,16 @@ class ReplayedBlock:
 
 @dataclass(frozen=True, kw_only=True)
 class ReplayResult:
-    """How a whole replay went."""
+    """The result of a whole replay."""
 
     blocks: int
     same: int
     first_difference: ReplayedBlock | None
     model_differs: str
-    """what is different about the model, e.g. its weights; empty if nothing is known to be"""
+    """known differences of the model, e.g. its weights; empty if there are none"""
 
     def __str__(self) -> str:
-        """One line for people."""
+        """Say it in one line."""
         if self.first_difference is None:
             return f"all {self.blocks} blocks are the same, bit for bit"
         where = self.first_difference
@@ -78,7 +78,7 @@ class ReplayResult:
 
 
 def replay(take: Take, config: GeneratorHostConfig, *, in_process: bool = False) -> ReplayResult:
-    """Make a take again and compare. Raises `TakeError` or `ReplayFailed`."""
+    """Replay a take and compare. Raises `TakeError` or `ReplayFailed`."""
     blocks = same = 0
     first: ReplayedBlock | None = None
     with_model = Replay(take, config, in_process=in_process)
@@ -91,26 +91,26 @@ def replay(take: Take, config: GeneratorHostConfig, *, in_process: bool = False)
 
 
 class ReplayFailed(LongtakeError):
-    """The take cannot be made again here."""
+    """The take cannot be replayed here."""
 
     def __init__(self, message: str) -> None:
         super().__init__("generator", message)
 
 
 class Replay:
-    """A replay under way: `for block in Replay(take, config).blocks(): ...`; blocks come as they are made."""
+    """A running replay: `for block in Replay(take, config).blocks(): ...` yields blocks as they are made."""
 
     def __init__(self, take: Take, config: GeneratorHostConfig, *, in_process: bool = False) -> None:
         self.take = take
         self.model: ModelInfo | None = None
-        """of the generator that replays; None before the first block"""
+        """the model of the replaying generator; None before the first block"""
         self._config = config
         self._in_process = in_process
         self._generation = take.header.generation
         self._seed = take.header.seed
         self._start = carried(take.header)
         self._made: dict[int, Conditioning | None] = {}
-        """what the steps of this generation carried, by block"""
+        """by block: the new conditioning of its step, in this generation"""
         self._snapshots: dict[int, bytes] = {}
         self._sources = _snapshot_sources(take)
 
@@ -132,7 +132,7 @@ class Replay:
             context.destroy(linger=0)
 
     def differences(self) -> str:
-        """Return what of the model and its options is not as it was recorded."""
+        """Return how the model and its options differ from the recording."""
         recorded, now = self.take.header.model, self.model
         if now is None:
             return ""
@@ -181,14 +181,14 @@ class Replay:
         )
 
     def _save_if_needed(self) -> None:
-        """Take a snapshot if the take goes back to this place later."""
+        """Take a snapshot here if the take returns to this block later."""
         block = len(self._made)
         if block in self._sources.get(self._generation, ()) and block not in self._snapshots:
             self._generator.send(GenSnapshot(world=WORLD, generation=self._generation))
             self._snapshots[block] = self._expect(GenSaved)[1].tobytes()
 
     def _restore(self, record: TakeRestore) -> None:
-        """Do what was done after the generator was lost: the same snapshot, and the same blocks again."""
+        """Repeat a recovery of the take: restore the same snapshot and make the same blocks again."""
         self._save_if_needed()
         if record.kind == "open":
             self._open()
@@ -214,7 +214,7 @@ class Replay:
         return message, part
 
     def _expect(self, kind: type[Message]) -> tuple[Message, memoryview]:
-        """Wait for the one answer that is due. Raises `ReplayFailed`, or `GeneratorFailed` if none can be started."""
+        """Wait for the next answer. Raises `ReplayFailed`, or `GeneratorFailed` if no generator can start."""
         while True:
             if self._generator.watch() == "lost":
                 raise ReplayFailed("the generator was lost; see its log")

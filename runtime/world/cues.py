@@ -12,12 +12,12 @@ from longtake.protocol.messages import ModelInfo
 from longtake.runtime.world.prompt_state import PromptState
 
 MAX_PENDING = 1000
-"""cues of one world that wait for their block; more are refused"""
+"""cues of one world that may wait for their block; more are refused"""
 
 
 @dataclass(frozen=True, kw_only=True)
 class BlockGrid:
-    """Which ticks a block covers: the first block may be of another length (Wan's decoder)."""
+    """Which ticks a block covers. The first block may differ in length (Wan's decoder)."""
 
     first_frames: int
     frames: int
@@ -81,7 +81,7 @@ class CueQueue:
         return due
 
     def preview(self, state: PromptState, block: int) -> PromptState:
-        """Return what `state` will be at `block`, as far as is known now."""
+        """Return what `state` will be at `block`, going by the cues known now."""
         for cue in self._cues:
             if cue.block <= block:
                 state = cue.apply(state)

@@ -9,7 +9,7 @@ class Due:
     """A deadline that has passed."""
 
     deadline: float
-    """when it was, seconds of the clock"""
+    """in seconds of the clock"""
     late_s: float
     """how late the loop noticed it"""
     skipped: int
@@ -40,11 +40,11 @@ class Deadlines:
         return None if self._anchor is None else self._anchor + self._next / self._fps
 
     def anchor(self, now: float) -> None:
-        """Start over: the next deadline is `now`, the others follow from it."""
+        """Start over: the next deadline is `now`, and the others follow from it."""
         self._anchor, self._next = now, 0
 
     def stop(self) -> None:
-        """Have no deadlines until `anchor` is called."""
+        """Stop: there are no deadlines until `anchor` is called."""
         self._anchor = None
 
     def take(self, now: float) -> Due | None:

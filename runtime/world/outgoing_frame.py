@@ -1,4 +1,4 @@
-"""Pictures on their way out: raw rows as they came from the generator, or a JPEG made once for everybody.
+"""Frames on their way to the clients: raw rows as the generator made them, and one JPEG for all subscribers.
 
 The JPEG is made by `longtake.runtime.server.jpeg_thread`, beside the loop.
 """
@@ -13,7 +13,7 @@ class OutgoingFrame:
 
     def __init__(self, *, pixels: memoryview, height: int, width: int, tick: int, block: int, cue: int) -> None:
         if pixels.nbytes != height * width * 3:
-            raise ValueError(f"{pixels.nbytes} bytes are no picture of {height} x {width} x 3")
+            raise ValueError(f"{pixels.nbytes} bytes are no frame of {height} x {width} x 3")
         self.pixels = pixels
         self.height = height
         self.width = width
@@ -21,23 +21,23 @@ class OutgoingFrame:
         self.block = block
         self.cue = cue
         self.jpeg: bytes | None = None
-        """set by the thread that makes it; empty if it cannot be made"""
+        """set by the JPEG thread; empty if compression failed"""
         self.jpeg_asked = False
-        """it is made, or is going to be"""
+        """the JPEG is finished or on its way"""
 
     def encoded(self, encoding: Encoding) -> memoryview | bytes | None:
-        """Return the picture in that encoding; None while its JPEG is not made."""
+        """Return the frame in that encoding, or None until its JPEG is finished."""
         return self.pixels if encoding == "raw" else self.jpeg
 
     def is_encoding(self, encoding: Encoding) -> bool:
-        """Whether the picture is being encoded just now."""
+        """Whether the frame is being encoded now."""
         return encoding == "jpeg" and self.jpeg_asked and self.jpeg is None
 
 
 def frames_of_block(
     buffer: memoryview, *, frames: int, height: int, width: int, first_tick: int, block: int, cue: int
 ) -> list[OutgoingFrame]:
-    """Cut a block's buffer `[frames, height, width, 3] uint8` into its pictures without copying."""
+    """Cut a block's buffer `[frames, height, width, 3] uint8` into frames without copying."""
     size = height * width * 3
     if buffer.nbytes != frames * size:
         raise ValueError(f"a block of {frames} x {height} x {width} x 3 has {frames * size} bytes, not {buffer.nbytes}")

@@ -82,9 +82,9 @@ class Playback:
         """Return the frame that is shown next, or None."""
         return self._ready[0] if self._ready else None
 
-    def add(self, pictures: list[OutgoingFrame], now: float) -> None:
+    def add(self, frames: list[OutgoingFrame], now: float) -> None:
         """Add a block's frames. The first block of a take starts the deadlines."""
-        self._ready.extend(pictures)
+        self._ready.extend(frames)
         self._wake(now)
 
     def cut(self, first_tick: int) -> int:
@@ -153,13 +153,13 @@ class Playback:
         return Shown(frame=self.last, held=True)
 
     def _next(self, now: float) -> Shown:
-        picture = self._ready.popleft()
-        self.last = picture
-        self.tick = picture.tick + 1
+        frame = self._ready.popleft()
+        self.last = frame
+        self.tick = frame.tick + 1
         self.shown += 1
         self._rate.add(now)
         self._count_run()
-        return Shown(frame=picture, held=False)
+        return Shown(frame=frame, held=False)
 
     def _count_run(self) -> None:
         if not self._runs:

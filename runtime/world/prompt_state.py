@@ -12,7 +12,7 @@ from longtake.protocol.errors import Refused
 from longtake.protocol.messages import EventDef, Script
 
 MAX_PROMPT_CHARACTERS = 2000
-"""of the rendered prompt; the wire's limit for a typed one"""
+"""limit of the rendered prompt, and on the wire of a typed one"""
 _PLACE = re.compile(r"\{([^{}]*)\}")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
@@ -37,7 +37,7 @@ class PromptState:
 
     script: Script
     base: str | None = None
-    """typed text; None while the script's template is in force"""
+    """typed text; None while the script's template applies"""
     slots: dict[str, str] = field(default_factory=dict)
     """values that events have set"""
 
@@ -68,7 +68,7 @@ class PromptState:
         return tidy(_PLACE.sub(lambda place: self._filled(place.group(1)), self.script.template or ""))
 
     def conditioning(self) -> Conditioning:
-        """Return what a block is made under while this state is in force."""
+        """Return what a block is made under in this state."""
         return Conditioning(prompt=self.prompt())
 
     def check(self) -> None:
@@ -93,11 +93,11 @@ class PromptState:
 
 
 def plain(text: str) -> str:
-    """Return `text` with every control character as a space: prompts end up in terminals, logs and captions."""
+    """Return `text` with every control character replaced by a space: prompts reach terminals, logs and captions."""
     return _CONTROL.sub(" ", text)
 
 
 def tidy(text: str) -> str:
-    """Take out control characters and what an empty phrase leaves behind: doubled spaces, and commas without a text."""
+    """Remove control characters and what an empty phrase leaves: double spaces, and commas with nothing between."""
     text = re.sub(r"\s+", " ", plain(text)).replace(" ,", ",")
     return re.sub(r"(,\s*)+,", ",", text).strip(" ,")

@@ -20,12 +20,12 @@ class RestorePoint:
 
     @property
     def kind(self) -> Literal["compact", "open"]:
-        """The take file's word for it."""
+        """The name of this kind in take files."""
         return "open" if self.snapshot is None else "compact"
 
     @property
     def digest(self) -> str:
-        """blake2b-128 of the snapshot, hex; empty without one."""
+        """blake2b-128 of the snapshot, hex; empty if there is none."""
         return "" if self.snapshot is None else hashlib.blake2b(self.snapshot, digest_size=16).hexdigest()
 
 

@@ -139,7 +139,7 @@ class RunningWorld:
             return
         if self._cut_block == made.block:
             self._cut(made.first_tick)
-        pictures = frames_of_block(
+        frames = frames_of_block(
             pixels,
             frames=message.frames,
             height=message.height,
@@ -148,7 +148,7 @@ class RunningWorld:
             block=made.block,
             cue=made.last_cue,
         )
-        self.playback.add(pictures, now)
+        self.playback.add(frames, now)
 
     def saved(self, message: GenSaved, snapshot: bytes) -> None:
         """Keep a snapshot."""
