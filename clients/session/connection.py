@@ -208,7 +208,7 @@ class Connection:
                 raise lost
 
     def _connect(self, patience_s: float, again: bool) -> Welcome | None:
-        """Say hello until a welcome arrives; return None if closed meanwhile. The server sees a new client each time."""
+        """Say hello until a welcome arrives; return None if closed meanwhile. Each try is a new client."""
         give_up = time.monotonic() + patience_s
         while not self._closing.is_set():
             self._transport.connect()
