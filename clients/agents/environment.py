@@ -30,7 +30,7 @@ Cue: TypeAlias = "int | str | Mapping[str, str] | None"
 Reward: TypeAlias = Callable[[Pixels, dict[str, Any]], float]
 
 FIRST_FRAME_S = 120.0
-"""a model may still have to be loaded, and the first block takes longest"""
+"""the model may have to be loaded first, and the first block is the slowest"""
 READING_S = 5.0
 MAX_SEED = 2**31
 
@@ -76,7 +76,7 @@ class LongtakeEnv(gymnasium.Env[Pixels, Any]):
         self._world: World | None = None
         self._opened_with: str | None = None
         self._steered = False
-        """a cue was sent: a world keeps what was asked for last over a reset, and an episode begins as the first did"""
+        """a cue was sent. A reset would keep the newest prompt, but every episode starts under the first one."""
         self._frame: Pixels = np.zeros((info.height, info.width, 3), np.uint8)
         self.render_mode = render_mode
         self.metadata = {**self.metadata, "render_fps": info.fps}
@@ -86,7 +86,7 @@ class LongtakeEnv(gymnasium.Env[Pixels, Any]):
         self.action_space = spaces.Discrete(len(self.events) + 1)
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Pixels, dict[str, Any]]:
-        """Begin an episode, always under the prompt the world was opened with; without a seed one is drawn.
+        """Start an episode, always under the prompt the world was opened with. Without a seed, one is drawn.
 
         `options={"prompt": text}` begins this episode under another prompt.
         """
@@ -112,14 +112,14 @@ class LongtakeEnv(gymnasium.Env[Pixels, Any]):
         return self._frame, info
 
     def step(self, action: Cue) -> tuple[Pixels, float, bool, bool, dict[str, Any]]:
-        """Send a cue, or none, and let the world go on by `ticks_per_step`."""
+        """Send a cue, or none, and advance the world by `ticks_per_step`."""
         self._send(action)
         info = self._advance(self._ticks)
         reward = self._reward(self._frame, info) if self._reward else 0.0
         return self._frame, reward, False, False, info
 
     def render(self) -> Any:
-        """The last frame."""
+        """Return the last frame."""
         return self._frame
 
     def close(self) -> None:
@@ -155,7 +155,7 @@ class LongtakeEnv(gymnasium.Env[Pixels, Any]):
         }
 
     def _labels(self, world: World, picture: Picture) -> dict[str, Any]:
-        """The probe's reading of the newest whole block."""
+        """Return the probe's reading of the newest block."""
         if not self._readings:
             return {}
         block = picture.header.block

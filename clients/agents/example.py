@@ -1,8 +1,8 @@
 """An example agent in one file: a lamplighter that keeps the light of a world going up and down.
 
-It looks at nothing but the pixels. When the picture has been dark for a while it asks for day, when it has been
-bright for a while it asks for night, and it tells what it sees. The world runs in lockstep: it waits for the agent,
-so the agent may think as long as it likes and the take is still smooth. Run it against a server:
+It only looks at pixels. After a while of dark it asks for day, after a while of brightness for night, and it prints
+what it sees. The world runs in lockstep: it waits for the agent, so the agent may think as long as it likes and the
+take is still smooth. Run it against a server:
 
     longtake serve &
     python -m longtake.clients.agents.example --seconds 60
@@ -39,12 +39,12 @@ SCRIPT = Script(
 
 
 def brightness(pixels: npt.NDArray[np.uint8]) -> float:
-    """Mean brightness of a picture `[H, W, 3] uint8 RGB`, 0 to 1."""
+    """Return the mean brightness of a picture `[H, W, 3] uint8 RGB`, 0 to 1."""
     return float(pixels.mean()) / 255
 
 
 class Lamplighter:
-    """Decides: fed one picture a time, it answers with the event to fire, or None."""
+    """Decides which event to fire, one picture at a time."""
 
     def __init__(self, fps: int) -> None:
         self._patience = round(PATIENCE_S * fps)
@@ -52,7 +52,7 @@ class Lamplighter:
         self._bright_for = 0
 
     def decide(self, pixels: npt.NDArray[np.uint8]) -> str | None:
-        """Look at the next picture."""
+        """Look at the next picture; return the event to fire, or None."""
         if brightness(pixels) < DARK:
             self._dark_for, self._bright_for = self._dark_for + 1, 0
         else:

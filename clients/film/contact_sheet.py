@@ -1,4 +1,4 @@
-"""A contact sheet: pictures of a take on one page, each with its time and the cue that is in force."""
+"""A contact sheet: pictures of a take on one page, each with its time and its current cue."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,7 +41,7 @@ class Sample:
 
 
 def sample_ticks(ticks: int, count: int) -> set[int]:
-    """`count` ticks spread evenly over a take of `ticks`, the first and the last one among them."""
+    """Return `count` ticks spread evenly over a take of `ticks`, including the first and the last."""
     count = min(count, ticks)
     if count <= 1:
         return {0} if ticks else set()
@@ -49,7 +49,7 @@ def sample_ticks(ticks: int, count: int) -> set[int]:
 
 
 def contact_sheet(samples: list[Sample], timeline: list[Applied], *, fps: int, title: str = "") -> Image.Image:
-    """The page. A caption names the cue in force; it is lit in the first picture under that cue."""
+    """Draw the page. Captions name the current cue, and highlight it in the first picture under it."""
     if not samples:
         raise ValueError("a contact sheet needs at least one picture")
     height, width, _ = samples[0].pixels.shape
@@ -76,7 +76,7 @@ def contact_sheet(samples: list[Sample], timeline: list[Applied], *, fps: int, t
 
 
 def in_force(timeline: list[Applied], tick: int) -> Applied | None:
-    """The last cue that is in force at a tick."""
+    """Return the newest cue at a tick."""
     return next((mark for mark in reversed(timeline) if mark.tick <= tick), None)
 
 
@@ -101,7 +101,7 @@ def _caption(draw: ImageDraw.ImageDraw, place: tuple[int, int], time: str, mark:
 
 
 def _lines(draw: ImageDraw.ImageDraw, label: str, room: int, font: Font) -> list[str]:
-    """A label in at most two lines, the second one cut."""
+    """Break a label into at most two lines; the second is cut to fit."""
     words = label.split()
     first = ""
     while words and draw.textlength(f"{first} {words[0]}".strip(), font=font) <= room:

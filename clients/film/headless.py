@@ -21,9 +21,9 @@ from longtake.protocol.messages import Applied, Mode, Script
 
 SHEET_PICTURES = 24
 RECONNECT_S = 15.0
-"""how long a lost server is looked for: a line may have been cut, but one that was restarted has no such world"""
+"""how long to look for a lost server: the line may be back soon, but a restarted server has lost the world"""
 FIRST_FRAME_S = 120.0
-"""a model may still have to be loaded, and the first block takes longest"""
+"""the model may have to be loaded first, and the first block is the slowest"""
 
 FilmProgress = Callable[[int, int], None]
 """called with (frames filmed, frames in all)"""
@@ -31,15 +31,15 @@ FilmProgress = Callable[[int, int], None]
 
 @dataclass(frozen=True, kw_only=True)
 class Filmed:
-    """What came of filming a world."""
+    """The result of filming a world."""
 
     ticks: int
     fps: int
     timeline: list[Applied]
     digest: str
-    """SHA-256 over all frames: the same script, seed and machine give the same"""
+    """SHA-256 over all frames; the same script, seed and machine give the same digest"""
     weights: str
-    """of the model, first digits of their hash"""
+    """the first digits of the hash of the model's weights"""
     video: Path | None = None
     sheet: Path | None = None
 
@@ -126,14 +126,14 @@ def film(
 
 
 def since(timeline: list[Applied], first: int, ticks: int) -> list[Applied]:
-    """The marks of a stretch of a take, counted from its first tick; the cue in force at its start comes first."""
+    """Return the marks of part of a take, counted from its first tick; the cue at its start comes first."""
     before = [mark for mark in timeline if mark.tick <= first][-1:]
     inside = [mark for mark in timeline if first < mark.tick < first + ticks]
     return [msgspec.structs.replace(mark, tick=max(0, mark.tick - first)) for mark in [*before, *inside]]
 
 
 def pictures(world: World, ticks: int) -> Iterator[Picture]:
-    """The next `ticks` pictures of a world that stands, each tick once and in order; held frames are left out."""
+    """Yield the next `ticks` pictures of a paused world, each tick once and in order, without held frames."""
     if world.info.mode == "lockstep":
         block = world.info.model.block_frames
         for start in range(0, ticks, block):

@@ -24,7 +24,7 @@ from longtake.protocol.messages import Applied
 log = logging.getLogger(__name__)
 
 LEAST_HEIGHT = 480
-"""smaller pictures are enlarged by a whole factor, because video players blur small videos"""
+"""smaller pictures are enlarged by an integer factor, because video players blur small videos"""
 CRF = 16
 """x264's quality: lower is better and larger; 16 keeps thin rain"""
 MICROSECONDS = Fraction(1, 1_000_000)
@@ -78,11 +78,11 @@ class VideoWriter:
         self.frames += 1
 
     def mark(self, timeline: Iterable[Applied]) -> None:
-        """Say which cues lie in the take; the last call before the end counts."""
+        """Set the cues of the take. The last call before the end counts."""
         self._marks = [mark for mark in timeline if mark.tick < self.frames]
 
     def close(self) -> None:
-        """Finish the file and put it in its place. Raises `VideoError`, and leaves nothing behind then."""
+        """Finish the file and put it in place. Raises `VideoError`, and then leaves nothing behind."""
         if self._container is None:
             raise VideoError(f"{self._path}: there was no frame to write")
         try:
@@ -96,19 +96,19 @@ class VideoWriter:
             self.discard()
 
     def discard(self) -> None:
-        """Forget what was written, if it was not finished."""
+        """Delete what was written, unless the file is finished."""
         container, self._container = self._container, None
         try:
             if container is not None:
                 container.close()
         except (OSError, self._av.FFmpegError) as error:
-            log.debug("%s: %s", self._path, error)  # it is thrown away, whatever its end looks like
+            log.debug("%s: %s", self._path, error)  # the file is deleted anyway
         finally:
             self._file.discard()
 
     @contextmanager
     def _named(self) -> Iterator[None]:
-        """Say of a failure which file it concerns, in one line."""
+        """Turn a failure into one line that names the file."""
         try:
             yield
         except (OSError, self._av.FFmpegError) as error:
@@ -165,11 +165,11 @@ ASS_HEADER = (
     b"Format: Name, Fontname, Fontsize, PrimaryColour\nStyle: Default,Sans,16,&Hffffff\n\n"
     b"[Events]\nFormat: Layer, Start, End, Style, Name, MarginL, MarginR, MarginV, Effect, Text\n"
 )
-"""what the subtitle encoder wants to know of the style"""
+"""the style header that the subtitle encoder needs"""
 
 
 def plain(text: str) -> str:
-    """`text` without the characters that subtitles read as commands."""
+    """Return `text` without the characters that subtitles read as commands."""
     return " ".join(text.split()).replace("{", "(").replace("}", ")").replace("\\", "/")
 
 

@@ -1,4 +1,4 @@
-"""A file that lands whole or not at all, and never meets another program that writes the same one.
+"""Writes a file that appears whole or not at all, even if two programs write the same one.
 
 with WholeFile(Path("take.png")) as file:
     page.save(file.part, format="PNG")
@@ -17,7 +17,7 @@ log = logging.getLogger(__name__)
 
 
 class WholeFile:
-    """Writes to `part`, a file with a short name of its own beside the real one, and puts it in place at the end.
+    """Writes to `part`, a file with a short unique name in the same folder, and renames it at the end.
 
     `begin`, then `land` or `discard`; a `with` block does that by itself. A process that is killed leaves its part
     behind. The next one that writes the same file on the same machine removes it.
@@ -25,8 +25,8 @@ class WholeFile:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        """where the file will be; one that is there is replaced"""
-        # A digest of the name instead of the name: as short for the longest name that the file system allows.
+        """the final name; an existing file is replaced"""
+        # A digest of the name, because the name itself may be as long as the file system allows.
         owner = f"{socket.gethostname()}\0{path.name}".encode()
         self._kind = f".lt-{hashlib.blake2b(owner, digest_size=4).hexdigest()}"
         self.part = path.with_name(f"{self._kind}-{os.getpid()}-{secrets.token_hex(3)}.part")
@@ -52,7 +52,7 @@ class WholeFile:
         os.close(os.open(self.part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666))
 
     def land(self) -> None:
-        """Put the finished part in its place, on the disk and not only in memory. Raises `OSError`."""
+        """Flush the finished part to the disk and rename it. Raises `OSError`."""
         with self.part.open("r+b") as file:
             os.fsync(file.fileno())
         os.replace(self.part, self.path)
@@ -72,7 +72,7 @@ class WholeFile:
 
 
 def _lives(process: int) -> bool:
-    """Whether a process of this machine runs. Where that cannot be asked, it is taken to."""
+    """Whether a process runs on this machine. True if the system cannot tell."""
     if os.name == "nt":
         return True  # signal 0 is Ctrl-C there
     try:

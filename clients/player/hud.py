@@ -8,11 +8,11 @@ from longtake.clients.player.state import PlayerState
 WIDTH = 218
 """pixels"""
 OPACITY = 235
-"""of 255: small grey figures have to be read over a bright sky"""
+"""of 255: small grey figures must be readable over a bright sky"""
 
 
 def rows(state: PlayerState, shown_fps: float) -> list[tuple[str, str, theme.Colour]]:
-    """(label, value, colour) for each line of the panel; values the server has not sent yet are a dash."""
+    """Return (label, value, colour) for each line of the panel; a dash for values the server has not sent yet."""
     status, info = state.status, state.info
     lines: list[tuple[str, str, theme.Colour]] = []
     wanted = info.model.fps if info else 0
@@ -41,7 +41,7 @@ def rows(state: PlayerState, shown_fps: float) -> list[tuple[str, str, theme.Col
 def draw(
     surface: pygame.Surface, right: int, top: int, state: PlayerState, text: theme.Text, fps: float
 ) -> pygame.Rect:
-    """Draw the panel with its upper right corner at (right, top); returns what it covers."""
+    """Draw the panel with its upper right corner at (right, top); return the area it covers."""
     lines = rows(state, fps)
     step = text.line(theme.SMALL) + 5
     rect = pygame.Rect(right - WIDTH, top, WIDTH, len(lines) * step + 2 * theme.GAP)

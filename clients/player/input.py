@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from longtake.clients.player.player import Player
 
 REPEAT_MS = (400, 40)
-"""while typing only: a held event key must not fire again and again"""
+"""while typing only: a held event key must not fire repeatedly"""
 
 
 class Keyboard:
@@ -33,7 +33,7 @@ class Keyboard:
             self._click(event.pos)
 
     def _any_time(self, event: pygame.event.Event) -> bool:
-        """Keys that work while typing too; returns whether it was one."""
+        """Handle keys that also work while typing; return whether it was one."""
         player, options = self._player, self._player.view.options
         shift = bool(event.mod & pygame.KMOD_SHIFT)
         if event.key == pygame.K_F1:
@@ -139,7 +139,7 @@ class Keyboard:
                 player.fire(cap.event)
 
     def _event_of(self, event: pygame.event.Event) -> str | None:
-        """The script's event with this key."""
+        """Return the script's event with this key, or None."""
         if event.mod & (pygame.KMOD_CTRL | pygame.KMOD_ALT | pygame.KMOD_META):
             return None
         pressed = {pygame.key.name(event.key).lower(), event.unicode.lower()} - {""}
@@ -158,7 +158,7 @@ class Keyboard:
 
 
 def clipboard() -> str:
-    """The clipboard's text. Raises pygame.error where there is none."""
+    """Return the clipboard's text. Raises pygame.error if there is no clipboard."""
     if hasattr(pygame.scrap, "get_text"):  # pygame-ce
         return str(pygame.scrap.get_text())
     pygame.scrap.init()

@@ -1,8 +1,8 @@
 """The pygame player: watch a world and direct it.
 
 Shows the picture, the events of the script as keys, the prompt line, the take's timeline, and on F3 the numbers.
-The keys are in `player_help.KEYS`; `play` is the way in. Nothing is drawn unless a frame came or something
-changed, because the model may be working on the same machine.
+The keys are in `longtake.clients.player.help.KEYS`; `play` opens the window. It draws only when a frame arrived or
+something changed, because the model may be running on the same machine.
 """
 
 import logging
@@ -34,19 +34,19 @@ WINDOW = (1280, 800)
 """first size in pixels"""
 SMALLEST = (480, 360)
 MOTION_S = 1 / 30
-"""between two drawings while something moves by itself"""
+"""between two drawings while something is animated"""
 BLINK_S = 0.1
-"""between two drawings while a cursor blinks or a message waits"""
+"""between two drawings while a cursor blinks or a message is shown"""
 IDLE_S = 0.5
 FPS_SPAN_S = 2.0
 FULLSCREEN_WIDTH = 2560
-"""a wider screen is drawn at half its size, and enlarged by the display"""
+"""wider screens are drawn at a fraction of their size and scaled up"""
 MAX_SEED = 2**31
 
 
 @dataclass(frozen=True, kw_only=True)
 class OpenWorld:
-    """Enters a new world of its own, as its director."""
+    """Opens a new world, as its director."""
 
     model: str = "diorama"
     script: Script | None = None
@@ -55,7 +55,7 @@ class OpenWorld:
     encoding: Encoding = "raw"
 
     def __call__(self, session: Session) -> World:
-        """Open the world; also after a server's restart, from its beginning."""
+        """Open the world; after a restart of the server, open it again from the start."""
         return session.open(
             self.model,
             prompt=self.prompt,
@@ -68,14 +68,14 @@ class OpenWorld:
 
 @dataclass(frozen=True, kw_only=True)
 class JoinWorld:
-    """Enters a running world."""
+    """Joins a running world."""
 
     world: str = ""
     role: Role = "viewer"
     encoding: Encoding = "raw"
 
     def __call__(self, session: Session) -> World:
-        """Join the world; an empty name is the only one, or the newest."""
+        """Join the world; an empty name means the newest."""
         return session.join(self.world, role=self.role, delivery="latest", encoding=self.encoding)
 
 
@@ -93,10 +93,10 @@ def play(
     fullscreen: bool = False,
     screenshots: Path | None = None,
 ) -> None:
-    """Open a window and play until it is closed. Raises LongtakeError when there is no server or no world.
+    """Open a window and play until it is closed. Raises LongtakeError if there is no server or no world.
 
-    With `join` (a world's name, or "" for the newest) a running world is joined in `role`; without it a new one is
-    opened. `screenshots` is the folder F12 saves to (the current one); `server` is an endpoint or a transport.
+    `server` is an endpoint or a transport. With `join` (a world's name, or "" for the newest) the player joins a
+    running world in `role`; without it, it opens a new one. F12 saves to the folder `screenshots` (the current one).
     """
     conflict = pygame_conflict()
     if conflict:
@@ -113,7 +113,7 @@ def play(
 
 
 class Player:
-    """The window's loop. Handles input, asks the world, and draws when something has changed."""
+    """The window's loop: handles input, steers the world, and draws when something has changed."""
 
     def __init__(
         self,
@@ -147,7 +147,7 @@ class Player:
         pygame.key.stop_text_input()
 
     def run(self) -> None:
-        """Play until the window is closed. Raises LongtakeError when the first world cannot be had."""
+        """Play until the window is closed. Raises LongtakeError if there is no first world."""
         self.connector.start()
         try:
             while self.running:
@@ -159,7 +159,7 @@ class Player:
             pygame.display.quit()
 
     def turn(self, patience_s: float) -> None:
-        """Wait for something to happen, at most so long; then handle all of it and draw once."""
+        """Wait at most `patience_s` for something to happen, handle all of it, and draw once."""
         first = pygame.event.wait(max(1, round(patience_s * 1e3)))
         for event in [first, *pygame.event.get()]:
             if event.type == self._wake_type:
@@ -180,10 +180,10 @@ class Player:
 
     @property
     def fps(self) -> float:
-        """Frames a second that have reached the screen."""
+        """Frames per second that reached the screen."""
         return len(self._shown_at) / FPS_SPAN_S
 
-    # --- what the keyboard asks for ------------------------------------------------------------------------
+    # --- called by the keyboard ----------------------------------------------------------------------------
 
     def fire(self, event: str) -> None:
         """Fire an event of the script."""
@@ -200,7 +200,7 @@ class Player:
             self._send(cue, lambda: world.prompt(text, wait=False))
 
     def control(self, action: Action, **fields: Any) -> None:
-        """Ask the world for an action and say so if it is refused."""
+        """Ask the world for an action; show the error if it is refused."""
         if not self._may_steer() or self._world is None:
             return
         try:
@@ -215,7 +215,7 @@ class Player:
         self.control("resume" if self.state.paused else "pause")
 
     def restart(self, *, other_seed: bool = False) -> None:
-        """Begin the take again, or open the world again when it has ended."""
+        """Restart the take, or open the world again if it has ended."""
         if self.state.connection in ("closed", "failed"):
             self.connector.reopen()
             return
@@ -225,7 +225,7 @@ class Player:
             self.control("resume")
 
     def record(self) -> None:
-        """Begin or end the recording of a take file."""
+        """Start or stop recording a take file."""
         if self.state.recording:
             self.control("record_stop")
         else:
@@ -301,7 +301,7 @@ class Player:
             self.toast(f"Recorded {future.result().detail}".strip())
 
     def _do_later(self, work: Callable[[], None]) -> None:
-        """Have `work` done by the loop: futures are answered on the connection's thread."""
+        """Run `work` in the loop: futures complete on the connection's thread."""
         self._later.put(work)
         self._wake()
 
@@ -315,7 +315,7 @@ class Player:
             logger.debug("woken after the window was closed")
 
     def _look(self) -> None:
-        """Take over what the world has said since the last look."""
+        """Update the state from what the world has sent since the last turn."""
         now = self._clock()
         world = self.connector.world
         if world is not None and world is not self._world:
@@ -350,7 +350,7 @@ class Player:
             self._shown_at.popleft()
 
     def _displayed(self, now: float, *, held: bool) -> None:
-        """A frame has just reached the screen: measure and report the cues it is the first of."""
+        """A frame has just reached the screen: measure and report the cues that it is the first to show."""
         if not held:
             self._shown_at.append(now)
         assert self.state.frame is not None

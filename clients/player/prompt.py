@@ -1,9 +1,9 @@
-"""The line one types prompts in: a text, a cursor, a history. Pure; the window feeds it keys and draws it."""
+"""The prompt line: a text, a cursor and a history. No pygame; the window feeds it keys and draws it."""
 
 from dataclasses import dataclass, field
 
 MAX_CHARACTERS = 2000
-"""what a prompt message may hold"""
+"""limit of a prompt message"""
 MAX_HISTORY = 100
 
 
@@ -29,7 +29,7 @@ class PromptLine:
         self.focused = False
 
     def insert(self, text: str) -> None:
-        """Typed or pasted text; line breaks become spaces, other control characters go."""
+        """Insert typed or pasted text. Line breaks become spaces; other control characters are removed."""
         clean = "".join(c for c in " ".join(text.splitlines()) if c.isprintable())
         clean = clean[: MAX_CHARACTERS - len(self.text)]
         self.text = self.text[: self.cursor] + clean + self.text[self.cursor :]
@@ -61,15 +61,15 @@ class PromptLine:
         self.text, self.cursor = "", 0
 
     def older(self) -> None:
-        """The prompt before this one in the history."""
+        """Show the previous prompt of the history."""
         self._walk(-1)
 
     def newer(self) -> None:
-        """The prompt after this one in the history; the line being written comes last."""
+        """Show the next prompt of the history; the unfinished line comes last."""
         self._walk(1)
 
     def submit(self) -> str:
-        """Take the text out of the line and remember it; "" when there is only white space."""
+        """Empty the line, add its text to the history and return it; "" if it is blank."""
         text = self.text.strip()
         if text and (not self.history or self.history[-1] != text):
             self.history = [*self.history, text][-MAX_HISTORY:]

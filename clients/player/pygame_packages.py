@@ -7,7 +7,7 @@ PYGAME_PACKAGES = ("pygame-ce", "pygame")
 
 
 def pygame_conflict() -> str:
-    """One line with what to do where both are installed, which overwrite each other; "" where they are not."""
+    """Return one line that says what to do if both are installed; they overwrite each other. Otherwise ""."""
     try:
         found = [f"{name} {version(name)}" for name in PYGAME_PACKAGES]
     except PackageNotFoundError:

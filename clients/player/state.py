@@ -18,7 +18,7 @@ FLASH_S = 0.6
 LATENCIES = 50
 """event-to-photon measurements kept"""
 PENDING_S = 30.0
-"""a cue that was neither shown nor refused by then will not be: its world was reset or its server is gone"""
+"""a cue that is neither shown nor refused by then is dropped: the world was reset, or the server is gone"""
 
 ConnectionPhase = Literal["connecting", "live", "reconnecting", "failed", "closed"]
 ToastKind = Literal["info", "good", "bad"]
@@ -31,12 +31,12 @@ class PendingCue:
     kind: Literal["prompt", "event"]
     label: str
     pressed: float
-    """when the key went down, seconds"""
+    """when the key was pressed, seconds"""
     ack: Ack | None = None
 
     @property
     def tick(self) -> int | None:
-        """Where it takes effect; None until the server has said so."""
+        """The tick at which it takes effect; None until the server has answered."""
         return self.ack.tick if self.ack else None
 
 
@@ -51,7 +51,7 @@ class Toast:
 
 @dataclass(kw_only=True)
 class PlayerState:
-    """The player's whole knowledge of the world it shows."""
+    """Everything the player knows about the world it shows."""
 
     connection: ConnectionPhase = "connecting"
     detail: str = ""
@@ -77,26 +77,26 @@ class PlayerState:
 
     @property
     def director(self) -> bool:
-        """May this client steer?"""
+        """Whether this client may steer."""
         return self.info is not None and self.info.role == "director"
 
     @property
     def paused(self) -> bool:
-        """Is the world held by a pause?"""
+        """Whether the world is paused."""
         if self.status is not None:
             return self.status.paused
         return self.info.paused if self.info else False
 
     @property
     def tick(self) -> int:
-        """Tick of the frame on the screen, or where the world was when it was joined."""
+        """The tick of the frame on the screen; before the first frame, the tick at joining."""
         if self.frame is not None:
             return self.frame.tick
         return self.info.tick if self.info else 0
 
     @property
     def prompt(self) -> str:
-        """The rendered prompt that is in force in the frame on the screen."""
+        """The rendered prompt of the frame on the screen."""
         for mark in reversed(self.timeline):
             if mark.tick <= self.tick:
                 return mark.prompt
@@ -117,9 +117,9 @@ class PlayerState:
         return statistics.median(self.latencies_ms) if self.latencies_ms else None
 
     def slots(self) -> dict[str, str]:
-        """The value each slot has in the prompt that is in force; a slot that the prompt does not mention has none.
+        """Return the value of each slot in the current prompt, without slots that the prompt does not mention.
 
-        It is read from the text, which everybody has: also who joins late, or after a reset or a typed prompt.
+        They are read from the text, which every client has, also after joining late, a reset or a typed prompt.
         """
         prompt = self.prompt
         if self._read is None or self._read[0] != (prompt, self.script):
@@ -127,7 +127,7 @@ class PlayerState:
         return self._read[1]
 
     def in_force(self) -> set[str]:
-        """The events whose values the picture has."""
+        """Return the events whose values the picture shows."""
         values = self.slots().items()
         return {name for name, event in self.script.events.items() if event.set.items() <= values}
 
@@ -155,13 +155,13 @@ class PlayerState:
         return cue
 
     def refused(self, cue: PendingCue, why: str, now: float) -> None:
-        """The server did not accept a cue."""
+        """The server refused a cue."""
         if cue in self.pending:
             self.pending.remove(cue)
         self.toast(why, now, "bad")
 
     def shown(self, frame: Frame, now: float) -> list[tuple[int, float]]:
-        """A frame has reached the screen; returns (cue, event-to-photon in ms) for each cue it is the first of."""
+        """A frame has reached the screen. Return (cue, event-to-photon in ms) for each cue that it shows first."""
         if self.frame is not None and frame.generation > self.frame.generation:
             self.timeline = [mark for mark in self.timeline if mark.generation >= frame.generation]
         self.frame = frame
@@ -178,7 +178,7 @@ class PlayerState:
         return measured
 
     def notice(self, notice: Notice, now: float) -> None:
-        """Something happened to the world: say so."""
+        """Show a notice of the world."""
         texts: dict[str, tuple[str, ToastKind]] = {
             "closed": ("The world was closed", "bad"),
             "reset": ("The take starts again", "info"),
@@ -195,27 +195,27 @@ class PlayerState:
         self.toast(text, now, kind)
 
     def toast(self, text: str, now: float, kind: ToastKind = "info") -> None:
-        """Show a line for a while; the same line twice is one line."""
+        """Show a line for a while. A repeated line is shown once."""
         self.toasts = [toast for toast in self.toasts if toast.text != text and toast.until > now][-3:]
         self.toasts.append(Toast(text=text, kind=kind, until=now + TOAST_S))
 
     def live_toasts(self, now: float) -> list[Toast]:
-        """The lines that are still to be shown, oldest first."""
+        """Return the lines to show, oldest first."""
         self.toasts = [toast for toast in self.toasts if toast.until > now]
         return self.toasts
 
     def glow(self, event: str, now: float) -> float:
-        """How brightly a keycap glows, 1 when just pressed, 0 when not."""
+        """Return how brightly a keycap glows: 1 when just pressed, then down to 0."""
         pressed = self.flashes.get(event)
         return max(0.0, 1.0 - (now - pressed) / FLASH_S) if pressed is not None else 0.0
 
     def waiting_for(self, event: str) -> bool:
-        """Has an event been fired from here and not been seen yet?"""
+        """Whether an event was fired from here and is not on the screen yet."""
         return any(cue.kind == "event" and cue.label == event for cue in self.pending)
 
 
 def read_slots(prompt: str, script: Script) -> dict[str, str]:
-    """Find in a prompt which value each slot has: the one whose phrase or name is mentioned last, whole words only.
+    """Find the value of each slot in a prompt: the one whose phrase or name comes last, whole words only.
 
     The name counts because people type "in the desert" where the scenario says "over a sandy desert".
     A value without a phrase ("under a clear sky" may well be said by saying nothing) holds when no other does.

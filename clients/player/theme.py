@@ -22,7 +22,7 @@ BRIGHT: Colour = (248, 249, 252)
 ACCENT: Colour = (246, 178, 92)
 """lamp light: what the player has just done, and what is in force"""
 COOL: Colour = (110, 168, 235)
-"""what the machine does by itself: lead, recache"""
+"""the machine's own work: lead, recache"""
 GOOD: Colour = (122, 200, 150)
 BAD: Colour = (238, 104, 98)
 
@@ -36,7 +36,7 @@ MAX_KEPT = 512
 
 
 def mix(low: Colour, high: Colour, share: float) -> Colour:
-    """The colour at `share` (0 to 1) of the way from `low` to `high`."""
+    """Return the colour at `share` (0 to 1) of the way from `low` to `high`."""
     share = min(1.0, max(0.0, share))
     return (
         round(low[0] + (high[0] - low[0]) * share),
@@ -53,7 +53,7 @@ class Text:
         self._kept: OrderedDict[tuple[str, int, Colour, bool], pygame.Surface] = OrderedDict()
 
     def render(self, text: str, height: int = NORMAL, colour: Colour = TEXT, *, bold: bool = False) -> pygame.Surface:
-        """A surface with `text` on a clear ground. Keep no reference over a resize."""
+        """Return a transparent surface with `text`. Do not keep it over a resize."""
         key = (text, height, colour, bold)
         surface = self._kept.get(key)
         if surface is None:
@@ -65,15 +65,15 @@ class Text:
         return surface
 
     def width(self, text: str, height: int = NORMAL, *, bold: bool = False) -> int:
-        """Width in pixels that `render` gives `text`."""
+        """Return the width of rendered `text` in pixels."""
         return self._font(height, bold).size(text)[0] // OVERSAMPLE
 
     def line(self, height: int = NORMAL) -> int:
-        """Distance in pixels between two lines of text."""
+        """Return the distance between two lines of text in pixels."""
         return round(self._font(height, False).get_linesize() / OVERSAMPLE)
 
     def fit(self, text: str, width: int, height: int = NORMAL, *, bold: bool = False) -> str:
-        """`text`, cut with an ellipsis so that it is at most `width` pixels wide; "" when nothing fits."""
+        """Return `text`, cut with an ellipsis to at most `width` pixels; "" if nothing fits."""
         if self.width(text, height, bold=bold) <= width:
             return text
         low, high = 0, len(text)
@@ -86,7 +86,7 @@ class Text:
         return text[:low].rstrip() + "…" if low else ""
 
     def wrap(self, text: str, width: int, height: int = NORMAL) -> list[str]:
-        """`text` in lines of at most `width` pixels; a longer word is cut."""
+        """Break `text` into lines of at most `width` pixels; a longer word is cut."""
         lines: list[str] = []
         line = ""
         for word in text.split():
@@ -101,7 +101,7 @@ class Text:
     def _draw(self, text: str, height: int, colour: Colour, bold: bool) -> pygame.Surface:
         large = self._font(height, bold).render(text, True, colour)
         size = (large.get_width() // OVERSAMPLE, large.get_height() // OVERSAMPLE)
-        if not all(size):  # smoothscale must not be asked to scale nothing
+        if not all(size):  # smoothscale fails on empty surfaces
             return pygame.Surface((1, self.line(height)), pygame.SRCALPHA)
         return pygame.transform.smoothscale(large.convert_alpha(), size)
 
@@ -109,14 +109,14 @@ class Text:
         key = (height, bold)
         if key not in self._fonts:
             path = font_path(bold)
-            # pygame draws its default font at 0.69 of the size asked for
+            # pygame draws its default font at 0.69 of the requested size
             size = height * OVERSAMPLE * (1.0 if path else 1.3)
             self._fonts[key] = pygame.font.Font(str(path) if path else None, round(size))
         return self._fonts[key]
 
 
 def font_path(bold: bool) -> Path | None:
-    """The plain font that comes with pygame's examples; None is pygame's default font, which is bold."""
+    """Return the plain font of pygame's examples; None stands for pygame's default font, which is bold."""
     if bold:
         return None
     path = Path(pygame.__file__).parent / "examples" / "data" / "sans.ttf"
@@ -124,7 +124,7 @@ def font_path(bold: bool) -> Path | None:
 
 
 def panel(surface: pygame.Surface, rect: pygame.Rect, *, opacity: int = 205, radius: int = 8) -> None:
-    """A dark rounded panel that lets a little of the picture through."""
+    """Draw a dark rounded panel, slightly transparent."""
     layer = pygame.Surface(rect.size, pygame.SRCALPHA)
     pygame.draw.rect(layer, (*PANEL, opacity), layer.get_rect(), border_radius=radius)
     pygame.draw.rect(layer, (*LINE, opacity), layer.get_rect(), width=1, border_radius=radius)

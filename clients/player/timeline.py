@@ -22,7 +22,7 @@ SPAN_S = 30.0
 AHEAD = 0.16
 """share of the strip right of the playhead"""
 MIN_BLOCK_PX = 4
-"""block ticks nearer than this are left out"""
+"""block ticks closer than this are left out"""
 MARK_PX = 5
 """half the width of a cue's mark"""
 LABEL_PX = 170
@@ -31,7 +31,7 @@ LABEL_PX = 170
 
 @dataclass(frozen=True, kw_only=True)
 class Scale:
-    """Where a tick lies on the strip."""
+    """Maps ticks to places on the strip."""
 
     left: int
     right: int
@@ -58,7 +58,7 @@ class Scale:
 
 
 def draw(surface: pygame.Surface, rect: pygame.Rect, state: PlayerState, text: theme.Text, now: float) -> None:
-    """Draw the strip of a world into `rect`; nothing before a world is joined."""
+    """Draw the strip of a world into `rect`; draws nothing until a world is joined."""
     if state.info is None:
         return
     model = state.info.model
@@ -103,7 +103,7 @@ def _draw_track(surface: pygame.Surface, scale: Scale, axis: int, state: PlayerS
 
 
 def _draw_marks(surface: pygame.Surface, scale: Scale, axis: int, state: PlayerState, labels: "Labels") -> None:
-    """Cues that are in force, or accepted for a block that is not on the screen yet."""
+    """Draw the cues that took effect, or will at a block that is not on the screen yet."""
     marks = [mark for mark in state.timeline if mark.kind != "start"]
     in_force = next((mark.tick for mark in reversed(marks) if mark.tick <= state.tick), None)
     assert state.info is not None  # draw() has returned otherwise
@@ -122,7 +122,7 @@ def _draw_marks(surface: pygame.Surface, scale: Scale, axis: int, state: PlayerS
 def _draw_waiting(
     surface: pygame.Surface, scale: Scale, axis: int, state: PlayerState, labels: "Labels", now: float
 ) -> None:
-    """Cues sent from here that the take does not list yet."""
+    """Draw the cues sent from here that the take does not list yet."""
     known = {mark.cue for mark in state.timeline}
     lead = state.status.lead if state.status else 0
     for cue in reversed([cue for cue in state.pending if cue.ack is None or cue.ack.cue not in known]):
@@ -134,7 +134,7 @@ def _draw_waiting(
 
 
 class Labels:
-    """Puts labels above the line, from right to left, in two rows, so that close cues can both be read."""
+    """Places labels above the line, from right to left, in two rows, so that close cues stay readable."""
 
     def __init__(self, surface: pygame.Surface, text: theme.Text, lower: int, right: int) -> None:
         self._surface = surface
@@ -143,7 +143,7 @@ class Labels:
         self._limits = [right, right]
 
     def draw(self, label: str, x: int, colour: theme.Colour) -> None:
-        """Draw a label from `x` on, cut where the next one begins; it is left out when nothing of it fits."""
+        """Draw a label at `x`, cut at the next label; leave it out if nothing fits."""
         rooms = [min(LABEL_PX, limit - x - theme.GAP) for limit in self._limits]
         wanted = min(LABEL_PX, self._text.width(label, theme.SMALL))
         row = 0 if rooms[0] >= min(wanted, rooms[1]) else 1
@@ -165,7 +165,7 @@ def _draw_playhead(surface: pygame.Surface, scale: Scale, axis: int, state: Play
 
 
 def diamond(surface: pygame.Surface, x: int, y: int, colour: theme.Colour, *, filled: bool) -> None:
-    """A cue's mark."""
+    """Draw a cue's mark."""
     points = [(x, y - MARK_PX), (x + MARK_PX, y), (x, y + MARK_PX), (x - MARK_PX, y)]
     pygame.draw.polygon(surface, colour if filled else theme.PANEL, points)
     pygame.draw.lines(surface, colour, True, points)

@@ -1,4 +1,4 @@
-"""The player's window: where everything lies and how it is drawn. It reads the state and changes nothing.
+"""The player's window: layout and drawing. It reads the state and changes nothing.
 
 +--------------------------------------------------+
 | LIVE  title                                  HUD |
@@ -31,17 +31,17 @@ ARROWS = {
     "left": ((3, -5), (3, 5), (-4, 0)),
     "right": ((-3, -5), (-3, 5), (4, 0)),
 }
-"""keys whose caps carry a drawn triangle, pixels from the cap's middle: not every font has arrows"""
+"""keys whose caps show a drawn triangle, in pixels from the middle: not every font has arrows"""
 KEY_GAP = 16
 GROUP_GAP = 24
-"""between events that set different slots, besides the gap between keys"""
+"""extra gap between events that set different slots"""
 PROMPT_HEIGHT = 36
 MIN_PICTURE = 0.45
-"""share of the window's height that the picture keeps; chrome that would take more is cut"""
+"""share of the window's height that the picture keeps; larger chrome is cut"""
 SHARPEN_FROM = 3.0
 """scales from which the picture is doubled without smoothing first: softer than pixels, crisper than a blur"""
 GLOW_FRAMES = 4
-"""the light around the picture is renewed at every so many frames"""
+"""frames between two updates of the light around the picture"""
 GLOW = 62
 """its brightness, of 255"""
 
@@ -58,7 +58,7 @@ class Keycap:
 
 @dataclass(kw_only=True)
 class ViewOptions:
-    """What the player has switched on and off."""
+    """What is switched on and off."""
 
     hud: bool = False
     help: bool = False
@@ -81,7 +81,7 @@ class View:
         self._scroll = 0
 
     def resize(self, surface: pygame.Surface) -> None:
-        """Draw onto another surface from now on."""
+        """Draw onto another surface."""
         self._surface = surface
         self._scaled = self._light = None
 
@@ -96,7 +96,7 @@ class View:
         self._frames += 1
 
     def picture(self) -> pygame.Surface | None:
-        """The newest picture in its own size, for a screenshot."""
+        """Return the newest picture in its own size, for a screenshot."""
         return self._source
 
     def draw(self, state: PlayerState, prompt: PromptLine, now: float, fps: float) -> None:
@@ -137,7 +137,7 @@ class View:
             self._surface.blit(shade, target)
 
     def _draw_corner(self, state: PlayerState, now: float) -> None:
-        """Badges and the title, upper left."""
+        """Draw the badges and the title, upper left."""
         x = MARGIN
         for label, colour, dot in badges(state):
             x = self._draw_badge(x, label, colour, dot, now) + 6
@@ -174,7 +174,7 @@ class View:
             y = rect.top - 6
 
     def _draw_waiting(self, area: pygame.Rect, state: PlayerState, now: float) -> None:
-        """What the player is waiting for, over the picture."""
+        """Say over the picture what the player is waiting for."""
         texts = {
             "connecting": "Connecting",
             "reconnecting": "Reconnecting",
@@ -202,7 +202,7 @@ class View:
     # --- chrome --------------------------------------------------------------------------------------------
 
     def _draw_chrome(self, state: PlayerState, prompt: PromptLine, now: float) -> pygame.Rect:
-        """Draw what lies under the picture from the bottom up; returns what is left for the picture."""
+        """Draw the rows below the picture from the bottom up; return the area left for the picture."""
         window = self._surface.get_rect()
         bottom = window.bottom - MARGIN
         self.prompt_rect = pygame.Rect(MARGIN, bottom - PROMPT_HEIGHT, window.width - 2 * MARGIN, PROMPT_HEIGHT)
@@ -247,7 +247,7 @@ class View:
                 )
 
     def _draw_cap(self, cap: Keycap, glow: float, edge: theme.Colour, colour: theme.Colour) -> int:
-        """The key itself; returns where its label begins."""
+        """Draw the key itself; return the x of its label."""
         name = self.text.render(key_name(cap.definition.key), theme.SMALL, colour, bold=True)
         wide = _cap_width(self.text, cap.definition)
         key = pygame.Rect(cap.rect.left, cap.rect.top + 1, wide - 7, cap.rect.height - 4)
@@ -279,7 +279,7 @@ class View:
         self._surface.blit(label, (inner.left, rect.centery - label.get_height() // 2))
 
     def _draw_typing(self, inner: pygame.Rect, prompt: PromptLine, now: float) -> None:
-        """The edited text, scrolled so that the cursor is in sight."""
+        """Draw the edited text, scrolled so that the cursor is visible."""
         before = self.text.width(prompt.text[: prompt.cursor], theme.LARGE)
         whole = self.text.width(prompt.text, theme.LARGE)
         self._scroll = min(self._scroll, before, max(0, whole - inner.width + 2))
@@ -295,7 +295,7 @@ class View:
 
 
 def badges(state: PlayerState) -> list[tuple[str, theme.Colour, bool]]:
-    """(text, colour, with a dot) for each badge in the corner."""
+    """Return (text, colour, with a dot) for each badge in the corner."""
     shown: list[tuple[str, theme.Colour, bool]] = []
     if state.connection == "reconnecting":
         shown.append(("RECONNECTING", theme.BAD, True))
@@ -315,7 +315,7 @@ def badges(state: PlayerState) -> list[tuple[str, theme.Colour, bool]]:
 
 
 def fit(size: tuple[int, int], area: pygame.Rect) -> pygame.Rect:
-    """The largest rectangle of that shape in `area`, centred; a whole scale is taken when it costs little."""
+    """Return the largest centred rectangle of that shape in `area`; at an integer scale if that costs little."""
     width, height = size
     scale = min(area.width / width, area.height / height)
     if scale > 1 and int(scale) / scale > 0.95:
@@ -326,12 +326,12 @@ def fit(size: tuple[int, int], area: pygame.Rect) -> pygame.Rect:
 
 
 def key_name(key: str) -> str:
-    """What is written on a keycap; arrows are drawn instead, see ARROWS."""
+    """Return the text of a keycap; arrows are drawn instead, see ARROWS."""
     return " " if key in ARROWS else key.upper() if len(key) == 1 else key
 
 
 def layout_keys(state: PlayerState, text: theme.Text, width: int, max_rows: int) -> tuple[list[Keycap], int]:
-    """Keycaps in rows from (0, 0), and the rows' height. Events that set the same slots stand together.
+    """Lay keycaps out in rows from (0, 0); also return the rows' height. Events that set the same slots are together.
 
     Events beyond the last row are left out; F1 lists them all.
     """
@@ -359,7 +359,7 @@ def layout_keys(state: PlayerState, text: theme.Text, width: int, max_rows: int)
 
 
 def _cap_width(text: theme.Text, definition: EventDef) -> int:
-    """Width of a keycap and the space after it; 0 for an event without a key."""
+    """Return the width of a keycap and the space after it; 0 for an event without a key."""
     if not definition.key:
         return 0
     return max(22, text.width(key_name(definition.key), theme.SMALL, bold=True) + 12) + 7
@@ -372,7 +372,7 @@ def _scale(source: pygame.Surface, size: tuple[int, int]) -> pygame.Surface:
 
 
 def _light(source: pygame.Surface, size: tuple[int, int]) -> pygame.Surface:
-    """The picture's colours as dim light, for the room around it."""
+    """Return the picture's colours as dim light for the room around it."""
     spots = pygame.transform.smoothscale(source, (8, 6))
     light = pygame.transform.smoothscale(spots, size)
     light.fill((GLOW, GLOW, GLOW), special_flags=pygame.BLEND_RGB_MULT)

@@ -1,4 +1,4 @@
-"""Keeps the player supplied with a world: connects, opens or joins, and does so again when the server was restarted.
+"""Keeps the player in a world: opens or joins it, and does so again after the server was restarted.
 
 Runs on a thread of its own, because opening a world may take as long as loading a model. The session itself
 reconnects and rejoins; what is left for here is the world that no longer exists at a restarted server.
@@ -18,18 +18,18 @@ logger = logging.getLogger(__name__)
 RETRY_S = 1.5
 """between two attempts"""
 PATIENCE_S = 86_400.0
-"""how long the session looks for a lost server: until the player is closed"""
+"""how long the session looks for a lost server: in practice until the player is closed"""
 
 
 class Entry(Protocol):
-    """How a world is entered: `OpenWorld` or `JoinWorld` of the player, or a test's own."""
+    """How to enter a world: the player's `OpenWorld` or `JoinWorld`, or one of a test."""
 
     def __call__(self, session: Session) -> World:
         """Open or join. Raises LongtakeError."""
 
 
 class WorldConnector:
-    """Holds the session and the world. `wake` is called, on any thread, when there is something new to see."""
+    """Holds the session and the world. Calls `wake`, on any thread, when there is something new to show."""
 
     def __init__(self, session: Session, enter: Entry, wake: Callable[[], None], *, retry_s: float = RETRY_S) -> None:
         self._session = session
@@ -40,18 +40,18 @@ class WorldConnector:
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="player-link", daemon=True)
         self.world: World | None = None
-        """the world to show; the last one while a new one is being entered"""
+        """the world to show; the old one until a new one is entered"""
         self.fatal: LongtakeError | None = None
         """why there will be no world"""
         self._state: ConnectionPhase = "connecting"
         self._detail = "opening the world; the first time a model is loaded this takes a while"
 
     def start(self) -> None:
-        """Begin to enter the world."""
+        """Start entering the world."""
         self._thread.start()
 
     def stop(self) -> None:
-        """End the thread; the session is left to its owner."""
+        """End the thread. The session stays open: it belongs to the caller."""
         self._stop.set()
         self._again.set()
         self._thread.join(timeout=2.0)
@@ -63,7 +63,7 @@ class WorldConnector:
             self._again.set()
 
     def connection(self) -> tuple[ConnectionPhase, str]:
-        """Where things stand, and one line about it."""
+        """Return the state of the connection, and one line about it."""
         if self._state == "live" and self._session.state is ConnectionState.RECONNECTING:
             return "reconnecting", f"{self._session.endpoint} does not answer; trying again"
         return self._state, self._detail
@@ -94,7 +94,7 @@ class WorldConnector:
             return None
 
     def _watch(self, world: World) -> None:
-        """Pass on what arrives until the world ends, and decide what comes then."""
+        """Wake the player on every arrival until the world ends, then decide what follows."""
         ended = threading.Event()
 
         def changed() -> None:
@@ -105,7 +105,7 @@ class WorldConnector:
         unlisten = world.listen(changed)
         changed()
         while not ended.wait(self._retry_s) and not self._stop.is_set():
-            self._wake()  # a lost connection says nothing by itself
+            self._wake()  # a lost connection sends no message
         unlisten()
         if self._stop.is_set():
             return

@@ -60,14 +60,14 @@ T = TypeVar("T")
 
 
 class WatchOptions(TypedDict, total=False):
-    """How the pictures of a world are wanted."""
+    """How to deliver the pictures of a world."""
 
     delivery: Delivery | None
     """"latest" (default; the newest wins), "every" (nothing is lost, the world waits) or None for no pictures"""
     encoding: Encoding
-    """"raw" (default) or "jpeg" for thin lines"""
+    """"raw" (default), or "jpeg" for slow connections"""
     buffer_frames: int
-    """with "every": pictures that may wait here until the server holds back, 1 to 1024 (default 64)"""
+    """with "every": pictures buffered here before the world has to wait, 1 to 1024 (default 64)"""
 
 
 class OpenOptions(WatchOptions, total=False):
@@ -87,11 +87,11 @@ class OpenOptions(WatchOptions, total=False):
 
 @dataclass(frozen=True, kw_only=True)
 class Opening:
-    """An `open` under way."""
+    """An `open` that was sent."""
 
     entered: "Future[World]"
     resume: bool
-    """whether the world was held until its frames are subscribed to, and is to be resumed then"""
+    """the world was opened paused, and has to be resumed once its frames are subscribed to"""
 
 
 class Session:
@@ -102,9 +102,9 @@ class Session:
         self.endpoint = transport.endpoint
         """where the server is"""
         self.request_timeout_s = request_timeout_s
-        """seconds a blocking call waits for its answer"""
+        """how long a blocking call waits for its answer"""
         self.reconnects = 0
-        """how often the connection was lost and made again"""
+        """how often the connection was lost and restored"""
         self._requests = PendingRequests()
         self._worlds: dict[str, World] = {}
         self._lock = threading.Lock()
@@ -154,12 +154,12 @@ class Session:
 
     @property
     def models(self) -> list[ModelInfo]:
-        """The models the server offers; none while its first generator loads, see `refresh`."""
+        """The models that the server offers; none until its first generator has loaded, see `refresh`."""
         return self.welcome.models
 
     @property
     def state(self) -> ConnectionState:
-        """Where the connection stands."""
+        """The state of the connection."""
         return self._connection.state
 
     @property
@@ -168,7 +168,7 @@ class Session:
         return self._connection.rtt_ms
 
     def refresh(self) -> Welcome:
-        """Ask for a new welcome, e.g. to see whether `models` is still empty because the generator loads."""
+        """Ask for a new welcome, for instance while `models` is empty because the generator still loads."""
         self._welcomed.clear()
         self.tell(Hello(client=self.config.client))
         if not self._welcomed.wait(self.request_timeout_s):
@@ -182,7 +182,7 @@ class Session:
     def open(
         self, model: str = "diorama", *, timeout_s: float = OPEN_TIMEOUT_S, **options: Unpack[OpenOptions]
     ) -> World:
-        """Open a world and direct it; `OpenOptions` and `WatchOptions` list what can be given, as keywords.
+        """Open a world and direct it. `OpenOptions` and `WatchOptions` list the keywords.
 
         A live world with `delivery="every"` is opened paused and resumed once its frames are subscribed to, so
         that none is missed.
@@ -198,13 +198,13 @@ class Session:
         return self._subscribed(self._wait(self.begin_join(world, role=role, **watch), "join"))
 
     def close(self) -> None:
-        """Say goodbye and free everything; worlds go on as the server's settings say. Harmless when repeated."""
+        """Say goodbye and free everything. The server keeps the worlds for a while. Harmless when repeated."""
         self._connection.close()
 
     # --- without waiting -----------------------------------------------------------------------------------
 
     def begin_open(self, model: str = "diorama", **options: Unpack[OpenOptions]) -> Opening:
-        """Send `open`; the future holds the world, whose `subscribed` is then under way. `open` waits for both."""
+        """Send `open` and return the world's future. Its `subscribed` is another future; `open` waits for both."""
         paused, mode = options.get("paused", False), options.get("mode", "live")
         hold = options.get("delivery") == "every" and mode == "live" and not paused
         entered = self._enter(
@@ -221,7 +221,7 @@ class Session:
         return Opening(entered=entered, resume=hold)
 
     def begin_join(self, world: str = "", *, role: Role = "viewer", **watch: Unpack[WatchOptions]) -> "Future[World]":
-        """Send `join`; the future holds the world, whose `subscribed` is then under way. `join` waits for both."""
+        """Send `join` and return the world's future. Its `subscribed` is another future; `join` waits for both."""
         return self._enter(Join, watch, world=world, role=role)
 
     # --- what a world needs (`feed.RequestChannel`) ------------------------------------------------------------------
@@ -251,26 +251,26 @@ class Session:
         return future
 
     def tell(self, message: Message) -> None:
-        """Send a message without an answer on the control socket."""
+        """Send a message without an answer on the control channel."""
         self._connection.send(wire.encode_checked(message))
 
     def tell_frames(self, message: Message) -> None:
-        """Send a message without an answer on the frame socket."""
+        """Send a message without an answer on the frame channel."""
         self._connection.send_frames(wire.encode_checked(message))
 
     def session_id(self) -> str:
-        """The session the server gave us."""
+        """Return the session id from the server's welcome."""
         return self.welcome.session
 
     def forget(self, world: str) -> None:
-        """A world has ended: hand it nothing more."""
+        """A world has ended: pass nothing more to it."""
         with self._lock:
             self._worlds.pop(world, None)
 
     # --- what the connection hands over (`connection.Receiver`) --------------------------------------------
 
     def on_welcome(self, welcome: Welcome, *, again: bool) -> None:
-        """Connected; after a loss every world is joined again."""
+        """Connected. After a loss, join every world again."""
         self._welcome = welcome
         if not again:
             return
@@ -280,7 +280,7 @@ class Session:
                 self._rejoin(world)
 
     def on_message(self, message: Message) -> None:
-        """Settle the request it answers and hand it to the world it is about."""
+        """Complete the request that it answers, or pass it to its world."""
         if isinstance(message, Welcome):
             self._welcome = message
             self._welcomed.set()
@@ -297,18 +297,18 @@ class Session:
             world.on_message(message)
 
     def on_frame(self, header: Frame, payload: memoryview) -> None:
-        """Hand a frame to its world."""
+        """Pass a frame to its world."""
         world = self._worlds.get(header.world)
         if world is not None:
             world.on_frame(header, payload)
 
     def on_lost(self, error: LongtakeError) -> None:
-        """Fail what waits for an answer; worlds are joined again with the next connection."""
+        """Fail all pending requests. The next connection joins the worlds again."""
         self._requests.fail_all(error)
         self._notify()
 
     def on_closed(self, error: LongtakeError) -> None:
-        """Nothing works any more."""
+        """The session has ended."""
         self._requests.fail_all(error)
         for world in self._all():
             world.end(error)
@@ -358,14 +358,14 @@ class Session:
         return world
 
     def no_frames(self) -> ConnectionLost:
-        """The error for a frame socket that does not answer while the control socket does."""
+        """Return the error for a frame channel that does not answer while the control channel does."""
         return ConnectionLost(
             f"the server answers but its frame socket {self.welcome.frames_endpoint} does not; through an SSH "
             "tunnel forward that port too"
         )
 
     def _rejoin(self, world: World) -> None:
-        """Join and subscribe again, on the connection's thread, so without waiting."""
+        """Join and subscribe again. It runs on the connection's thread, so it must not wait."""
 
         def joined(future: "Future[Joined]") -> None:
             error = future.exception()

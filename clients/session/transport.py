@@ -1,4 +1,4 @@
-"""What carries a session's bytes. `ZmqTransport` and `InprocTransport` ship; others plug in the same way.
+"""The interface of transports, which carry a session's bytes. `ZmqTransport` and `InprocTransport` are included.
 
 A session has two channels: control (requests, answers, heartbeats) and frames (headers with their pictures). The
 connection's thread drives a transport like this, and nobody else calls it, except for `wake`:

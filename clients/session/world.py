@@ -1,4 +1,4 @@
-"""A world as a client sees it: steer it, watch it, and look at what it last said of itself.
+"""A world as a client sees it: steer it, watch it, and read its newest state.
 
 Thread-safe. Its state is written by the connection's thread and read by anybody.
 """
@@ -37,9 +37,9 @@ from longtake.protocol.messages import (
 logger = logging.getLogger(__name__)
 
 CLOSE_WITHIN_S = 2.0
-"""how long a failed user of a world waits for its end"""
+"""how long `closing` waits for the end of a world after a failure"""
 KEPT = 4096
-"""notices, readings and timeline marks kept"""
+"""limit of notices, readings and timeline marks"""
 
 T = TypeVar("T")
 
@@ -56,7 +56,7 @@ class World(Feed):
         self.status: Status | None = None
         """the newest status; the server sends one twice a second"""
         self.timeline: list[Applied] = list(joined.timeline)
-        """cues in force so far, in this generation"""
+        """the cues of this generation that have taken effect"""
         self.notices: deque[Notice] = deque(maxlen=KEPT)
         self.readings: deque[Reading] = deque(maxlen=KEPT)
 
@@ -93,7 +93,7 @@ class World(Feed):
         return self._channel.ask(Control, Done, world=self.name, action=action, ticks=ticks, seed=seed, path=path)
 
     def pause(self) -> Done:
-        """Hold the world at its tick."""
+        """Stop the world at its tick."""
         return self._answer(self.control("pause"), "pause")
 
     def resume(self) -> Done:
@@ -101,7 +101,7 @@ class World(Feed):
         return self._answer(self.control("resume"), "resume")
 
     def step(self, ticks: int | None = None, timeout_s: float | None = None) -> Done:
-        """Show `ticks` more frames (default one block) and pause; returns when they were shown.
+        """Show `ticks` more frames (default: one block), then pause. Returns when they were shown.
 
         With `every` and more ticks than the buffer holds, another thread has to take the pictures meanwhile.
         """
@@ -112,7 +112,7 @@ class World(Feed):
         )
 
     def reset(self, seed: int | None = None) -> Done:
-        """Begin a new take under the prompt asked for last, with the same seed or another."""
+        """Start a new take under the newest prompt, with the same seed or another one."""
         return self.acted("reset", self._answer(self.control("reset", seed=seed), "reset"))
 
     def record_start(self, path: str) -> Done:
@@ -133,9 +133,9 @@ class World(Feed):
 
     @contextmanager
     def closing(self) -> "Iterator[World]":
-        """Close the world at the end of a `with` block, also when the block fails; what failed is raised then.
+        """Close the world at the end of a `with` block, also if the block raises.
 
-        Without it a world that nobody is in any more runs on for as long as the server keeps it.
+        Otherwise an empty world runs on for as long as the server keeps it.
         """
         try:
             yield self
@@ -164,19 +164,19 @@ class World(Feed):
         return pictures_of(done, ticks, pictures)
 
     def displayed(self, cue: int, event_to_photon_ms: float) -> None:
-        """Report that the first frame under `cue` has reached the screen, so long after the key press."""
+        """Report how long after the key press the first frame under `cue` reached the screen."""
         self._channel.tell(Displayed(world=self.name, cue=cue, event_to_photon_ms=event_to_photon_ms))
 
     def wait(self, condition: Callable[["World"], bool], what: str, timeout_s: float = FRAMES_TIMEOUT_S) -> None:
-        """Wait until `condition(world)` holds, looked at whenever something arrives; `what` names it in the error."""
+        """Wait until `condition(world)` holds. It is checked on every arrival; `what` names it in the error."""
         self._wait(lambda: condition(self), what, timeout_s, lambda: self.ended)
 
     def ask_leave(self) -> "Future[Done]":
-        """Ask to leave and return the future of the answer; give that to `acted`."""
+        """Ask to leave and return the future of the answer. Pass the answer to `acted`."""
         return self._channel.ask(Leave, Done, world=self.name)
 
     def acted(self, action: Action | Literal["leave"], done: Done) -> Done:
-        """Take over what an answered action means for this side, where `control` was used; returns `done`."""
+        """Apply an answered action to this side, after `control` was used. Returns `done`."""
         if action == "reset":
             with self._changed:
                 self._enter(done.generation)
@@ -202,7 +202,7 @@ class World(Feed):
         self.notify()
 
     def on_message(self, message: Message) -> None:
-        """A status, mark, reading or notice of this world came."""
+        """A status, mark, reading or notice of this world arrived."""
         generation = getattr(message, "generation", 0)
         with self._changed:
             self._enter(generation)
@@ -244,7 +244,7 @@ class World(Feed):
 
 
 def has_last(future: "Future[Done]", pictures: list[Picture]) -> bool:
-    """Whether `advance` is answered, and the picture of its last tick is here (or there is none to wait for)."""
+    """Whether `advance` is answered and the picture of its last tick is here (or will not come)."""
     if not future.done():
         return False
     if future.exception() is not None:
@@ -254,6 +254,6 @@ def has_last(future: "Future[Done]", pictures: list[Picture]) -> bool:
 
 
 def pictures_of(done: Done, ticks: int, pictures: list[Picture]) -> list[Picture]:
-    """The pictures among `pictures` that the answered `advance` by `ticks` has made."""
+    """Return those of `pictures` that belong to an answered `advance` by `ticks`."""
     first = done.tick - ticks
     return [p for p in pictures if p.header.tick >= first and p.header.generation == done.generation]
