@@ -12,7 +12,6 @@ then. The frames are the same bytes in every case. Everything that touches a dec
 order of the calls.
 """
 
-import copy
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
@@ -21,6 +20,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
+from longtake.model.generation.packing import Packed, pack, unpack
 from longtake.model.generation.timing import Stopwatch
 from longtake.model.generation.world import Decoder
 
@@ -79,7 +79,7 @@ class Decoding:
     """
 
     def __init__(self, decoder: Decoder, device: torch.device, *, overlap: bool) -> None:
-        self._decoder = decoder
+        self._decoder, self._device = decoder, device
         self._stream = torch.cuda.Stream(device) if overlap and device.type == "cuda" else None
         self._cuda = device.type == "cuda"
         self._thread: ThreadPoolExecutor | None = None
@@ -99,10 +99,15 @@ class Decoding:
         with self._in_order():
             return self._decoder.open(batch)
 
-    def copy(self, state: Any) -> Any:
-        """Return a copy of a decoder's memory; call it only once all that was started has been counted."""
+    def save(self, state: Any) -> Packed:
+        """Return a copy of a decoder's memory; call it once everything that was started has been counted."""
         with self._in_order():
-            return copy.deepcopy(state)
+            return pack(state)
+
+    def load(self, packed: Packed, batch: int) -> Any:
+        """Return the memory that `save` copied."""
+        with self._in_order():
+            return unpack(packed, self._decoder.open(batch), self._device)
 
     def see(self, latents: Sequence[Tensor], state: Any) -> None:
         """Decode latent frames [B, 1, C, h, w] for what they leave in the memory."""

@@ -14,7 +14,6 @@ import logging
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -182,7 +181,10 @@ class Generator:
         """Save a world: compact, or exact (with cache and decoder state; it goes on bit for bit)."""
         self._check(world)
         self._count_frames(world)
-        held = Exact(cache=world.cache.save(), decoder_state=self._copy_of(world.decoder_state)) if exact else None
+        held = None
+        if exact:
+            decoder_state = self._decoding.save(world.decoder_state) if self._decoding else None
+            held = Exact(cache=world.cache.save(), decoder_state=decoder_state)
         return Snapshot.of(world, self.config, held)
 
     @torch.inference_mode()
@@ -205,7 +207,11 @@ class Generator:
         world.sink = [w._replace(latents=w.latents.to(self.device)) for w in snapshot.sink]
         if snapshot.exact is not None:
             world.cache.load(snapshot.exact.cache)
-            world.decoder_state = self._copy_of(snapshot.exact.decoder_state)
+            packed = snapshot.exact.decoder_state
+            if self._decoding is not None:
+                if packed is None:
+                    raise SnapshotError("the snapshot was made without a decoder; save it again, or restore it compact")
+                world.decoder_state = self._decoding.load(packed, world.batch)
             return world
         with world.stopwatch.region("recache"):
             world.cache.restart(snapshot.first_frame)
@@ -358,9 +364,6 @@ class Generator:
             self.transformer.replace_linears(make_linear)
         make_executor = EXECUTIONS.make(backend.execution, backend.target)
         return make_executor(self.transformer, self.timesteps, live_lengths(self.config))
-
-    def _copy_of(self, decoder_state: Any) -> Any:
-        return self._decoding.copy(decoder_state) if self._decoding else None
 
     def _count_frames(self, world: World) -> None:
         """Add the pictures of the block being decoded; on a thread it waits for them."""

@@ -1,4 +1,7 @@
-"""A saved world: exact (cache and decoder state included) or compact (latents and prompts, rebuilt by recache)."""
+"""A saved world: exact (with cache and decoder state) or compact (latents and prompts; the rest comes by recache).
+
+Either is one safetensors file, whose metadata is JSON.
+"""
 
 import json
 from collections.abc import Sequence
@@ -14,6 +17,7 @@ from longtake.model.cache.base import CacheState
 from longtake.model.config import GeneratorConfig
 from longtake.model.errors import SnapshotError
 from longtake.model.generation.noise import NoiseSource, SeededNoise
+from longtake.model.generation.packing import Packed
 from longtake.model.generation.world import CachedFrame, Prompt, World
 
 FORMAT = "longtake-snapshot-1"
@@ -21,10 +25,15 @@ FORMAT = "longtake-snapshot-1"
 
 @dataclass(frozen=True, kw_only=True)
 class Exact:
-    """What only an exact snapshot holds."""
+    """What only an exact snapshot holds.
+
+    Attributes:
+        cache: keys and values.
+        decoder_state: the decoder's memory; None without a decoder.
+    """
 
     cache: CacheState
-    decoder_state: Any
+    decoder_state: Packed | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,13 +84,7 @@ class Snapshot:
         return replace(self, exact=None)
 
     def to_bytes(self) -> bytes:
-        """Return a compact snapshot as one safetensors file (the JSON is its metadata).
-
-        Raises:
-            SnapshotError: it is exact (call `compact` first), or its noise is not seeded.
-        """
-        if self.exact is not None:
-            raise SnapshotError("an exact snapshot stays in memory; save snapshot.compact() instead")
+        """Return the snapshot as one safetensors file. Raises SnapshotError if its noise is not seeded."""
         if not isinstance(self.noise, SeededNoise):
             raise SnapshotError("a world with recorded noise cannot be saved")
         prompts = _distinct([self.prompt, *(w.prompt for w in (*self.past, *self.sink))])
@@ -103,6 +106,8 @@ class Snapshot:
             "past": [(w.frame, prompts.index(w.prompt), w.group) for w in self.past],
             "sink": [(w.frame, prompts.index(w.prompt), w.group) for w in self.sink],
         }
+        if self.exact is not None:
+            meta["exact"] = _write_exact(self.exact, tensors)
         return save_tensors(tensors, metadata={"snapshot": json.dumps(meta)})
 
     @classmethod
@@ -127,12 +132,38 @@ class Snapshot:
             past=_written(meta["past"], tensors.get("past"), prompts),
             sink=_written(meta["sink"], tensors.get("sink"), prompts),
             next_tick=meta["pictures"],
+            exact=_read_exact(meta["exact"], tensors) if "exact" in meta else None,
             **{name: meta[name] for name in ("block", "groups", "first_frame", "end_frame")},
         )
 
 
 def _distinct(prompts: Sequence[Prompt]) -> list[Prompt]:
     return list(dict.fromkeys(prompts))
+
+
+def _write_exact(exact: Exact, tensors: dict[str, Tensor]) -> dict[str, Any]:
+    """Add the tensors of cache and decoder to those of the file, and return the rest as JSON."""
+    counters = {name: value for name, value in exact.cache._asdict().items() if not isinstance(value, Tensor)}
+    kept = {name: value for name, value in exact.cache._asdict().items() if isinstance(value, Tensor)}
+    tensors |= {f"cache/{name}": value.cpu().contiguous() for name, value in kept.items()}
+    if exact.decoder_state is None:
+        return {"cache": counters, "decoder": None}
+    tensors |= {f"decoder/{name}": value.cpu().contiguous() for name, value in exact.decoder_state.tensors.items()}
+    return {"cache": counters, "decoder": exact.decoder_state.tree}
+
+
+def _read_exact(meta: dict[str, Any], tensors: dict[str, Tensor]) -> Exact:
+    cache = CacheState(
+        **meta["cache"],
+        keys=tensors["cache/keys"],
+        values=tensors["cache/values"],
+        unrotated_sink_keys=tensors["cache/unrotated_sink_keys"],
+    )
+    if meta["decoder"] is None:
+        return Exact(cache=cache, decoder_state=None)
+    prefix = "decoder/"
+    memory = {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
+    return Exact(cache=cache, decoder_state=Packed(tree=meta["decoder"], tensors=memory))
 
 
 def _written(rows: list[list[int]], latents: Tensor | None, prompts: list[Prompt]) -> tuple[CachedFrame, ...]:
