@@ -37,7 +37,7 @@ OUTER = (
     "decoder.change.",
 )
 """first and last convolutions, which AdamW steps"""
-EVALUATED_CLIPS = 24
+EVALUATED_CLIPS = 16
 EVALUATED_FRAMES = 20
 
 
@@ -296,6 +296,7 @@ def main() -> None:
         adam_lr=args.lr / 5,
         adam_names=OUTER,
         decay_fraction=args.decay,
+        checkpoint_every_s=300.0,
         ranks=args.ranks,
         seed=args.seed,
         device=args.device,
