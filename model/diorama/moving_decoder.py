@@ -73,17 +73,16 @@ class MovingDecoder(nn.Module):
 
     def frames(self, parts: Parts, key_before: Tensor) -> Tensor:
         """Blend the block's frames, [B, 4, 3, H, W] float32; `key_before` is `parts.key` in a take's first block."""
+        keys = torch.stack([parts.key, key_before], 1).float().contiguous()
+        batch, _, _, height, width = keys.shape
         # Places in a picture need more digits than bf16 has.
-        with torch.autocast(parts.key.device.type, enabled=False):
-            keys = torch.stack([parts.key, key_before], 1).float().contiguous()
-            batch, _, _, height, width = keys.shape
-            places, weights = _seen_where(parts.motion.float(), (height, width))
-            # One call samples all three frames, one above the other, without a copy of the key picture for each.
-            seen = functional.grid_sample(
-                keys.flatten(0, 1), places.flatten(2, 3).flatten(0, 1), padding_mode="border", align_corners=False
-            ).view(batch, 2, 3, BETWEEN, height, width)
-            first = torch.lerp(seen[:, 0], seen[:, 1], weights.unsqueeze(1)) + parts.change.float()
-            return torch.cat([first, keys[:, 0].unsqueeze(2)], 2).add_(0.5).transpose(1, 2)
+        places, weights = _seen_where(parts.motion.float(), (height, width))
+        # One call samples all three frames, one above the other, without a copy of the key picture for each.
+        seen = functional.grid_sample(
+            keys.flatten(0, 1), places.flatten(2, 3).flatten(0, 1), padding_mode="border", align_corners=False
+        ).view(batch, 2, 3, BETWEEN, height, width)
+        first = torch.lerp(seen[:, 0], seen[:, 1], weights.unsqueeze(1)) + parts.change.float()
+        return torch.cat([first, keys[:, 0].unsqueeze(2)], 2).add_(0.5).transpose(1, 2)
 
     def forward(self, latent: Tensor, previous: Tensor, key_before: Tensor | None = None) -> Tensor:
         """One block; without `key_before` it is a take's first."""
