@@ -24,14 +24,14 @@ from longtake.protocol.fields import (
 
 
 class Hello(Message, frozen=True, kw_only=True):
-    """First message of a client; the server answers `welcome` or an `error` with code `version`."""
+    """The first message of a client. The server answers with `welcome`, or with an `error` of code `version`."""
 
     version: tuple[int, int] = (VERSION_MAJOR, VERSION_MINOR)
     client: Phrase = ""
 
 
 class Open(Message, frozen=True, kw_only=True):
-    """Open a world and join it as its director. `prompt` is the base text; None takes the script's template."""
+    """Open a world and join it as a director. `prompt` is the base text; None takes the script's template."""
 
     request: Request
     model: Name = "diorama"
@@ -41,11 +41,11 @@ class Open(Message, frozen=True, kw_only=True):
     mode: Mode = "live"
     paused: bool = False
     readings: bool = False
-    """compute the probe's reading of every block (needs the model's capability "reading")"""
+    """True sends the probe's reading of every block; the model needs the capability "reading" """
 
 
 class Join(Message, frozen=True, kw_only=True):
-    """Join a running world. An empty `world` means the only one, or the newest."""
+    """Join a running world. An empty `world` means the newest one."""
 
     request: Request
     world: Annotated[str, Meta(max_length=64)] = ""
@@ -66,7 +66,7 @@ class Worlds(Message, frozen=True, kw_only=True):
 
 
 class Prompt(Message, frozen=True, kw_only=True):
-    """Replace the base text and clear the slots, from the first possible block or the one at or after `at_tick`."""
+    """Replace the base text and clear the slots, at the next possible block or the first one from `at_tick` on."""
 
     request: Request
     world: Name
@@ -98,7 +98,7 @@ class Control(Message, frozen=True, kw_only=True):
 
 
 class Displayed(Message, frozen=True, kw_only=True):
-    """A client reports that the first frame under a cue has reached its screen."""
+    """Report that the first frame under a cue has reached the client's screen."""
 
     world: Name
     cue: Count
@@ -109,7 +109,7 @@ class Displayed(Message, frozen=True, kw_only=True):
 
 
 class Subscribe(Message, frozen=True, kw_only=True):
-    """Client to server: send a world's frames; answered by `subscribed`. Replaces an earlier one of that world."""
+    """Ask for a world's frames; answered by `subscribed`. Replaces an earlier subscription to that world."""
 
     request: Request
     session: Annotated[str, Meta(max_length=64)]
@@ -120,13 +120,13 @@ class Subscribe(Message, frozen=True, kw_only=True):
 
 
 class Credit(Message, frozen=True, kw_only=True):
-    """Client to server: that many more frames may be sent."""
+    """Let the server send that many more frames."""
 
     world: Name
     frames: Annotated[int, Meta(ge=1, le=1024)]
 
 
 class Unsubscribe(Message, frozen=True, kw_only=True):
-    """Client to server: send no more frames of a world."""
+    """Ask for no more frames of a world."""
 
     world: Name

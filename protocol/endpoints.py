@@ -1,7 +1,7 @@
 """Endpoints: where a server listens and a client connects.
 
-`tcp://HOST:PORT`, `ipc://PATH` and `inproc://NAME`. A server listens on two: control and frames. Traffic is
-not encrypted, so a server binds loopback only; from elsewhere one comes through an SSH tunnel.
+They are `tcp://HOST:PORT`, `ipc://PATH` or `inproc://NAME`. A server listens on two: control and frames. Traffic is not
+encrypted, so a server binds loopback only; clients elsewhere come through an SSH tunnel.
 """
 
 import ipaddress
@@ -15,12 +15,12 @@ DEFAULT_ENDPOINT = f"tcp://127.0.0.1:{DEFAULT_PORT}"
 _HOST = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]{0,252}[A-Za-z0-9])?")
 _INPROC = re.compile(r"[A-Za-z0-9._-]{1,100}")
 MAX_IPC_PATH = 100
-"""bytes; the operating systems' own limit lies a little above"""
+"""bytes; the limit of the operating systems is a little higher"""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Endpoint:
-    """One parsed endpoint: `address` is the host, the path or the name; `port` is 0 except for tcp."""
+    """A parsed endpoint. `address` is the host, the path or the name; `port` is 0 except for tcp."""
 
     scheme: str
     address: str
@@ -31,7 +31,7 @@ class Endpoint:
 
     @property
     def is_local(self) -> bool:
-        """Whether only this machine can reach it."""
+        """True if only this machine can reach it."""
         return self.scheme != "tcp" or _is_loopback(self.address)
 
 
@@ -77,7 +77,7 @@ def parse_connect(text: str) -> Endpoint:
 
 
 def frames_bind(control: Endpoint) -> Endpoint:
-    """The frame endpoint beside a control endpoint: the next port (0 stays 0), or `.frames` appended."""
+    """Return the frame endpoint of a control endpoint: the next port (0 stays 0), or `.frames` appended."""
     if control.scheme == "tcp":
         if control.port == 65535:
             raise EndpointError("control port 65535 leaves no next port for frames; take a lower one")
@@ -86,12 +86,12 @@ def frames_bind(control: Endpoint) -> Endpoint:
 
 
 def frames_announcement(frames: Endpoint) -> str:
-    """What `welcome.frames_endpoint` says: the port alone for tcp, since the host may be a tunnel's end."""
+    """Return what `welcome.frames_endpoint` says. For tcp it is the port alone: the host may be the end of a tunnel."""
     return str(frames.port) if frames.scheme == "tcp" else str(frames)
 
 
 def frames_connect(control: Endpoint, announced: str) -> Endpoint:
-    """The endpoint a client connects its frame socket to, from what `welcome.frames_endpoint` says."""
+    """Return where a client connects its frame socket, from what `welcome.frames_endpoint` says."""
     if announced.isascii() and announced.isdigit():
         return parse_connect(f"tcp://{control.address}:{announced}")
     return parse_connect(announced)

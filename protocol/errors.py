@@ -11,8 +11,8 @@
     ├── WorldClosed               the world has ended
     └── Refused                   the server answered with an `error` message
 
-`code` is stable and for programs, `message` is one line for people and says what to do. A server raises
-`Refused(code, message)` where it wants to answer with an error; `error_message` makes the answer of either.
+`code` is stable and meant for programs. `message` is one line for people and says what to do. A server raises
+`Refused(code, message)` to answer with an error; `error_message` turns any of them into that answer.
 """
 
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ from longtake.protocol.messages import Error
 
 @dataclass(frozen=True, kw_only=True)
 class ErrorCode:
-    """What a code means, and whether the same request may succeed when it is sent again later."""
+    """What a code means, and whether the same request may succeed later."""
 
     meaning: str
     retryable: bool = False
@@ -51,7 +51,7 @@ ERROR_CODES: dict[str, ErrorCode] = {
     "generator": ErrorCode(meaning="the generator failed or is being started again", retryable=True),
     "shutdown": ErrorCode(meaning="the server is closing"),
     "internal": ErrorCode(meaning="a fault in the server; its log has the details", retryable=True),
-    # Codes that arise on the client only and never travel.
+    # The rest arise on the client and never travel.
     "endpoint": ErrorCode(meaning="an endpoint is malformed or may not be bound"),
     "connection_failed": ErrorCode(meaning="no server answers", retryable=True),
     "connection_lost": ErrorCode(meaning="the server stopped answering", retryable=True),
@@ -63,11 +63,11 @@ ERROR_CODES: dict[str, ErrorCode] = {
 LOCAL_CODES = frozenset(
     {"endpoint", "connection_failed", "connection_lost", "timeout", "session_closed", "world_closed"}
 )
-"""The codes that arise on the client only and never travel."""
+"""codes that arise on the client and never travel"""
 
 
 class LongtakeError(Exception):
-    """Base of all. `str()` of it is the one-line message."""
+    """Base class. `str(error)` is the one-line message."""
 
     def __init__(self, code: str, message: str, *, retryable: bool | None = None, request: int | None = None) -> None:
         super().__init__(message)
@@ -76,15 +76,15 @@ class LongtakeError(Exception):
         known = ERROR_CODES.get(code)
         self.retryable = retryable if retryable is not None else bool(known and known.retryable)
         self.request = request
-        """number of the request it is about, if that is known"""
+        """number of the request, if it is known"""
 
 
 class ProtocolError(LongtakeError):
-    """Bytes that are no message of this protocol, or a message whose fields break its limits."""
+    """Bytes are no message of this protocol, or a message's fields break its limits."""
 
 
 class Refused(LongtakeError):
-    """The answer is an `error`; `code` is one of the codes that travel."""
+    """The server answered with an `error`; `code` is one of the codes that travel."""
 
 
 class EndpointError(LongtakeError, ValueError):

@@ -1,4 +1,4 @@
-"""What the messages are made of: their base, the types and limits of their fields, and the maps inside them."""
+"""The parts of messages: their base class, the types and limits of fields, and the maps inside them."""
 
 from typing import Annotated, Literal
 
@@ -27,18 +27,18 @@ def _tag(name: str) -> str:
 
 
 class Message(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag=_tag):
-    """Base of every message; unknown fields are ignored on decode."""
+    """Base class of every message. Decoding ignores unknown fields."""
 
 
 class Slot(msgspec.Struct, frozen=True, kw_only=True):
-    """One named variable of the prompt state; a value's phrase is what the prompt says of it."""
+    """A named variable of the prompt. `values` maps each value to the phrase that the prompt uses for it."""
 
     default: Phrase = ""
     values: dict[str, Phrase] = {}
 
 
 class EventDef(msgspec.Struct, frozen=True, kw_only=True):
-    """A named change of the slots, with the key that fires it and the label a client shows."""
+    """A named change of slots, with the key that fires it and the label that clients show."""
 
     set: dict[str, str]
     key: Annotated[str, Meta(max_length=16)] = ""
@@ -67,7 +67,7 @@ class ModelInfo(msgspec.Struct, frozen=True, kw_only=True):
     first_block_frames: int
     window_blocks: int
     capabilities: list[str] = []
-    """e.g. "reading" (the probe), "snapshot" """
+    """such as "reading" (there is a probe) and "snapshot" """
     weights: str = ""
     """short hash of the weights"""
     device: str = ""
@@ -75,7 +75,7 @@ class ModelInfo(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class WorldEntry(msgspec.Struct, frozen=True, kw_only=True):
-    """One running world in a list."""
+    """A running world in `world_list`."""
 
     world: str
     model: str

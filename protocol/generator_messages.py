@@ -1,8 +1,8 @@
 """The messages between the server and the generator process, in the style of the client protocol.
 
-The server leads: the generator does what it is told, one command after another, and answers every command
-with exactly one message of the same `world` and `generation` (or `gen_error`). A step whose frames are decoded beside
-what comes next is announced by `gen_stepped` before that. Frames and snapshots follow the header as one binary part.
+The server gives commands. The generator carries them out one after another, and answers each with exactly one message
+of the same `world` and `generation`, or with `gen_error`. If a step's frames are decoded while the next step runs,
+`gen_stepped` comes first and `gen_block` follows. Frames and snapshots travel as one binary part after the header.
 """
 
 from typing import TypeAlias
@@ -13,7 +13,7 @@ from longtake.protocol.messages import Message, ModelInfo
 
 
 class GenReady(Message, frozen=True, kw_only=True):
-    """Generator to server, once, when the models are loaded."""
+    """Sent by the generator once, when the models are loaded."""
 
     models: list[ModelInfo]
     pid: int
@@ -21,7 +21,7 @@ class GenReady(Message, frozen=True, kw_only=True):
 
 
 class GenOpen(Message, frozen=True, kw_only=True):
-    """Open (or re-open under a new generation) a world; answered by `gen_done`."""
+    """Open a world, or open it again under a new generation; answered by `gen_done`."""
 
     world: str
     generation: int
@@ -32,14 +32,14 @@ class GenOpen(Message, frozen=True, kw_only=True):
 
 
 class GenEncode(Message, frozen=True, kw_only=True):
-    """Encode and cache a prompt ahead of the step that uses it; not answered."""
+    """Prepare a conditioning ahead of the step that uses it; not answered."""
 
     model: str
     prompt: str
 
 
 class GenStep(Message, frozen=True, kw_only=True):
-    """Make block `block` of a world; with `prompt`, recache under that prompt first. Answered by `gen_block`."""
+    """Make block `block` of a world, under a new conditioning if it carries one; answered by `gen_block`."""
 
     world: str
     generation: int
@@ -48,7 +48,7 @@ class GenStep(Message, frozen=True, kw_only=True):
 
 
 class GenSnapshot(Message, frozen=True, kw_only=True):
-    """Answered by `gen_saved` with the snapshot as the binary part."""
+    """Save a world; answered by `gen_saved` with the snapshot as the binary part."""
 
     world: str
     generation: int
@@ -72,28 +72,28 @@ class GenClose(Message, frozen=True, kw_only=True):
 
 
 class GenStop(Message, frozen=True, kw_only=True):
-    """End the process; answered by nothing."""
+    """End the process; not answered."""
 
 
 class GenPing(Message, frozen=True, kw_only=True):
-    """Either way; sent back with `reply` set, by a thread that lives while a step runs."""
+    """Sent both ways, and sent back with `reply` set. It is answered while a step runs."""
 
     sent: float
     reply: bool = False
 
 
 class GenStepped(Message, frozen=True, kw_only=True):
-    """A block is denoised and the generator free for its next command; `gen_block` follows, in the order of steps."""
+    """A block is denoised, and the generator is free for its next command. `gen_block` follows in order."""
 
     world: str
     generation: int
     block: int
     step_ms: float
-    """the generator's time for it, without what a new prompt took"""
+    """time of the step, without the cost of a new prompt"""
 
 
 class GenBlock(Message, frozen=True, kw_only=True):
-    """A block is made; the binary part is `[frames, height, width, 3] uint8 RGB`, C order."""
+    """A block is made. The binary part is `[frames, height, width, 3] uint8 RGB`, C order."""
 
     world: str
     generation: int
@@ -111,7 +111,7 @@ class GenBlock(Message, frozen=True, kw_only=True):
 
 
 class GenSaved(Message, frozen=True, kw_only=True):
-    """A snapshot follows as the binary part."""
+    """A world is saved. The snapshot is the binary part."""
 
     world: str
     generation: int
@@ -120,7 +120,7 @@ class GenSaved(Message, frozen=True, kw_only=True):
 
 
 class GenDone(Message, frozen=True, kw_only=True):
-    """A command without a result of its own has been carried out."""
+    """A command that has no result of its own has been carried out."""
 
     world: str
     generation: int
@@ -128,7 +128,7 @@ class GenDone(Message, frozen=True, kw_only=True):
 
 
 class GenError(Message, frozen=True, kw_only=True):
-    """A command failed. `fatal` means the process must be replaced (a poisoned device)."""
+    """A command failed. If it is `fatal`, the process has to be replaced: the device no longer works."""
 
     world: str
     generation: int

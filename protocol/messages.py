@@ -1,10 +1,10 @@
 """The messages of the Longtake protocol 1.0, as frozen typed objects; docs/protocol.md is the authority.
 
-Every message is one MessagePack map whose `type` names it (the snake_case tag of the class). Pixels and
-snapshots travel as a separate binary part after the header, never inside it. Times are seconds of the
-sender's monotonic clock, durations milliseconds, world time ticks.
+A message is one MessagePack map whose `type` names it: the class's name in snake_case. Pixels and snapshots travel as a
+separate binary part after that map, never inside it. Times are seconds of the sender's monotonic clock, durations are
+milliseconds, and world time is counted in ticks.
 
-The classes are in `fields`, `client_messages` and `server_messages`; everybody imports them from here.
+The classes live in `fields`, `client_messages` and `server_messages`. Import them from here.
 """
 
 from typing import TypeAlias
@@ -113,14 +113,14 @@ __all__ = [
 
 
 class Heartbeat(Message, frozen=True, kw_only=True):
-    """Either way; the receiver sends it back with `reply` set."""
+    """Sent both ways; the receiver sends it back with `reply` set."""
 
     sent: float
     reply: bool = False
 
 
 class Goodbye(Message, frozen=True, kw_only=True):
-    """The sender goes away; nothing is answered."""
+    """The sender goes away; not answered."""
 
 
 FromClient: TypeAlias = (

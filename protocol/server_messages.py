@@ -28,7 +28,7 @@ class WorldList(Message, frozen=True, kw_only=True):
 
 
 class Applied(Message, frozen=True, kw_only=True):
-    """To every member: a cue is in force from this block and tick on (a mark on the timeline)."""
+    """Tells every member that a cue is in force from this block and tick on. It is a mark on the timeline."""
 
     world: str
     generation: int
@@ -44,7 +44,7 @@ class Applied(Message, frozen=True, kw_only=True):
 
 
 class Joined(Message, frozen=True, kw_only=True):
-    """Answer to `open` and `join`: the whole state a client needs to begin."""
+    """Answer to `open` and `join`: all the state that a client needs to start."""
 
     request: int
     world: str
@@ -63,7 +63,7 @@ class Joined(Message, frozen=True, kw_only=True):
 
 
 class Ack(Message, frozen=True, kw_only=True):
-    """A cue is accepted and takes effect at `block`, whose first frame is `tick`; only a reset or a close drops it."""
+    """A cue is accepted. It takes effect at `block`, whose first frame is `tick`; only a reset or a close drops it."""
 
     request: int
     world: str
@@ -73,11 +73,11 @@ class Ack(Message, frozen=True, kw_only=True):
     tick: int
     prompt: str
     coalesced: int = 1
-    """cues that share this recache so far"""
+    """cues that share this block so far, and one recache"""
 
 
 class Done(Message, frozen=True, kw_only=True):
-    """Answer to `control` and `leave`, with the world's tick and generation after it took effect."""
+    """Answer to `control` and `leave`, with the world's tick and generation afterwards."""
 
     request: int
     world: str
@@ -87,7 +87,7 @@ class Done(Message, frozen=True, kw_only=True):
 
 
 class Status(Message, frozen=True, kw_only=True):
-    """To every member, twice a second and at every change of `paused`."""
+    """Sent to every member twice a second, and whenever `paused` changes."""
 
     world: str
     generation: int
@@ -96,9 +96,9 @@ class Status(Message, frozen=True, kw_only=True):
     mode: Mode
     paused: bool
     fps: float
-    """frames shown in the last second, held ones not counted"""
+    """new frames shown in the last second; held ones do not count"""
     lead: int
-    """frames made but not shown"""
+    """frames that are made and not yet shown"""
     lead_target: int
     shown: int
     held: int
@@ -110,7 +110,7 @@ class Status(Message, frozen=True, kw_only=True):
     recache_ms: float
     tick_jitter_ms: float
     event_to_photon_ms: float | None = None
-    """median as reported by the world's clients"""
+    """median of what the world's clients report"""
     members: int = 0
     recording: str = ""
     generator: Literal["ready", "starting", "lost"] = "ready"
@@ -118,7 +118,7 @@ class Status(Message, frozen=True, kw_only=True):
 
 
 class Reading(Message, frozen=True, kw_only=True):
-    """What the model's probe reads in a block's frames: label and confidence for each kind."""
+    """What the model's probe reads in a block: a label and its confidence for each kind."""
 
     world: str
     generation: int
@@ -139,7 +139,7 @@ class Notice(Message, frozen=True, kw_only=True):
 
 
 class Error(Message, frozen=True, kw_only=True):
-    """An answer instead of the expected one. `code` is stable, `message` says what to do."""
+    """The answer if a request fails. `code` is stable, and `message` says what to do."""
 
     code: str
     message: str
@@ -147,14 +147,14 @@ class Error(Message, frozen=True, kw_only=True):
     request: int | None = None
     """number of the request it answers"""
     world: str | None = None
-    """the world it is about, where it answers no request (`too_slow`)"""
+    """the world, if it answers no request (`too_slow`)"""
 
 
 # --- frame socket ------------------------------------------------------------------------------------------
 
 
 class Subscribed(Message, frozen=True, kw_only=True):
-    """Server to client: answer to `subscribe`; every frame published from now on counts for it."""
+    """Answer to `subscribe`: every frame published from now on is sent."""
 
     request: int
     world: str
@@ -166,12 +166,12 @@ class Subscribed(Message, frozen=True, kw_only=True):
 
 
 class Frame(Message, frozen=True, kw_only=True):
-    """Server to client: header of one frame; the second part is the picture (raw RGB rows or a JPEG file)."""
+    """Header of one frame. The second part of the message is the picture: raw RGB rows, or a JPEG file."""
 
     world: str
     generation: int
     number: int
-    """counts the frames published in this world, held ones included"""
+    """counts the world's published frames, held ones included"""
     tick: int
     block: int
     cue: int
@@ -180,7 +180,7 @@ class Frame(Message, frozen=True, kw_only=True):
     width: int
     encoding: Encoding
     held: bool = False
-    """the same picture as the tick before: the generator was late"""
+    """True if the picture is the one before, because the generator was late"""
     stale: bool = False
-    """the generator is gone; this is its last picture"""
+    """True if the generator is gone and this is its last picture"""
     published: float = 0.0

@@ -17,9 +17,9 @@ from longtake.protocol.errors import ProtocolError
 from longtake.protocol.messages import FromClient, FromClientFrames, Message
 
 MAX_MESSAGE_BYTES = 256 * 1024
-"""largest header a receiver decodes"""
+"""the largest header that is decoded"""
 MAX_REQUEST_BYTES = 128 * 1024
-"""largest message a server decodes; less than the above, so that `joined` can carry the script of an `open`"""
+"""the largest message that a server decodes; smaller, so that `joined` can carry the script of any `open`"""
 MAX_SOCKET_BYTES = 1024 * 1024
 """ZMQ_MAXMSGSIZE of every socket that receives headers only; ZeroMQ drops the connection beyond it"""
 MAX_PICTURE_BYTES = 64 * 1024 * 1024
@@ -45,7 +45,7 @@ M = TypeVar("M", bound=Message)
 
 
 def encode(message: Message) -> bytes:
-    """Return the MessagePack map of `message`. Trusts its fields; see `encode_checked`."""
+    """Return the MessagePack map of `message` without checking its fields; see `encode_checked`."""
     data = _encoder.encode(message)
     if len(data) > MAX_MESSAGE_BYTES:
         raise _too_large(len(data), MAX_MESSAGE_BYTES)
@@ -53,7 +53,7 @@ def encode(message: Message) -> bytes:
 
 
 def encode_checked(message: Message) -> bytes:
-    """Encode after checking every field against its limits, as the receiver will."""
+    """Return the MessagePack map of `message`, its fields checked as the receiver will. Raises `ProtocolError`."""
     try:
         data = encode(message)
     except (TypeError, ValueError, OverflowError, RecursionError) as error:
@@ -87,7 +87,7 @@ def decode(data: bytes | memoryview, union: Any) -> Any:
 
 
 def decode_as(data: bytes | memoryview, kind: type[M]) -> M:
-    """`decode` for exactly one class of message, typed."""
+    """Return the message in `data` if it is of this one class; as `decode`."""
     return cast(M, decode(data, kind))
 
 
@@ -107,7 +107,7 @@ def _unpack(data: bytes | memoryview, max_bytes: int) -> dict[str, Any]:
 
 
 def _check_shape(value: Any, depth: int = 1) -> None:
-    """Refuse what msgpack itself lets through: deep nesting, keys that are not text, extension types."""
+    """Refuse what msgpack lets through: deep nesting, keys that are not text, extension types."""
     if isinstance(value, dict | list):
         if depth > MAX_DEPTH:
             raise ProtocolError("malformed", f"maps and arrays are nested more than {MAX_DEPTH} deep")
@@ -129,7 +129,7 @@ def _tag(kind: type[Message]) -> str:
 
 @dataclass(frozen=True, kw_only=True)
 class _Rules:
-    """What decoding a union needs to know."""
+    """What `decode` needs to know of a union."""
 
     kinds: dict[str, type[Message]]
     max_bytes: int

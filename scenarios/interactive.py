@@ -1,8 +1,8 @@
 """Reads LongLive's interactive prompt files: one take per line, `{"prompts": ["...", "...", ...]}`.
 
-The switches are given apart, in *latent* frames (LongLive's default is 40,80,120,160,200). A latent frame decodes to
-four pictures, Wan's first one to a single picture, so latent frame n begins at tick 4 n - 3; with a model whose first
-block is as long as the others (diorama) it begins at 4 n.
+The switches are not in the file. They are given in *latent* frames; LongLive's default is 40,80,120,160,200. A latent
+frame decodes to four frames, but Wan's decoder makes only one of a take's first, so latent frame n starts at tick
+4 n - 3. If a model's first block is as long as the others, as diorama's is, it starts at 4 n.
 """
 
 import json
@@ -16,9 +16,9 @@ from longtake.scenarios.schema import Moment, Scenario
 SWITCH_LATENTS = (40, 80, 120, 160, 200)
 """where LongLive's own configuration switches prompts, in latent frames"""
 LATENT_FRAMES = 4
-"""pictures a latent frame decodes to"""
+"""frames that a latent frame decodes to"""
 LAST_LATENTS = 40
-"""how long the last prompt is shown, in latent frames"""
+"""latent frames that the last prompt is shown for"""
 MAX_TAKES = 1000
 
 
@@ -29,7 +29,7 @@ def load_interactive(
     switch_latents: Sequence[int] = SWITCH_LATENTS,
     seed: int = 0,
 ) -> list[Scenario]:
-    """One scenario for each line of the file. Raises ScenarioError naming the file and the line."""
+    """Return one scenario for each line of the file. Raises ScenarioError with the file and the line."""
     _check_switches(switch_latents)
     try:
         text = path.read_text(encoding="utf-8")
@@ -49,7 +49,7 @@ def load_interactive(
 
 
 def first_tick(latent: int, model: ModelInfo) -> int:
-    """Tick of the first picture of a latent frame."""
+    """Return the tick of a latent frame's first frame."""
     missing = -model.first_block_frames % model.block_frames
     return max(0, latent * LATENT_FRAMES - missing)
 
@@ -68,7 +68,7 @@ def _scenario(name: str, prompts: list[str], model: ModelInfo, switches: Sequenc
         title=prompts[0][:120],
         model=model.name,
         seed=seed,
-        template=prompts[0].replace("{", "(").replace("}", ")"),  # braces would name slots
+        template=prompts[0].replace("{", "(").replace("}", ")"),  # Braces would name slots.
         timeline=[
             Moment(tick=first_tick(latent, model), prompt=prompt)
             for latent, prompt in zip(used, prompts[1:], strict=True)

@@ -1,4 +1,4 @@
-"""Finds and reads scenario files; every mistake in one is an error of one line that names the file and the key.
+"""Finds and reads scenario files. A mistake in one is an error of one line that names the file and the key.
 
 ScenarioError                  base: what is wrong, where, and what to do
 `- ScenarioNotFound            no such file and no such name in the library
@@ -27,42 +27,42 @@ from longtake.scenarios.schema import (
 
 SUFFIXES = (".yaml", ".yml")
 SLOT_PLACE = re.compile(r"\{([^{}]*)\}")
-"""a slot's place in a template"""
+"""finds slots in a template"""
 LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-"""both build plain values only; the C one is many times faster and not everywhere"""
+"""both build plain values only; the C loader is many times faster, but not always there"""
 MAX_BYTES = 1 << 20
 """a scenario file is a few kilobytes; more is a mistaken path"""
 MAX_DEPTH = 16
 TOO_DEEP = "nested deeper than a scenario can be"
 MAX_ENTRIES = 20_000
-"""of maps and lists, aliases followed: a short file of aliases of aliases can stand for billions"""
+"""entries of maps and lists, with aliases followed: a short file of aliases can stand for billions"""
 
 
 class ScenarioError(LongtakeError, ValueError):
-    """A scenario that cannot be used; the message is one line and names the file and the key."""
+    """A scenario cannot be used. The message is one line and names the file and the key."""
 
     def __init__(self, message: str) -> None:
         super().__init__("scenario", message)
 
 
 class ScenarioNotFound(ScenarioError):
-    """Neither a file nor a scenario of the library."""
+    """The name is neither a file nor a scenario of the library."""
 
 
 def library() -> dict[str, Scenario]:
-    """The scenarios that ship with the package, by name, `default` first."""
+    """Return the scenarios that ship with the package by name, `default` first."""
     names = sorted(library_names(), key=lambda name: (name != "default", name))
     return {name: load(name) for name in names}
 
 
 def library_names() -> list[str]:
-    """Names of the shipped scenarios: the file names without their suffix."""
+    """Return the names of the shipped scenarios: their file names without the suffix."""
     folder = resources.files("longtake.scenarios") / "library"
     return sorted(Path(entry.name).stem for entry in folder.iterdir() if entry.name.endswith(SUFFIXES))
 
 
 def load(path_or_name: str | Path) -> Scenario:
-    """A scenario from a YAML file, or from the library by its name. Raises ScenarioError."""
+    """Return a scenario from a YAML file, or from the library by its name. Raises ScenarioError."""
     text, shown = _read(path_or_name)
     try:
         _check_depth(text, shown)
@@ -74,7 +74,7 @@ def load(path_or_name: str | Path) -> Scenario:
         where = f":{mark.line + 1}" if mark else ""
         problem = getattr(error, "problem", None) or "cannot be read"
         if "nesting depth" in problem:
-            # newer releases of libyaml stop a thousand levels down, and look that far ahead
+            # Newer releases of libyaml give up at a thousand levels before we see the first one.
             raise ScenarioError(f"{shown}{where}: {TOO_DEEP}") from error
         raise ScenarioError(f"{shown}{where}: not valid YAML: {problem}") from error
     if not isinstance(data, dict):
@@ -87,7 +87,7 @@ def load(path_or_name: str | Path) -> Scenario:
 
 
 def problems(scenario: Scenario) -> Iterator[tuple[str, str]]:
-    """What does not fit together in a scenario, as (key, what is wrong); nothing when all is well."""
+    """Yield what does not fit together in a scenario, as (key, problem)."""
     yield from _template_problems(scenario)
     yield from _event_problems(scenario)
     yield from _timeline_problems(scenario)
@@ -147,7 +147,7 @@ def _timeline_problems(scenario: Scenario) -> Iterator[tuple[str, str]]:
             named.add(moment.name)
     if any(moment.after is not None and moment.after not in named for moment in scenario.timeline):
         return
-    fps = 16  # both models' rate; only used to see whether an entry lies inside the run
+    fps = 16  # The rate of both models. It only decides whether an entry lies inside the run.
     for index, tick in enumerate(_ticks(scenario, fps)):
         if tick >= scenario.seconds * fps:
             yield f"timeline[{index}]", f"starts at {tick / fps:g} s, but the run ends at {scenario.seconds:g} s"
@@ -179,11 +179,11 @@ def _ticks(scenario: Scenario, fps: int) -> list[int]:
     try:
         return moment_ticks(scenario.timeline, fps)
     except KeyError:
-        return []  # already reported as an `after` without its entry
+        return []  # already reported: an `after` names no entry
 
 
 def _read(path_or_name: str | Path) -> tuple[str, str]:
-    """Text of the file and the name to show for it in errors."""
+    """Return the text of a file, and the name that errors show for it."""
     path = Path(path_or_name)
     if path.suffix in SUFFIXES:
         if not path.is_file():
@@ -201,20 +201,20 @@ def _read(path_or_name: str | Path) -> tuple[str, str]:
 
 
 def _check_depth(text: str, shown: str) -> None:
-    """Refuse what is nested so deep that walking it would run out of stack. Raises ScenarioError and YAMLError."""
+    """Refuse nesting so deep that a walk would run out of stack. Raises ScenarioError and YAMLError."""
     depth = 0
     for event in yaml.parse(text, Loader=LOADER):
         if isinstance(event, yaml.CollectionStartEvent):
             depth += 1
             if depth > MAX_DEPTH:
-                line = cast(Any, event).start_mark.line + 1  # the C loader always has it
+                line = cast(Any, event).start_mark.line + 1  # the C loader always sets it
                 raise ScenarioError(f"{shown}:{line}: {TOO_DEEP}")
         elif isinstance(event, yaml.CollectionEndEvent):
             depth -= 1
 
 
 def _lines(root: Any, shown: str) -> dict[str, int]:
-    """Line number of every key of a YAML tree, by path such as `timeline[2].event`. Raises ScenarioError."""
+    """Return the line number of every key by its path, such as `timeline[2].event`. Raises ScenarioError."""
     lines: dict[str, int] = {}
     waiting = [("", root, 0)]
     while waiting:
@@ -230,7 +230,7 @@ def _lines(root: Any, shown: str) -> dict[str, int]:
 
 
 def _entries(key: str, node: Any) -> Iterator[tuple[str, int, Any]]:
-    """(path, line, value) of what lies directly in a map or a list."""
+    """Yield (path, line, value) for each entry of a map or a list."""
     if isinstance(node, yaml.MappingNode):
         for name, value in node.value:
             yield f"{key}.{name.value}" if key else str(name.value), name.start_mark.line + 1, value
@@ -240,7 +240,7 @@ def _entries(key: str, node: Any) -> Iterator[tuple[str, int, Any]]:
 
 
 def _at(key: str, lines: dict[str, int]) -> str:
-    """`:line` of a key or of the nearest key above it."""
+    """Return `:line` of a key, or of the nearest key above it."""
     while key and key not in lines:
         cut = max(key.rfind("."), key.rfind("["))
         key = key[:cut] if cut > 0 else ""
@@ -248,7 +248,7 @@ def _at(key: str, lines: dict[str, int]) -> str:
 
 
 def _convert(data: dict[str, Any], shown: str, lines: dict[str, int]) -> Scenario:
-    """Typed form of a scenario. Maps are converted entry by entry first, so that an error can name the entry."""
+    """Return the typed scenario. Map entries are converted one by one first, so that an error can name one."""
     for section, entry_type in (("slots", SlotSpec), ("events", EventSpec)):
         entries = data.get(section)
         for name, entry in entries.items() if isinstance(entries, dict) else ():
@@ -263,7 +263,7 @@ def _convert(data: dict[str, Any], shown: str, lines: dict[str, int]) -> Scenari
 
 
 def _explain(shown: str, prefix: str, message: str, lines: dict[str, int]) -> str:
-    """One line for a msgspec error such as "Object contains unknown field `x` - at `$.timeline[2]`"."""
+    """Return one line for a msgspec error such as "Object contains unknown field `x` - at `$.timeline[2]`"."""
     problem, _, path = message.partition(" - at `")
     key = prefix + path.rstrip("`").removeprefix("$").replace("[...]", "")
     if "unknown field" in problem or "missing required field" in problem:

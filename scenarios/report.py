@@ -1,4 +1,4 @@
-"""What came of a scenario's run: figures, checks, and a table of them."""
+"""The report of a scenario's run: figures, checks, and a table of both."""
 
 from typing import Literal
 
@@ -8,7 +8,7 @@ Outcome = Literal["passed", "failed", "not measured"]
 
 
 class CueReport(msgspec.Struct, frozen=True, kw_only=True):
-    """A cue of the timeline: where it was asked for and where it took effect."""
+    """A cue of the timeline: the tick it was asked for, and the tick it took effect."""
 
     name: str
     kind: Literal["prompt", "event"]
@@ -19,16 +19,16 @@ class CueReport(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Adherence(msgspec.Struct, frozen=True, kw_only=True):
-    """How often the probe read what the scenario says."""
+    """How often the probe read what the scenario expects."""
 
     blocks: int
-    """blocks judged"""
+    """blocks that were judged"""
     share: float
-    """of them right, 0 to 1"""
+    """share of them that were right, 0 to 1"""
 
 
 class Check(msgspec.Struct, frozen=True, kw_only=True):
-    """An expectation against what was measured."""
+    """An expectation and what was measured."""
 
     name: str
     bound: Literal["at least", "at most"]
@@ -38,12 +38,12 @@ class Check(msgspec.Struct, frozen=True, kw_only=True):
 
     @classmethod
     def least(cls, name: str, wanted: float, measured: float | None) -> "Check":
-        """Is it at least so much?"""
+        """Return a check that a value is at least `wanted`."""
         return cls._make(name, "at least", wanted, measured, measured is not None and measured >= wanted)
 
     @classmethod
     def most(cls, name: str, wanted: float, measured: float | None) -> "Check":
-        """Is it at most so much?"""
+        """Return a check that a value is at most `wanted`."""
         return cls._make(name, "at most", wanted, measured, measured is not None and measured <= wanted)
 
     @classmethod
@@ -55,7 +55,7 @@ class Check(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):
-    """A scenario's run. `msgspec.to_builtins` makes it a map for JSON; None is what was not measured."""
+    """The report of a run. `msgspec.to_builtins` turns it into a map for JSON; None was not measured."""
 
     scenario: str
     model: str
@@ -68,22 +68,22 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     skipped: int | None
     latency_ms: float | None
     frames_digest: str | None
-    """SHA-256 over all frames, in lockstep and offline: the same in both for one script, seed and machine"""
+    """SHA-256 of all frames in lockstep and offline mode; equal for the same script, seed and machine"""
     cues: list[CueReport]
     adherence: dict[str, Adherence]
     checks: list[Check]
 
     @property
     def passed(self) -> bool:
-        """Did nothing fail? An expectation that this mode does not measure counts as neither."""
+        """True if no check failed. An expectation that this mode does not measure counts as neither."""
         return all(check.outcome != "failed" for check in self.checks)
 
     def json(self) -> str:
-        """The report as one line of JSON, `passed` included."""
+        """Return the report as one line of JSON, `passed` included."""
         return msgspec.json.encode(msgspec.to_builtins(self) | {"passed": self.passed}).decode()
 
     def lines(self) -> list[str]:
-        """The report as a table for people."""
+        """Return the report as a table for people."""
         lines = [
             f"{self.scenario}  {self.model}  seed {self.seed}  {self.mode}  {self.ticks} ticks in {self.wall_s:.1f} s",
             "",

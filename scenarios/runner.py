@@ -1,4 +1,4 @@
-"""Drives a world through a scenario's timeline and checks what the scenario expects of it.
+"""Runs a scenario: sends its cues to a world and checks what it expects.
 
     report = run_scenario("default", "tcp://127.0.0.1:5570", mode="lockstep")
     print("\\n".join(report.lines()))
@@ -20,19 +20,19 @@ from longtake.scenarios.report import Adherence, Check, CueReport, Report
 from longtake.scenarios.schema import Scenario, TimedCue
 
 SETTLE_S = 3.0
-"""after a cue the picture may take so long to show what it says; blocks before that are not judged"""
+"""time that the picture has to follow a cue; blocks within it are not judged"""
 RETRY_S = 0.25
-"""between two attempts when the server takes no more cues for the moment"""
+"""wait between two attempts while the server takes no more cues"""
 RECONNECT_S = 15.0
-"""how long a lost server is looked for: one that was restarted has no such world"""
+"""time to look for a lost server; a restarted one no longer has the world"""
 RETRIES = 240
 FIRST_FRAME_S = 120.0
-"""a model may still have to be loaded, and the first block takes longest"""
+"""the model may still be loading, and the first block takes longest"""
 LATENCY_EVENTS = 3
-"""events fired after the timeline's end to measure the latency"""
+"""events fired after the timeline to measure latency"""
 
 Progress = Callable[[int, int], None]
-"""called with (ticks shown, ticks in all)"""
+"""called with the ticks shown and the ticks in all"""
 
 
 def run_scenario(
@@ -45,9 +45,9 @@ def run_scenario(
     seed: int | None = None,
     progress: Progress | None = None,
 ) -> Report:
-    """Run a scenario (a file, a name of the library, or a loaded one) at a server and return what came of it.
+    """Run a scenario (a file, a name of the library, or a loaded one) at a server and return its report.
 
-    `server` is an endpoint or a transport. `seconds` and `seed` override the scenario's; cues that lie after
+    `server` is an endpoint or a transport. `seconds` and `seed` override the scenario's; cues after
     `seconds` are left out. `record` names a take file. Rates and latencies are measured in live mode only. Raises
     ScenarioError and the session's LongtakeErrors.
     """
@@ -76,7 +76,7 @@ def run_scenario(
 
 
 def model_for(scenario: Scenario, models: Sequence[ModelInfo]) -> ModelInfo:
-    """The server's model that a scenario asks for. Raises ScenarioError if it is missing or cannot do enough."""
+    """Return the server's model for a scenario. Raises ScenarioError if it is missing or lacks a capability."""
     model = next((model for model in models if model.name == scenario.model), None)
     if model is None:
         offered = ", ".join(model.name for model in models) or "none"
@@ -90,7 +90,7 @@ def model_for(scenario: Scenario, models: Sequence[ModelInfo]) -> ModelInfo:
 
 
 def schedule(world: World, cues: Sequence[TimedCue]) -> list[Ack]:
-    """Send cues with their ticks, in order, waiting when the server takes no more of them for the moment."""
+    """Send cues with their ticks in order; wait whenever the server takes no more for the moment."""
     acks: list[Ack] = []
     for cue in cues:
         for attempt in range(RETRIES):
@@ -106,7 +106,7 @@ def schedule(world: World, cues: Sequence[TimedCue]) -> list[Ack]:
 
 
 class _Run:
-    """One run while it happens."""
+    """A run in progress."""
 
     def __init__(self, scenario: Scenario, world: World, ticks: int, mode: Mode) -> None:
         self._scenario = scenario
@@ -124,7 +124,7 @@ class _Run:
         self._readings: list[Reading] = []
 
     def go(self, cues: list[TimedCue], progress: Progress | None) -> None:
-        """Send the cues, watch the take to its end, and measure what is to be measured."""
+        """Send the cues, watch the take to its end, and measure."""
         self._cues = cues
         self._acks = schedule(self._world, cues)
         started: float | None = None
@@ -141,7 +141,7 @@ class _Run:
             self._measure_live()
 
     def _pictures(self) -> Iterator[Picture]:
-        """The take's pictures: each one in lockstep and offline, the newest ones in live mode."""
+        """Yield the take's frames: every one in lockstep and offline mode, the newest ones in live mode."""
         if self._mode == "lockstep":
             block = self._world.info.model.block_frames
             for start in range(0, self._ticks, block):
@@ -156,7 +156,7 @@ class _Run:
                 yield picture
 
     def _measure_live(self) -> None:
-        """Held and skipped frames of the timeline, then the latency of a few events fired by hand."""
+        """Count held and skipped frames of the timeline, then measure the latency of a few extra events."""
         self._world.pause()
         self._world.wait(lambda world: world.status is not None and world.status.paused, "the world's last status")
         status = self._world.status
@@ -175,7 +175,7 @@ class _Run:
             self._world.displayed(ack.cue, latency_ms)
 
     def report(self) -> Report:
-        """What came of it, checked against the scenario's expectations."""
+        """Return the report, checked against the scenario's expectations."""
         live = self._mode == "live"
         fps = (self._ticks - 1 - self._first_tick) / self._wall_s if live and self._wall_s > 0 else None
         latency_ms = statistics.median(self._latencies_ms) if self._latencies_ms else None
@@ -228,10 +228,10 @@ class _Run:
 def judge(
     scenario: Scenario, cues: Sequence[TimedCue], starts: Sequence[int], readings: Sequence[Reading], fps: int
 ) -> dict[str, Adherence]:
-    """For each kind the scenario expects something of: how often the probe read what the scenario says.
+    """Return how often the probe read what the scenario says, for each kind that has an expectation.
 
-    `starts` are the ticks at which the cues took effect. After a change of a kind's label its blocks are not judged for
-    SETTLE_S; a kind of which nothing is said in a stretch is not judged there.
+    `starts` are the ticks at which the cues took effect. When a kind's label changes, its blocks are not judged for
+    SETTLE_S. A kind is not judged while the scenario says nothing about it.
     """
     settle = round(SETTLE_S * fps)
     result: dict[str, Adherence] = {}

@@ -1,4 +1,4 @@
-"""What a scenario file says, as frozen typed objects: world, prompt template, slots, events, timeline, expectations.
+"""A scenario file as frozen typed objects: world, prompt template, slots, events, timeline, expectations.
 
 A scenario is data. `loading.py` reads the YAML files, `runner.py` drives a world with one, and `Scenario.script`
 is the part of it that travels to the server (see `longtake.protocol.messages.Script`).
@@ -20,19 +20,19 @@ DIORAMA_LABELS: dict[str, tuple[str, ...]] = {
     "actor": ("balloon", "bird", "plane", "train", "boat", "fox"),
     "colour": ("red", "orange", "yellow", "green", "blue", "purple", "white", "black"),
 }
-"""what diorama's probe can tell apart; an expected label outside of it could never be met"""
+"""labels that diorama's probe knows; no other expected label could ever be met"""
 
 PLAYER_KEYS = frozenset({"space", "return", "enter", "escape", "tab", "/", ".", *(f"f{n}" for n in range(1, 13))})
-"""keys an event cannot have: the player uses them itself (the same as in `clients/player/help.py`)"""
+"""keys that events cannot have, because the player uses them (as in `clients/player/help.py`)"""
 
 NAMED_KEYS = ("up", "down", "left", "right", "home", "end", "page up", "page down", "insert", "delete", "backspace")
-"""keys of more than one letter that an event can have, as SDL calls them"""
+"""keys of more than one letter that events can have, by their SDL names"""
 
 TimeText = Annotated[str, Meta(pattern=TIME_PATTERN)]
 
 
 class TimedCue(NamedTuple):
-    """One cue of a timeline with its tick worked out."""
+    """A cue of a timeline and its tick."""
 
     tick: int
     kind: Literal["prompt", "event"]
@@ -40,15 +40,15 @@ class TimedCue(NamedTuple):
     """the typed prompt, or the event's name"""
     name: str = ""
     labels: dict[str, str] | None = None
-    """what a probe should read in the picture from here on, by kind"""
+    """labels that the probe should read from here on, by kind"""
 
 
 class _Strict(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Base: a key that is not known is an error, because it is a misspelt one."""
+    """Base class. An unknown key is an error, because it is a misspelt one."""
 
 
 class SlotSpec(_Strict, frozen=True, kw_only=True):
-    """One variable of the prompt: its first value and what the prompt says for each value."""
+    """A variable of the prompt: its first value, and the phrase for each value."""
 
     default: Phrase = ""
     values: dict[str, Phrase] = {}
@@ -65,8 +65,8 @@ class EventSpec(_Strict, frozen=True, kw_only=True):
 class Moment(_Strict, frozen=True, kw_only=True):
     """One entry of the timeline: when (one of `at`, `tick`, `after`) and what (one of `prompt`, `event`).
 
-    `after` names an earlier entry and `delay` is counted from it, so that a stretch can be moved as a whole.
-    `labels` says what a probe should read after a free prompt; after an event the slots' values say it.
+    `after` names an earlier entry, and `delay` counts from it, so that a group of entries can be moved together.
+    `labels` says what the probe should read after a free prompt; after an event, the slots' values say it.
     """
 
     at: TimeText | None = None
@@ -80,20 +80,20 @@ class Moment(_Strict, frozen=True, kw_only=True):
 
 
 class Expectations(_Strict, frozen=True, kw_only=True):
-    """What must hold after an automated run; what is left out is not checked."""
+    """What must hold after an automated run. What is left out is not checked."""
 
     fps_min: Annotated[float, Meta(gt=0)] | None = None
-    """frames shown in a second of wall time, held ones not counted; live mode only"""
+    """new frames shown in a second of wall time; live mode only"""
     held_max: Annotated[int, Meta(ge=0)] | None = None
     """deadlines at which the last frame was shown again; live mode only"""
     latency_ms_max: Annotated[float, Meta(gt=0)] | None = None
     """median time from sending an event to receiving its first frame; live mode only"""
     adherence_min: dict[str, Annotated[float, Meta(ge=0, le=1)]] = {}
-    """for each kind, the least share of settled blocks in which the probe reads what the scenario says"""
+    """least share of settled blocks in which the probe reads what the scenario says, by kind"""
 
 
 class Scenario(_Strict, frozen=True, kw_only=True):
-    """A whole scenario file. `loading.load` has checked that its parts fit together."""
+    """A whole scenario file. `loading.load` checks that its parts fit together."""
 
     name: Name
     title: Annotated[str, Meta(max_length=120)] = ""
@@ -106,11 +106,11 @@ class Scenario(_Strict, frozen=True, kw_only=True):
     timeline: list[Moment] = []
     seconds: Annotated[float, Meta(gt=0, le=86_400)] = 60.0
     labels: dict[str, str] = {}
-    """what a probe should read although no slot says it, because the template does"""
+    """labels that the template implies, though no slot says them"""
     expect: Expectations = Expectations()
 
     def script(self) -> Script:
-        """The steerable part, in the form in which it is sent to a server."""
+        """Return the steerable part, as it is sent to a server."""
         return Script(
             name=self.name,
             title=self.title,
@@ -122,7 +122,7 @@ class Scenario(_Strict, frozen=True, kw_only=True):
         )
 
     def cues(self, fps: int) -> list[TimedCue]:
-        """The timeline in order of ticks, with the labels that hold from each cue on."""
+        """Return the timeline in order of ticks, with the labels that hold from each cue on."""
         ticks = moment_ticks(self.timeline, fps)
         order = sorted(range(len(self.timeline)), key=lambda index: ticks[index])
         labels = self.first_labels()
@@ -138,12 +138,12 @@ class Scenario(_Strict, frozen=True, kw_only=True):
         return cues
 
     def first_labels(self) -> dict[str, str]:
-        """What a probe should read before the first cue."""
+        """Return the labels that the probe should read before the first cue."""
         return {name: slot.default for name, slot in self.slots.items()} | self.labels
 
 
 def seconds_of(text: str) -> float:
-    """Seconds in `10s`, `2.5s`, `3m` or `1m30s`; ValueError for anything else."""
+    """Return the seconds in `10s`, `2.5s`, `3m` or `1m30s`. Raises ValueError for anything else."""
     match = re.match(TIME_PATTERN, text)
     if match is None:
         raise ValueError(f"{text!r} is not a time such as 10s or 1m30s")
@@ -152,7 +152,7 @@ def seconds_of(text: str) -> float:
 
 
 def moment_ticks(timeline: list[Moment], fps: int) -> list[int]:
-    """The tick asked for by each entry of a timeline, in file order; KeyError for an `after` that is not earlier."""
+    """Return the tick of each entry in file order. Raises KeyError if an `after` names no earlier entry."""
     named: dict[str, int] = {}
     ticks: list[int] = []
     for moment in timeline:
