@@ -12,6 +12,8 @@ Role = Literal["director", "viewer"]
 Mode = Literal["live", "lockstep", "offline"]
 Delivery = Literal["latest", "every"]
 Encoding = Literal["raw", "jpeg"]
+CueKind = Literal["prompt", "event"]
+MarkKind = Literal["prompt", "event", "start"]
 Action = Literal["pause", "resume", "step", "advance", "reset", "close", "record_start", "record_stop"]
 
 Name = Annotated[str, Meta(min_length=1, max_length=64, pattern=r"\A[A-Za-z0-9._-]+\Z")]

@@ -4,7 +4,7 @@ from typing import Literal
 
 import msgspec
 
-from longtake.protocol.fields import Delivery, Encoding, Message, Mode, ModelInfo, Role, Script, WorldEntry
+from longtake.protocol.fields import Delivery, Encoding, MarkKind, Message, Mode, ModelInfo, Role, Script, WorldEntry
 
 
 class Welcome(Message, frozen=True, kw_only=True):
@@ -35,7 +35,7 @@ class Applied(Message, frozen=True, kw_only=True):
     cue: int
     block: int
     tick: int
-    kind: Literal["prompt", "event", "start"]
+    kind: MarkKind
     label: str
     """the event's name, or the typed text"""
     prompt: str

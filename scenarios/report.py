@@ -4,6 +4,8 @@ from typing import Literal
 
 import msgspec
 
+from longtake.protocol.messages import CueKind
+
 Outcome = Literal["passed", "failed", "not measured"]
 
 
@@ -11,7 +13,7 @@ class CueReport(msgspec.Struct, frozen=True, kw_only=True):
     """A cue of the timeline: the tick it was asked for, and the tick it took effect."""
 
     name: str
-    kind: Literal["prompt", "event"]
+    kind: CueKind
     asked_tick: int
     tick: int
     block: int

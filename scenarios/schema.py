@@ -5,12 +5,12 @@ is the part of it that travels to the server (see `longtake.protocol.messages.Sc
 """
 
 import re
-from typing import Annotated, Literal, NamedTuple
+from typing import Annotated, NamedTuple
 
 import msgspec
 from msgspec import Meta
 
-from longtake.protocol.messages import EventDef, Name, Phrase, Script, Seed, Slot, Text
+from longtake.protocol.messages import CueKind, EventDef, Name, Phrase, Script, Seed, Slot, Text
 
 TIME_PATTERN = r"^(?=.)(?:(\d+(?:\.\d+)?)m)?(?:(\d+(?:\.\d+)?)s)?$"
 DIORAMA_LABELS: dict[str, tuple[str, ...]] = {
@@ -35,7 +35,7 @@ class TimedCue(NamedTuple):
     """A cue of a timeline and its tick."""
 
     tick: int
-    kind: Literal["prompt", "event"]
+    kind: CueKind
     text: str
     """the typed prompt, or the event's name"""
     name: str = ""

@@ -10,7 +10,7 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import Literal
 
-from longtake.protocol.messages import Ack, Applied, Frame, Joined, Notice, Script, Status
+from longtake.protocol.messages import Ack, Applied, CueKind, Frame, Joined, Notice, Script, Status
 
 TOAST_S = 4.0
 FLASH_S = 0.6
@@ -28,7 +28,7 @@ ToastKind = Literal["info", "good", "bad"]
 class PendingCue:
     """A cue from the key press until its first frame is on the screen."""
 
-    kind: Literal["prompt", "event"]
+    kind: CueKind
     label: str
     pressed: float
     """when the key was pressed, seconds"""
@@ -146,7 +146,7 @@ class PlayerState:
         self.timeline = list(info.timeline)
         self.connection, self.detail = "live", ""
 
-    def press(self, kind: Literal["prompt", "event"], label: str, now: float) -> PendingCue:
+    def press(self, kind: CueKind, label: str, now: float) -> PendingCue:
         """A key fired an event, or a prompt was entered."""
         cue = PendingCue(kind=kind, label=label, pressed=now)
         self.pending.append(cue)

@@ -20,7 +20,7 @@ import msgspec
 
 from longtake.protocol.conditioning import Conditioning, new_fields, newly_carried
 from longtake.protocol.errors import LongtakeError
-from longtake.protocol.messages import ModelInfo, Script
+from longtake.protocol.messages import CueKind, ModelInfo, Script
 
 FORMAT = 1
 
@@ -66,7 +66,7 @@ class TakeCue(TakeRecord, frozen=True, kw_only=True):
     cue: int
     block: int
     tick: int
-    kind: Literal["prompt", "event"]
+    kind: CueKind
     label: str
     prompt: str
 

@@ -7,10 +7,9 @@ its last blocks a second time.
 """
 
 from dataclasses import dataclass, replace
-from typing import Literal
 
 from longtake.protocol.conditioning import Conditioning
-from longtake.protocol.messages import ModelInfo
+from longtake.protocol.messages import CueKind, ModelInfo
 from longtake.runtime.world.cues import BlockGrid, Cue, CueQueue
 from longtake.runtime.world.prompt_state import PromptState
 from longtake.runtime.world.recovery import Recovery, RestorePoint
@@ -78,7 +77,7 @@ class BlockPlan:
         """The prompt state asked for last: cues for the next block count, cues for later ticks do not."""
         return self._queue.preview(self.state, self.committed)
 
-    def accept(self, kind: Literal["prompt", "event"], label: str, at_tick: int | None) -> Accepted:
+    def accept(self, kind: CueKind, label: str, at_tick: int | None) -> Accepted:
         """Give a cue its block. Raises `Refused` if it names no event, renders too long, or too many wait."""
         block = self.committed if at_tick is None else max(self.committed, self.grid.block_from(at_tick))
         cue = Cue(number=self._numbers + 1, kind=kind, label=label, block=block)

@@ -5,7 +5,7 @@ from typing import Literal
 
 from longtake.protocol.conditioning import Conditioning, carried, fields, new_fields
 from longtake.protocol.generator_messages import GenBlock
-from longtake.protocol.messages import Applied, Notice, Reading
+from longtake.protocol.messages import Applied, MarkKind, Notice, Reading
 from longtake.runtime.takes.file import FORMAT, TakeBlock, TakeCue, TakeHeader, TakeLog, TakeRecord, TakeReset
 from longtake.runtime.world.block_plan import MadeBlock
 from longtake.runtime.world.config import WorldConfig
@@ -97,7 +97,7 @@ class Chronicle:
         made: MadeBlock,
         message: GenBlock,
         cue: int,
-        kind: Literal["prompt", "event", "start"],
+        kind: MarkKind,
         label: str,
         prompt: str,
     ) -> None:

@@ -5,10 +5,9 @@ for the first block that starts at or after it, so its place does not depend on 
 """
 
 from dataclasses import dataclass
-from typing import Literal
 
 from longtake.protocol.errors import Refused
-from longtake.protocol.messages import ModelInfo
+from longtake.protocol.messages import CueKind, ModelInfo
 from longtake.runtime.world.prompt_state import PromptState
 
 MAX_PENDING = 1000
@@ -47,7 +46,7 @@ class Cue:
     """An accepted prompt or event, and the block at which it takes effect."""
 
     number: int
-    kind: Literal["prompt", "event"]
+    kind: CueKind
     label: str
     """the typed text or the event's name"""
     block: int

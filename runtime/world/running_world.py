@@ -25,7 +25,18 @@ from longtake.protocol.generator_messages import (
     GenStep,
     GenStepped,
 )
-from longtake.protocol.messages import Ack, Done, Error, Joined, Role, Status, Subscribe, Subscribed, WorldEntry
+from longtake.protocol.messages import (
+    Ack,
+    CueKind,
+    Done,
+    Error,
+    Joined,
+    Role,
+    Status,
+    Subscribe,
+    Subscribed,
+    WorldEntry,
+)
 from longtake.runtime.takes.file import TakeCut, TakeRecord
 from longtake.runtime.world.block_plan import BlockPlan
 from longtake.runtime.world.chronicle import Chronicle
@@ -185,9 +196,7 @@ class RunningWorld:
 
     # --- the clients' side ---------------------------------------------------------------------------------
 
-    def cue(
-        self, kind: Literal["prompt", "event"], label: str, *, at_tick: int | None, cut_in: bool, request: int
-    ) -> Ack:
+    def cue(self, kind: CueKind, label: str, *, at_tick: int | None, cut_in: bool, request: int) -> Ack:
         """Accept a prompt or an event; the answer says where it takes effect."""
         if cut_in and self.config.mode != "live":
             raise Refused("wrong_mode", "a cut-in cue needs a live world; elsewhere nothing waits to be shown")
