@@ -1,4 +1,4 @@
-"""What a world model is made of: the transformer's sizes and how the generator drives it.
+"""The configuration of a world model: the transformer's sizes, and how the generator drives it.
 
 Presets are Python and found by name: `preset("diorama")`.
 """
@@ -35,7 +35,7 @@ class TransformerConfig:
     patch: tuple[int, int, int] = (1, 2, 2)
     """Latent frames, rows and columns that make one token."""
     eps: float = 1e-6
-    """Of every norm."""
+    """Epsilon of every norm."""
     actions: int = 0
     """Axes of the action vector that conditions a latent frame; 0 for a model without actions."""
 
@@ -92,11 +92,11 @@ class GeneratorConfig:
     recache: RecacheMode = "longlive"
     """What a prompt change does to the window's keys and values (`longtake.model.generation.recache`)."""
     sink_on_recache: SinkOnRecache = "keep"
-    """Whether a recache past the window's length leaves the sink as it is or takes a new one."""
+    """Past the window's length, a recache either keeps the sink or refreshes it."""
     timesteps: tuple[float, ...] = (1000.0, 750.0, 500.0, 250.0)
     """Steps of the sampler before the shift warps them, falling."""
     shift: float = 5.0
-    """Of the noise schedule: s' = shift s / (1 + (shift - 1) s)."""
+    """Shift of the noise schedule: s' = shift s / (1 + (shift - 1) s)."""
     fps: int = 16
     """Pictures a second."""
 
@@ -168,7 +168,7 @@ _PRESETS: dict[str, GeneratorConfig] = {
         window_frames=12,
         sink_frames=3,
     ),
-    # LongLive's semantics between the two: what a few cores of a server do; for benchmarks, there are no weights.
+    # LongLive's semantics at a size for a few CPU cores. It has no weights, and serves benchmarks.
     "medium": GeneratorConfig(
         transformer=TransformerConfig(
             dim=384,

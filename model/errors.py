@@ -5,12 +5,12 @@ ModelError
 ├── ConfigError        a configuration that cannot work (also a ValueError)
 │   └── ModelUnknown   no model has this name
 ├── ShapeError         a tensor whose shape does not fit the model (also a ValueError)
-├── BackendError       a back end that is asked for and missing or unfit here
+├── BackendError       a back end that was asked for and is missing or unfit here
 ├── CheckpointError    weights that do not fit the model they are loaded into
 ├── HubError           weights that cannot be fetched
 ├── SnapshotError      bytes that are no snapshot, or one of another model
 ├── TrainingError      a training run that cannot start or go on
-├── WorldError         a verb used on a world in the wrong state
+├── WorldError         a verb used on the wrong world
 └── CaseError          a conformance case that cannot be read
 ```
 """
@@ -33,7 +33,7 @@ class ShapeError(ModelError, ValueError):
 
 
 class BackendError(ModelError):
-    """A back end that is asked for and missing here; the message says what to install."""
+    """A back end was asked for and is missing here; the message says what to install."""
 
 
 class CheckpointError(ModelError):
@@ -45,7 +45,7 @@ class HubError(ModelError):
 
 
 class WorldError(ModelError):
-    """A verb used on a world in the wrong state (closed, of another generator, without a text encoder)."""
+    """A verb was used on the wrong world: it is closed, or of another model, or has no text encoder."""
 
 
 class TrainingError(ModelError):

@@ -1,4 +1,4 @@
-"""Options that every model built on our generator takes: how it computes, not what."""
+"""Options of every model that runs on our generator: how it computes, not what."""
 
 from dataclasses import dataclass
 
@@ -15,12 +15,12 @@ BACKEND_ARGUMENTS = (
         help="how linear layers are computed; `longtake doctor` says which of these work here",
     ),
 )
-"""arguments of the command line that set them"""
+"""command-line arguments for the options of the back end"""
 
 
 @dataclass(frozen=True, kw_only=True)
 class BackendOptions(Options):
-    """See the module."""
+    """Options of the back end."""
 
     attention: str = "auto"
     """what computes attention, see `longtake.model.ops.attention.registry`"""

@@ -1,6 +1,6 @@
-"""Checkpoint files opened without reading them: every tensor is a view of the mapped file until it is copied.
+"""Opens checkpoint files without reading them: a tensor is a view of the mapped file until it is copied.
 
-What can go wrong says so in one line: the file, the key where there is one, and what to do.
+Errors are one line with the file, the key if there is one, and what to do.
 """
 
 import json
@@ -44,14 +44,14 @@ class TensorFile:
         return name in self._readers
 
     def read(self, name: str) -> Tensor:
-        """Return a tensor, still in the file; raises CheckpointError where the file ends before it."""
+        """Return a tensor, still in the file; raises CheckpointError if the file ends before it."""
         try:
             return self._readers[name]()
         except (SafetensorError, OSError, RuntimeError) as error:
             raise CheckpointError(f"{self.path}: {name} cannot be read ({_line(error)}); {AGAIN}") from None
 
     def renamed(self, rename: Callable[[str], str | None]) -> "TensorFile":
-        """Return the same tensors under other names; one that becomes None is left out."""
+        """Return the same tensors under other names; a name of None leaves its tensor out."""
         renamed = {new: reader for name, reader in self._readers.items() if (new := rename(name)) is not None}
         return TensorFile(self.path, renamed)
 
@@ -61,7 +61,7 @@ def open_tensors(path: Path, sections: Sequence[str] = ()) -> TensorFile:
 
     Args:
         path: a `.safetensors` file, the `.index.json` of several, or a `.pt` / `.pth` file.
-        sections: of a `.pt` file that nests its tensors: the entries to look in, the first that is there counts.
+        sections: entries of a `.pt` file that nests its tensors; the first that exists is used.
 
     Raises:
         CheckpointError: the file is missing, damaged, or holds something else.
@@ -132,7 +132,7 @@ def _is_zip(path: Path) -> bool:
 
 
 def _section(content: Any, sections: Sequence[str]) -> dict[str, Tensor]:
-    """Return the tensors of the first section that is there, or of the content itself."""
+    """Return the tensors of the first section that exists, or of the content itself."""
     if not isinstance(content, Mapping):
         return {}
     for section in sections:
@@ -148,9 +148,9 @@ def _line(error: BaseException) -> str:
 
 
 def config_beside(path: Path) -> dict[str, Any]:
-    """Return the `config.json` beside a Diffusers file; nothing for a `.pth` of Wan's, which has none of its own.
+    """Return the `config.json` beside a Diffusers file; empty for Wan's own `.pth`, which has none.
 
-    Raises CheckpointError where it is no JSON.
+    Raises CheckpointError if it is not JSON.
     """
     config = path.parent / "config.json"
     if path.suffix == ".pth" or not config.is_file():

@@ -1,8 +1,8 @@
-"""Fetch a model's files: what is needed is compared with the disk first, what was cut short goes on where it stopped,
-and nothing counts before its checksum is right.
+"""Downloads a model's files. It checks the disk's space first, resumes what was interrupted, and keeps no file whose
+checksum is wrong.
 
-The hub is spoken to through huggingface_hub. Its own downloads start afresh when they were interrupted, so the bytes
-are appended here to a `.part` file beside the target.
+It talks to the hub through huggingface_hub. That library's own downloads start over after an interruption, so this
+module appends to a `.part` file beside the target.
 """
 
 import hashlib
@@ -19,22 +19,22 @@ from longtake.model.longlive.table import HubFile, KnownModel
 log = logging.getLogger(__name__)
 
 SPARE_BYTES = 2**30
-"""free space left on the disk"""
+"""free space that has to remain on the disk"""
 _READ_BYTES = 2**22
 
 Report = Callable[[str], None]
-"""Told one line for each thing done."""
+"""called with one line for each step"""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Wanted:
-    """A file to fetch, with what the hub says of it.
+    """A file to fetch, and what the hub says about it.
 
     Attributes:
-        file: which.
-        path: where to.
-        size_bytes: of the whole.
-        digest: of its content; None where the hub knows none.
+        file: the file.
+        path: its target.
+        size_bytes: its whole size.
+        digest: hash of its content; None if the hub has none.
         algorithm: "sha256", or "git" for small files, which the hub names by git's own checksum.
     """
 
@@ -46,12 +46,12 @@ class Wanted:
 
     @property
     def part(self) -> Path:
-        """Where its first bytes are until all are there."""
+        """The file that holds the first bytes until all have arrived."""
         return self.path.with_name(self.path.name + ".part")
 
     @property
     def complete(self) -> bool:
-        """Whether a file of that size is there."""
+        """True if a file of that size exists."""
         return self.path.is_file() and self.path.stat().st_size == self.size_bytes
 
     @property
@@ -73,20 +73,20 @@ def pull(
     free_bytes: Callable[[Path], int] | None = None,
     progress_class: Any = None,
 ) -> list[Path]:
-    """Fetch a model's files into a folder; those that are there are only checked.
+    """Fetch a model's files into a folder; existing ones are only checked.
 
     Args:
         model: from `longtake.model.longlive.table`.
-        root: the models folder; each repository gets a folder in it.
-        report: told what is done, one line each.
+        root: the models folder; each repository gets its own folder in it.
+        report: called with one line for each step.
         endpoint: another hub than the public one.
         parts: fetch these parts only ("tiny decoder", ...); nothing means all.
-        check_present: look at the checksums of files that are already there.
+        check_present: verify the checksums of existing files too.
         free_bytes: free space of a folder; None asks the disk.
-        progress_class: of tqdm's kind, for the bars; None takes huggingface_hub's.
+        progress_class: a tqdm class for the bars; None takes huggingface_hub's.
 
     Returns:
-        Where the files are.
+        The paths of the files.
 
     Raises:
         HubError: no connection, no such file, not enough space, or a wrong checksum.
@@ -129,7 +129,7 @@ def _hub() -> Any:
 
 
 def _ask(hub: Any, files: Sequence[HubFile], root: Path, endpoint: str | None) -> list[Wanted]:
-    """Return what the hub says of the files; raises HubError where it does not have one, or another than known."""
+    """Return what the hub says about the files; raises HubError if one is missing there, or has changed."""
     api = hub.HfApi(endpoint=endpoint)
     known: dict[str, dict[str, Any]] = {}
     wanted = []
@@ -182,7 +182,7 @@ def _free_bytes(folder: Path) -> int:
 
 
 def _fetch(hub: Any, item: Wanted, endpoint: str | None, progress_class: Any) -> None:
-    """Append what is missing to the part file; raises HubError, keeping what came."""
+    """Append the missing bytes to the part file; raises HubError, and keeps what has arrived."""
     from huggingface_hub.file_download import http_get
     from huggingface_hub.utils import build_hf_headers
 
@@ -193,7 +193,7 @@ def _fetch(hub: Any, item: Wanted, endpoint: str | None, progress_class: Any) ->
     if have > item.size_bytes:
         item.part.unlink()
         have = 0
-    # Compressed on the way, the sizes and the place to go on from would mean something else.
+    # With compression in transit, sizes and offsets would mean something else.
     headers = {**build_hf_headers(), "Accept-Encoding": "identity"}
     try:
         with item.part.open("ab") as out:
@@ -213,7 +213,7 @@ def _fetch(hub: Any, item: Wanted, endpoint: str | None, progress_class: Any) ->
 
 
 def _verify(item: Wanted, path: Path, *, remedy: str) -> None:
-    """Compare a file with the hub's checksum; raises HubError where it is wrong."""
+    """Compare a file with the hub's checksum; raises HubError if it differs."""
     if item.digest is None:
         return
     if item.algorithm == "sha256":

@@ -1,4 +1,4 @@
-"""Which of a folder's files are the model's, and its transformer's tensors under Wan's own names."""
+"""Finds a model's files in a folder, and opens its transformer under Wan's own names."""
 
 import logging
 from collections.abc import Callable
@@ -37,7 +37,7 @@ TOKENIZER = ("google/umt5-xxl/tokenizer.json", "tokenizer/tokenizer.json", "umt5
 
 @dataclass(frozen=True, kw_only=True)
 class TransformerFiles:
-    """A transformer's files: the checkpoint, its layout, and the LoRA that belongs to it."""
+    """A transformer's files: the checkpoint, its layout, and its LoRA."""
 
     base: Path
     layout: Layout
@@ -45,15 +45,15 @@ class TransformerFiles:
 
 
 def find_transformer(root: Path, layouts: tuple[Layout, ...], *, with_lora: bool) -> TransformerFiles:
-    """Return the transformer's files in a folder: the first of some layouts that is there.
+    """Return the transformer's files in a folder, in the first layout that is found.
 
     Args:
-        root: a folder of `models pull` or one laid out as the public instructions say.
-        layouts: in the order of preference.
-        with_lora: whether LongLive's base needs its LoRA beside it.
+        root: the folder of `models pull`, or one laid out as public instructions say.
+        layouts: what to look for, the preferred first.
+        with_lora: True if LongLive's base needs its LoRA beside it.
 
     Raises:
-        CheckpointError: none is there, or the LoRA is not.
+        CheckpointError: there is no transformer, or no LoRA.
     """
     for layout in layouts:
         base = find(root, TRANSFORMERS[layout])
@@ -75,7 +75,7 @@ def find_transformer(root: Path, layouts: tuple[Layout, ...], *, with_lora: bool
 
 
 def need(root: Path, names: tuple[str, ...], what: str) -> Path:
-    """Return the first of some files that is there; raises CheckpointError naming all."""
+    """Return the first file that exists; raises CheckpointError with all names if none does."""
     path = find(root, names)
     if path is None:
         raise CheckpointError(
@@ -90,8 +90,8 @@ def open_transformer(files: TransformerFiles, *, averaged: bool | None = None) -
 
     Args:
         files: from `find_transformer`.
-        averaged: the averaged copy (`generator_ema`) or the last (`generator`); None takes the last where it is
-            there, as LongLive does, and the averaged one otherwise, which is all that Self-Forcing's file has.
+        averaged: the averaged copy (`generator_ema`) or the last (`generator`). None takes the last if it exists, as
+            LongLive does, and otherwise the averaged one, which is all that Self-Forcing's file has.
 
     Raises:
         CheckpointError: the file is damaged or of another kind.
@@ -105,12 +105,12 @@ def open_transformer(files: TransformerFiles, *, averaged: bool | None = None) -
 
 
 def _back_or_same(name: str) -> str:
-    # A name nobody knows stays, so that the error names it as the file does.
+    # An unknown name stays, so that the error shows it as the file has it.
     return DIFFUSERS_TRANSFORMER.back(name) or name
 
 
 def export_name(layout: Layout) -> Callable[[str], str]:
-    """Return what a parameter is called in a layout: the adapters the other way round."""
+    """Return a parameter's name in a layout: the inverse of the adapters."""
     if layout == "diffusers":
         return lambda name: DIFFUSERS_TRANSFORMER.forward(name) or name
     return (lambda name: name) if layout == "wan" else (lambda name: f"model.{name}")

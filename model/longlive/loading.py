@@ -55,17 +55,17 @@ from longtake.model.ops.precision import choose_device, choose_precision, precis
 log = logging.getLogger(__name__)
 
 FRAMES_PER_LATENT = 4
-"""pictures of a latent frame; of a take's first latent frame, one"""
+"""frames that a latent frame decodes to; a take's first latent frame decodes to one"""
 PIXELS_PER_LATENT = 8
 GPU_TEXT_BYTES = 40 * 10**9
-"""memory of a GPU on which the text encoder has room beside the world model"""
+"""memory from which on a GPU holds the text encoder beside the world model"""
 _SAMPLE_BYTES = 2**16
 _SAMPLES = 64
 
 
 @dataclass(frozen=True, kw_only=True)
 class Variant:
-    """A model of this kind: its configuration and the layouts its transformer comes in, the preferred first."""
+    """A model of this kind: its configuration, and the layouts of its transformer, the preferred first."""
 
     config: GeneratorConfig
     layouts: tuple[Layout, ...]
@@ -113,11 +113,11 @@ def load_longlive(
     """Load a model of LongLive's kind.
 
     Args:
-        name: of `VARIANTS`.
+        name: a key of `VARIANTS`.
         device: auto, cpu or cuda.
         precision: auto, bf16 or fp32.
         options: everything else.
-        progress: told how much of the transformer is there.
+        progress: called with the bytes of the transformer that are loaded, and with all of them.
 
     Raises:
         CheckpointError: a file is missing, damaged or of another model; the message names it.
@@ -135,7 +135,7 @@ def load_longlive(
 
 
 class Loader:
-    """Builds the parts of one model; `files` are those it read."""
+    """Builds the parts of a model. `files` lists the files that it has read."""
 
     def __init__(self, name: str, options: LongLiveOptions, device: torch.device, dtype: torch.dtype) -> None:
         self.name, self.options, self.device, self.dtype = name, options, device, dtype
@@ -171,7 +171,7 @@ class Loader:
         return LoadedModel(generator, info, None)
 
     def transformer(self, config: TransformerConfig, progress: Progress | None) -> Transformer:
-        """Return the transformer with its weights, LoRA merged."""
+        """Return the transformer with its weights and its LoRA merged."""
         with torch.device("meta"):
             module = Transformer(config)
         self._fill(module, self._random() or self._transformer_file(module), progress)
@@ -194,7 +194,7 @@ class Loader:
         return from_file(file, module, what=self.name, lora=lora)
 
     def decoder(self) -> Decoder:
-        """Return the decoder chosen, in the model's precision where that is fast."""
+        """Return the chosen decoder, in the model's precision if that is fast here."""
         choice = self.options.decoder
         tiny = find(self.root, TINY_DECODERS) if not self.options.random_weights else None
         if choice == "auto":
@@ -229,7 +229,7 @@ class Loader:
         return module
 
     def text_encoder(self) -> TextEncoder:
-        """Return the text encoder where the options want it."""
+        """Return the text encoder, on the device that the options name."""
         sizes = self.config.transformer
         if self.options.random_weights or self.options.text_encoder == "random":
             return RandomText(sizes.text_tokens, sizes.text_dim, self.device, self.dtype)
@@ -239,7 +239,7 @@ class Loader:
         module = build_umt5(**umt5_sizes(path))
         home = self.device if place == "gpu" else torch.device("cpu")
         file = open_umt5(path)
-        # On the CPU too in bf16, which is the file's: twice the memory would gain nothing.
+        # bf16 on the CPU too, as in the file: twice the memory would gain nothing.
         materialise(module, from_file(file, module, what="UMT5-XXL's encoder"), dtype=torch.bfloat16, device=home)
         width = module.get_parameter("shared.weight").shape[1]
         if width != sizes.text_dim:
@@ -288,7 +288,7 @@ class Loader:
 
 
 def _logged() -> Progress:
-    """Log a line at each fifth of the weights."""
+    """Return a callback that logs a line at each fifth of the weights."""
     said = 0
 
     def progress(done: int, total: int) -> None:
@@ -301,7 +301,7 @@ def _logged() -> Progress:
 
 
 def fingerprint(paths: Sequence[Path]) -> str:
-    """Return 16 hex digits that tell weights apart: of the files' sizes and of samples spread over them.
+    """Return 16 hex digits that tell weights apart: a hash of the files' sizes and of samples from them.
 
     Hashing eight gigabytes at every start would take longer than loading them.
     """

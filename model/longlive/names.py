@@ -1,7 +1,7 @@
-"""The public names of Wan's parameters in each layout, and the maps between them. Nothing else knows them.
+"""The names of Wan's parameters in each public layout, and the maps between them. No other module knows them.
 
 The transformer's own names are Wan's. A checkpoint may wrap them (`model.` in LongLive's and Self-Forcing's files,
-`_fsdp_wrapped_module.` where they were saved sharded) or use Diffusers' names. The text encoder and the full decoder
+`_fsdp_wrapped_module.` if they were saved sharded) or use Diffusers' names. The text encoder and the full decoder
 are built by transformers and diffusers, so there the maps go from Wan's names to theirs.
 """
 
@@ -16,12 +16,12 @@ _LORA = re.compile(r"^(?:base_model\.model\.)?(?P<module>.+)\.lora_(?P<side>[AB]
 
 @dataclass(frozen=True, kw_only=True)
 class Renaming:
-    """A two-way map of parameter names, by module: what follows a module's name (`.weight`, `.bias`) stays.
+    """A two-way map of parameter names by module. What follows a module's name (`.weight`, `.bias`) stays.
 
     Attributes:
-        fixed: modules (or parameters) that are there once.
-        repeated: those of each layer, without the layer's prefix.
-        here, there: the prefix of a layer's number on both sides.
+        fixed: modules (or parameters) that exist once.
+        repeated: modules of each layer, without the layer's prefix.
+        here, there: what precedes a layer's number on either side.
     """
 
     fixed: Mapping[str, str]
@@ -73,7 +73,7 @@ DIFFUSERS_TRANSFORMER = Renaming(
     repeated={
         **_attention("self_attn", "attn1"),
         **_attention("cross_attn", "attn2"),
-        # Wan counts its norms in another order than it uses them; Diffusers renumbered them.
+        # Wan numbers its norms in another order than it uses them; Diffusers renumbered them.
         "norm3": "norm2",
         "ffn.0": "ffn.net.0.proj",
         "ffn.2": "ffn.net.2",
@@ -117,7 +117,7 @@ def _decoder() -> dict[str, str]:
     }
     for part in ("norm", "to_qkv", "proj"):
         table[f"decoder.middle.1.{part}"] = f"decoder.mid_block.attentions.0.{part}"
-    for stage in range(4):  # three residual blocks and, but in the last stage, an upsampler
+    for stage in range(4):  # three residual blocks, and an upsampler except in the last stage
         for block in range(3):
             here, there = f"decoder.upsamples.{4 * stage + block}", f"decoder.up_blocks.{stage}"
             table |= _residual(here, f"{there}.resnets.{block}")
@@ -130,11 +130,11 @@ VAE_DECODER = Renaming(fixed=_decoder(), repeated={}, here="", there="")
 """The decoding half of Wan's VAE -> diffusers' `AutoencoderKLWan`."""
 
 VAE_ENCODER_PREFIXES = ("encoder.", "conv1.", "quant_conv.")
-"""What the decoder does not want of a VAE's file, in either layout."""
+"""prefixes in a VAE's file that the decoder does not need, in either layout"""
 
 
 def unwrapped(name: str) -> str:
-    """Return a parameter's name without what saving added to it."""
+    """Return a parameter's name without the prefixes that saving added."""
     for wrapper in _WRAPPERS:
         name = name.replace(wrapper, "")
     return name.removeprefix("model.")

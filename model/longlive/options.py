@@ -15,19 +15,19 @@ TextPlace = Literal["auto", "gpu", "cpu", "offload", "random"]
 
 @dataclass(frozen=True, kw_only=True)
 class LongLiveOptions(CompiledOptions):
-    """See the module."""
+    """Options of LongLive and its kind."""
 
     folder: Path | None = None
-    """of the weights, in any public layout; None takes the one of `models pull`"""
+    """folder of the weights, in any public layout; None takes the one of `models pull`"""
     random_weights: RandomWeights = ""
-    """instead of files: the model at its full size, or tiny with 64 x 96 pictures; texts are random tokens then"""
+    """load no files: random weights at full size, or tiny with 64 x 96 frames; texts become random tokens"""
     seed: int = 0
-    """of random weights"""
+    """seed of random weights"""
     decoder: DecoderChoice = "auto"
-    """auto: tiny if its file is there (it is many times faster), otherwise Wan's own"""
+    """auto: tiny if its file exists (it is many times faster), otherwise Wan's own"""
     text_encoder: TextPlace = "auto"
-    """auto: on a GPU with 40 GB or more, otherwise off-loaded; on the CPU if the model is there. random: texts are
-    random tokens, to measure without the encoder's 11 GB"""
+    """auto: on the GPU if it has 40 GB or more, otherwise off-loaded; on the CPU if the model runs there. random: texts
+    become random tokens, to measure without the encoder's 11 GB"""
     keep_prompts: bool = True
     """keep encoded prompts on disk"""
     prompts_folder: Path | None = None
@@ -35,9 +35,9 @@ class LongLiveOptions(CompiledOptions):
     lora: bool = True
     """False: LongLive's base without its LoRA, which is not LongLive"""
     lora_alpha: float = 256.0
-    """of the public LoRA; its file does not say"""
+    """alpha of the public LoRA, which its file does not say"""
     averaged: bool | None = None
-    """the averaged copy of the generator, or the last; None: the last if it is there"""
+    """the averaged copy of the weights, or the last; None takes the last if it exists"""
     positions: Positions = "absolute"
     """relative: the reference's infinite variant"""
     sink_on_recache: SinkOnRecache = "keep"

@@ -12,7 +12,7 @@ from longtake.model.longlive.wan_vae import WanDecoder
 
 
 class LongLivePlan:
-    """A `longtake.model.evaluation.plan_parts.PlanSource`."""
+    """Implements `longtake.model.evaluation.plan_parts.PlanSource`."""
 
     usual_decoder = "tiny"
 
@@ -35,7 +35,7 @@ class LongLivePlan:
         return {**costs, "wan": count_decoder(wan, sizes)}
 
     def text(self, sizes: TransformerConfig) -> TextCost | None:
-        """Return the cost of UMT5-XXL for a prompt of the greatest length."""
+        """Return the cost of UMT5-XXL for the longest prompt."""
         width, inner, layers = UMT5_XXL["d_model"], UMT5_XXL["d_ff"], UMT5_XXL["num_layers"]
         heads = UMT5_XXL["num_heads"] * UMT5_XXL["d_kv"]
         maps = layers * (4 * width * heads + 3 * width * inner)

@@ -1,7 +1,7 @@
-"""The known models: their files, where these come from, their licences, and what of them is in a folder.
+"""The known models: their files, the repositories and licences of these, and which of them a folder has.
 
-Imports no torch. Revisions, sizes and checksums are those of the public repositories when this was written; what is
-pulled is compared with them.
+Imports no torch. Revisions, sizes and checksums are those of the public repositories when this was written;
+`models pull` compares what it fetches with them.
 """
 
 from collections.abc import Sequence
@@ -14,12 +14,12 @@ from longtake.model.errors import ConfigError
 Part = Literal["transformer", "lora", "wan decoder", "tiny decoder", "text encoder", "tokenizer"]
 
 DEFAULT_ROOT = Path(".cache", "longtake", "models")
-"""Under the home folder: where `models pull` puts files and `load` looks for them."""
+"""folder below the home folder where `models pull` puts files and loading looks for them"""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Repository:
-    """A repository of the hub, at the revision the files were described at."""
+    """A repository of the hub, at the revision described here."""
 
     repo_id: str
     revision: str
@@ -27,13 +27,13 @@ class Repository:
 
     @property
     def folder(self) -> str:
-        """Name of the folder its files go into."""
+        """Name of the folder for its files."""
         return self.repo_id.rpartition("/")[2]
 
 
 @dataclass(frozen=True, kw_only=True)
 class HubFile:
-    """A file of a repository; size and checksum where they are known, otherwise the hub's are believed."""
+    """A file of a repository. If size or checksum is None, the hub's is trusted."""
 
     repository: Repository
     name: str
@@ -42,7 +42,7 @@ class HubFile:
     sha256: str | None = None
 
     def path(self, root: Path) -> Path:
-        """Where it belongs under a models folder."""
+        """Return its path below a models folder."""
         return root / self.repository.folder / self.name
 
 
@@ -58,13 +58,13 @@ class KnownModel:
 
     @property
     def size_bytes(self) -> int:
-        """Of all files together."""
+        """Size of all files together."""
         return sum(file.size_bytes or 0 for file in self.files)
 
 
 @dataclass(frozen=True, kw_only=True)
 class FileState:
-    """What is there of a file: `path` is None where it is not; `size_bytes` is what is there."""
+    """What a folder has of a file: `path` is None if it is missing; `size_bytes` is the size on the disk."""
 
     file: HubFile
     path: Path | None
@@ -72,7 +72,7 @@ class FileState:
 
     @property
     def complete(self) -> bool:
-        """Whether it is there at its full size (its checksum is looked at by `models pull`)."""
+        """True if the file has its full size. Only `models pull` verifies the checksum."""
         return self.path is not None and self.file.size_bytes in (None, self.size_bytes)
 
 
@@ -178,7 +178,7 @@ def default_root() -> Path:
 
 
 def states(model: KnownModel, root: Path) -> list[FileState]:
-    """Return what is there of each file of a model, in the layout of `models pull` or any other that `find` knows."""
+    """Return what a folder has of each file of a model, in any layout that `find` knows."""
     found = [(file, find(root, [file.name, Path(file.name).name])) for file in model.files]
     return [
         FileState(file=file, path=path, size_bytes=path.stat().st_size if path is not None else 0)
@@ -201,11 +201,11 @@ SUBFOLDERS = (
     "Wan2.1-T2V-1.3B-Diffusers",
     "Autoencoders",
 )
-"""Where public instructions put the files, under a folder a user names."""
+"""folders where public instructions put the files, below a folder that the user names"""
 
 
 def find(root: Path, names: Sequence[str]) -> Path | None:
-    """Return the first of some files that is there, in the folder itself or where public instructions put it."""
+    """Return the first file that exists, in the folder itself or where public instructions put it."""
     for name in names:
         for folder in SUBFOLDERS:
             path = root / folder / name

@@ -1,8 +1,8 @@
-"""The tiny decoder: latent frames to pictures with plain 2-D convolutions and a memory of one frame a block.
+"""The tiny decoder: latent frames to frames, by 2-D convolutions with a memory of one frame in each block.
 
 Parameter names are those of the public `taew2_1` (TAEHV), so its file loads as it is. Each latent frame becomes four
-pictures, and of the first only the last counts, as with Wan's own decoder. Streaming is exact: every memory is the
-frame before at that depth, so latent frames may come one by one or all together.
+frames, and a take's first becomes one, as with Wan's own decoder. Streaming is exact: each memory is the previous frame
+at that depth, so latent frames may come one by one or all at once.
 """
 
 from dataclasses import dataclass, field
@@ -24,33 +24,33 @@ LATENT_STD = (
     3.2687, 2.1526, 2.8652, 1.5579, 1.6382, 1.1253, 2.8251, 1.9160,
 )
 # fmt: on
-"""Of the channels of Wan2.1's latents; the transformer's are normalised by them."""
+"""mean and deviation of the channels of Wan2.1's latents, which normalise the transformer's"""
 
 
 @dataclass(frozen=True, kw_only=True)
 class TinyDecoderConfig:
-    """Sizes of the decoder; the defaults are the public weights'."""
+    """Sizes of the decoder. The defaults fit the public weights."""
 
     latent_channels: int = 16
     widths: tuple[int, int, int, int] = (256, 128, 64, 64)
-    """channels at 1/8, 1/4, 1/2 and the whole of the picture's size"""
+    """channels at 1/8, 1/4, 1/2 and the full size of a frame"""
     grows: tuple[int, int, int] = (1, 2, 2)
-    """frames made of one after each of the three stages"""
+    """frames that one frame becomes after each of the three stages"""
     blocks: int = 3
     """blocks with a memory in each stage"""
     latents: Literal["normalised", "raw"] = "normalised"
-    """what the weights were trained on: `taew2_1` the transformer's latents as they are, `lighttaew2_1` Wan's, which
-    are those times a standard deviation plus a mean for each channel"""
+    """what the weights were trained on: `taew2_1` on the transformer's latents, `lighttaew2_1` on Wan's, which are
+    those times a standard deviation plus a mean for each channel"""
 
     @property
     def frames_per_latent(self) -> int:
-        """Pictures of a latent frame."""
+        """Frames that a latent frame becomes."""
         first, second, third = self.grows
         return first * second * third
 
 
 class MemoryBlock(nn.Module):
-    """Three convolutions of a frame and the one before it, around a shortcut."""
+    """Three convolutions of a frame and the previous one, beside a shortcut."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -63,7 +63,7 @@ class MemoryBlock(nn.Module):
         )
 
     def forward(self, x: Tensor, past: Tensor | None) -> Tensor:
-        """x: [B, T, C, h, w], past: the frame before, [B, C, h, w] or None for none -> the same shape as x."""
+        """x: [B, T, C, h, w], past: the previous frame, [B, C, h, w], or None -> the shape of x."""
         first = torch.zeros_like(x[:, :1]) if past is None else past[:, None]
         before = torch.cat([first, x[:, :-1]], dim=1)
         batch, flat = x.shape[0], x.flatten(0, 1)
@@ -73,7 +73,7 @@ class MemoryBlock(nn.Module):
 
 
 class Grow(nn.Module):
-    """One frame becomes `times` frames, by a map of each pixel."""
+    """Turns one frame into `times` frames, by a linear map of each pixel."""
 
     def __init__(self, width: int, times: int) -> None:
         super().__init__()
@@ -88,7 +88,7 @@ class Grow(nn.Module):
 
 
 class SoftClamp(nn.Module):
-    """Bend outliers back: nearly the identity within two."""
+    """Bends outliers back; nearly the identity between -2 and 2."""
 
     def forward(self, x: Tensor) -> Tensor:
         """Any shape."""
@@ -97,7 +97,7 @@ class SoftClamp(nn.Module):
 
 @dataclass(kw_only=True)
 class TinyState:
-    """The decoder's memory of a take: the last frame at each block, [B, C, h, w], by the block's place."""
+    """The decoder's memory of a take: the last frame of each block, [B, C, h, w], by the block's index."""
 
     memory: dict[int, Tensor] = field(default_factory=dict)
     started: bool = False
@@ -120,7 +120,7 @@ class TinyDecoder(nn.Module):
         self._scale: tuple[Tensor, Tensor] | None = None
 
     def open(self, batch: int = 1) -> TinyState:
-        """State of a new take; it takes its batch from the first latents."""
+        """Return the state of a new take. Its batch is that of the first latents."""
         return TinyState()
 
     @torch.inference_mode()
@@ -129,13 +129,13 @@ class TinyDecoder(nn.Module):
 
         Args:
             latents: [B, F, C, h, w] float, as the transformer makes them.
-            state: of `open`, changed in place.
+            state: from `open`; changed in place.
 
         Returns:
-            [B, n, 3, 8 h, 8 w] float in 0..1; n is 4 F, three less with a take's first.
+            [B, n, 3, 8 h, 8 w] float in 0..1; n is 4 F, or 4 F - 3 with a take's first latent frame.
 
         Raises:
-            ShapeError: not latent frames of this decoder.
+            ShapeError: the latents do not fit this decoder.
         """
         if latents.ndim != 5 or latents.shape[2] != self.config.latent_channels:
             raise ShapeError(f"latents {tuple(latents.shape)} are not [B, F, {self.config.latent_channels}, h, w]")

@@ -1,8 +1,8 @@
 """UMT5-XXL, the text encoder of Wan's models, through transformers.
 
-Prompts are cleaned, cut to 512 tokens and padded with zeros *after* encoding, as the reference does; padding itself is
-never encoded, which gives the same tokens for less work. The encoder is five times larger than the world model, so it
-can stay on the host: encoding there, or visiting the GPU for a prompt. Prompts met before come from a folder.
+Prompts are cleaned, cut to 512 tokens and padded with zeros *after* encoding, as in the reference. Padding is never
+encoded, which gives the same tokens for less work. The encoder is five times larger than the world model, so it can
+stay on the host: it encodes there, or visits the GPU for each prompt. Encoded prompts are kept in a folder.
 """
 
 import contextlib
@@ -29,7 +29,7 @@ from longtake.model.longlive.names import UMT5
 log = logging.getLogger(__name__)
 
 Place = Literal["gpu", "cpu", "offload"]
-"""Where the encoder is: on the GPU for good, on the CPU for good, or on the GPU only while it encodes."""
+"""where the encoder runs: always on the GPU, always on the CPU, or on the GPU only while it encodes"""
 
 UMT5_XXL: dict[str, Any] = {
     "vocab_size": 256_384,
@@ -45,13 +45,13 @@ UMT5_XXL: dict[str, Any] = {
 
 
 def clean(text: str) -> str:
-    """Return a prompt as the reference hands it to the tokenizer: repaired, HTML undone, white space single."""
+    """Return a prompt as the reference passes it to the tokenizer: repaired, without HTML, with single spaces."""
     text = html.unescape(html.unescape(_repair(text)))
     return re.sub(r"\s+", " ", text).strip()
 
 
 def _repair(text: str) -> str:
-    """Undo broken encodings and curly quotes where ftfy is installed; the reference does so only then, too."""
+    """Repair broken encodings and curly quotes if ftfy is installed. The reference does it only then, too."""
     try:
         import ftfy
     except ImportError:
@@ -62,12 +62,12 @@ def _repair(text: str) -> str:
 
 @dataclass(frozen=True, kw_only=True)
 class EmbeddingCache:
-    """Encoded prompts in a folder, one file each, the oldest dropped when there are too many.
+    """Encoded prompts in a folder, one file each. The oldest are deleted when there are too many.
 
     Attributes:
-        folder: made when first used.
-        encoder: what encoded them; another encoder's are not found.
-        limit_bytes: of all files together.
+        folder: created when it is first used.
+        encoder: fingerprint of the encoder; prompts of another encoder are not found.
+        limit_bytes: limit for all files together.
     """
 
     folder: Path
@@ -75,7 +75,7 @@ class EmbeddingCache:
     limit_bytes: int = 2 * 2**30
 
     def path(self, prompt: str) -> Path:
-        """Return where a cleaned prompt's tokens are kept."""
+        """Return the file for a cleaned prompt's tokens."""
         name = hashlib.blake2b(f"{self.encoder}\n{prompt}".encode(), digest_size=16).hexdigest()
         return self.folder / f"{name}.safetensors"
 
@@ -89,7 +89,7 @@ class EmbeddingCache:
         except (SafetensorError, OSError, KeyError) as error:
             log.warning("%s is damaged (%s); the prompt is encoded again", path, error)
             return None
-        with contextlib.suppress(OSError):  # a folder that may only be read is good enough
+        with contextlib.suppress(OSError):  # A read-only folder is good enough.
             os.utime(path)
         return tokens
 
@@ -115,7 +115,7 @@ class EmbeddingCache:
 
 
 class Tokenizer:
-    """Text to token numbers, as the public `tokenizer.json` says; raises BackendError or CheckpointError."""
+    """Turns text into token numbers, by the public `tokenizer.json`. Raises BackendError or CheckpointError."""
 
     def __init__(self, path: Path, text_tokens: int) -> None:
         try:
@@ -124,13 +124,13 @@ class Tokenizer:
             raise BackendError("the text encoder needs transformers: pip install 'longtake[longlive]'") from None
         try:
             self._fast = Fast.from_file(str(path))
-        except Exception as error:  # it raises nothing narrower
+        except Exception as error:  # The library raises nothing narrower.
             raise CheckpointError(f"{path} is no tokenizer ({error}); fetch it again") from None
         self._fast.no_padding()
         self._fast.enable_truncation(max_length=text_tokens)
 
     def __call__(self, text: str) -> list[int]:
-        """Return the numbers of a cleaned text, its end mark included."""
+        """Return the token numbers of a cleaned text, its end mark included."""
         numbers: list[int] = self._fast.encode(text).ids
         return numbers
 
@@ -148,7 +148,7 @@ def build_umt5(**sizes: Any) -> nn.Module:
 
 
 def umt5_sizes(path: Path) -> dict[str, Any]:
-    """Return the sizes beside a Diffusers text encoder (`config.json`); nothing for Wan's: they are the defaults."""
+    """Return the sizes in a Diffusers encoder's `config.json`; empty for Wan's file, which has the default ones."""
     content = config_beside(path)
     return {name: content[name] for name in UMT5_XXL if name in content}
 
@@ -160,16 +160,16 @@ def open_umt5(path: Path) -> TensorFile:
 
 
 class Umt5:
-    """Prompts to tokens.
+    """Turns prompts into tokens.
 
     Args:
         model: transformers' encoder with its weights, on the host for "cpu" and "offload".
-        tokenize: cleaned text to numbers.
-        text_tokens: to pad to.
-        device: of the world model, where the tokens are wanted.
-        place: where the encoder is.
+        tokenize: turns cleaned text into token numbers.
+        text_tokens: length that tokens are padded to.
+        device: device of the world model, which gets the tokens.
+        place: where the encoder runs.
         kept: encoded prompts on disk, or None.
-        clock: seconds, for the log.
+        clock: returns seconds, for the log.
     """
 
     def __init__(
@@ -219,7 +219,7 @@ class Umt5:
 
     @contextlib.contextmanager
     def _visiting(self) -> Iterator[tuple[nn.Module, torch.device]]:
-        """Lend the encoder where it computes; an off-loaded one leaves the GPU afterwards."""
+        """Yield the encoder on the device it computes on. An off-loaded one leaves the GPU afterwards."""
         if self.place != "offload":
             yield self.model, self.device if self.place == "gpu" else torch.device("cpu")
             return
@@ -235,7 +235,7 @@ class Umt5:
 
 
 class RandomText:
-    """Stands in for a text encoder where there are no weights: a prompt's own random tokens, zero padded.
+    """Replaces a text encoder if there are no weights: each prompt gets random tokens of its own, zero padded.
 
     Args:
         text_tokens, text_dim: of the model.
@@ -246,13 +246,13 @@ class RandomText:
         self.text_tokens, self.text_dim, self.device, self.dtype = text_tokens, text_dim, device, dtype
 
     def encode(self, prompts: list[str]) -> Tensor:
-        """Return [B, text_tokens, text_dim]: as many tokens as the prompt has words, and one."""
+        """Return [B, text_tokens, text_dim], with one token more than the prompt has words."""
         return torch.stack([self._tokens(clean(prompt)) for prompt in prompts]).to(self.device, self.dtype)
 
     def _tokens(self, text: str) -> Tensor:
         seed = int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "little") >> 1
         count = min(self.text_tokens, len(text.split()) + 1)
         tokens = torch.zeros(self.text_tokens, self.text_dim)
-        # UMT5's tokens are about this large.
+        # UMT5's tokens are about this big.
         tokens[:count] = 0.1 * torch.randn(count, self.text_dim, generator=torch.Generator().manual_seed(seed))
         return tokens

@@ -1,8 +1,8 @@
-"""Wan's own decoder (diffusers' `AutoencoderKLWan`) as a stream: a latent frame in, its pictures out.
+"""Wan's own decoder (diffusers' `AutoencoderKLWan`) as a stream: a latent frame goes in, its frames come out.
 
-Its convolutions reach back in time; diffusers keeps what they need in a list while it decodes a clip. Here that list
-belongs to the world, so a take decodes frame by frame, and many takes share the weights. The first latent frame
-becomes one picture and every later one four, exactly as when a clip is decoded whole.
+Its convolutions look back in time. Diffusers keeps what they need in a list while it decodes a clip. Here that list
+belongs to the world, so a take is decoded frame by frame, and takes share the weights. The first latent frame becomes
+one frame and every later one becomes four, exactly as when a whole clip is decoded.
 
 The state of a 480 x 832 take is about 1.9 GB in bf16.
 """
@@ -33,18 +33,18 @@ _NOT_SIZES = ("_class_name", "_diffusers_version", "_name_or_path")
 
 @dataclass(kw_only=True)
 class WanDecoderState:
-    """The decoder's memory of a take: what each convolution saw last."""
+    """The decoder's memory of a take: the last input of each convolution."""
 
     features: list[Any] = field(default_factory=list)
     started: bool = False
 
 
 class WanDecoder(nn.Module):
-    """The decoding half of a Wan VAE, without weights at first.
+    """The decoding half of a Wan VAE. It starts without weights.
 
     Args:
-        sizes: of `AutoencoderKLWan`, where they are not Wan2.1's. The 16 channel means and standard deviations are
-            among them.
+        sizes: arguments of `AutoencoderKLWan` that differ from Wan2.1's, the means and deviations of the 16
+            channels included.
 
     Raises:
         BackendError: diffusers is not installed.
@@ -58,7 +58,7 @@ class WanDecoder(nn.Module):
             raise BackendError(
                 "Wan's decoder needs diffusers: pip install 'longtake[longlive]', or use the tiny decoder"
             ) from None
-        # `longtake.model.longlive.weights.materialise` gives it memory; the encoding half never gets any.
+        # `longtake.model.longlive.weights.materialise` allocates it. The encoding half is never allocated.
         with torch.device("meta"):
             whole = AutoencoderKLWan(**{**WAN2_1, **sizes})
         self.post_quant_conv, self.decoder = whole.post_quant_conv, whole.decoder
@@ -67,7 +67,7 @@ class WanDecoder(nn.Module):
         self._convolutions = sum(isinstance(part, nn.Conv3d) for part in self.decoder.modules())
 
     def open(self, batch: int = 1) -> WanDecoderState:
-        """State of a new take; it takes its batch from the first latents."""
+        """Return the state of a new take. Its batch is that of the first latents."""
         return WanDecoderState(features=[None] * self._convolutions)
 
     @torch.inference_mode()
@@ -76,13 +76,13 @@ class WanDecoder(nn.Module):
 
         Args:
             latents: [B, F, C, h, w] float, normalised, as the transformer makes them.
-            state: of `open`, changed in place.
+            state: from `open`; changed in place.
 
         Returns:
-            [B, n, 3, 8 h, 8 w] float in 0..1; n is 4 F, three less with a take's first.
+            [B, n, 3, 8 h, 8 w] float in 0..1; n is 4 F, or 4 F - 3 with a take's first latent frame.
 
         Raises:
-            ShapeError: not latent frames of this decoder.
+            ShapeError: the latents do not fit this decoder.
         """
         channels = len(self._mean)
         if latents.ndim != 5 or latents.shape[2] != channels:
@@ -103,7 +103,7 @@ class WanDecoder(nn.Module):
 
 
 def vae_sizes(path: Path) -> dict[str, Any]:
-    """Return the sizes beside a Diffusers VAE (`config.json`); nothing for Wan's own file, whose are the defaults."""
+    """Return the sizes in a Diffusers VAE's `config.json`; empty for Wan's own file, which has the default ones."""
     return {name: value for name, value in config_beside(path).items() if name not in _NOT_SIZES}
 
 

@@ -1,10 +1,10 @@
-"""Weights from mapped files into a module: merged, cast and moved tensor by tensor.
+"""Fills a module with weights from mapped files: merges, casts and moves them tensor by tensor.
 
-The module is built on the `meta` device, where it takes no memory. Each of its tensors is then made on its device in
-its precision and written in slices of a few megabytes, so the host never holds more than the weights in their final
-precision and a slice; on a GPU not even those.
-The slices share one buffer: made anew each time, they would leave holes in the heap between the weights, which came to
-as much again as the weights.
+The module is built on the `meta` device, where it takes no memory. Each tensor is then allocated on its device in its
+precision, and written in slices of a few megabytes. So the host never holds more than the weights in their final
+precision and one slice; with a GPU it does not even hold the weights.
+All slices share one buffer. A new one each time would leave holes in the heap between the weights, as large as the
+weights themselves.
 """
 
 import logging
@@ -22,23 +22,23 @@ from longtake.model.longlive.names import lora_part
 log = logging.getLogger(__name__)
 
 SLICE_NUMBERS = 2**20
-"""numbers merged at once"""
+"""numbers that are merged at once"""
 
 Progress = Callable[[int, int], None]
-"""Told how many bytes of the weights are there, and of how many."""
+"""called with the bytes of the weights that are loaded, and with all of them"""
 
 Write = Callable[[str, Tensor], None]
-"""Write the tensor of a name into a tensor that is there."""
+"""writes the tensor of a name into an allocated tensor"""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Lora:
-    """Low-rank changes of linear maps: W + scale * B A.
+    """Low-rank changes of linear layers: W + scale * B A.
 
     Attributes:
-        path: of the file.
-        pairs: by module: A [rank, in] and B [out, rank].
-        alpha: of the training; `scale` is alpha / rank. The public file does not say it.
+        path: its file.
+        pairs: A [rank, in] and B [out, rank] by module.
+        alpha: alpha of its training; `scale` is alpha / rank. The public file does not say it.
     """
 
     path: Path
@@ -62,7 +62,7 @@ class Lora:
         return cls(path=path, pairs={m: (pair["A"], pair["B"]) for m, pair in sides.items()}, alpha=alpha)
 
     def check(self, shapes: Mapping[str, torch.Size], targets: list[str]) -> None:
-        """Compare with a module's parameters; raises CheckpointError naming what does not fit."""
+        """Compare it with a module's parameters; raises CheckpointError with what does not fit."""
         for module in targets:
             if module not in self.pairs:
                 raise CheckpointError(f"{self.path} changes no {module}: it is another model's LoRA, or cut short")
@@ -85,13 +85,13 @@ def materialise(
     device: torch.device,
     progress: Progress | None = None,
 ) -> None:
-    """Give every tensor of a module built on the meta device its memory and its value.
+    """Allocate and fill every tensor of a module that was built on the meta device.
 
     Args:
-        module: on the meta device; shared parameters stay shared.
-        write: puts a named tensor's value into the memory made for it.
+        module: a module on the meta device; shared parameters stay shared.
+        write: writes the value of a named tensor.
         dtype, device: of the tensors.
-        progress: told after each tensor.
+        progress: called after each tensor.
     """
     named = [(name, tensor) for name, tensor in module.state_dict(keep_vars=True).items()]
     total = sum(tensor.numel() for tensor in {id(t): t for _, t in named}.values()) * dtype.itemsize
@@ -110,11 +110,11 @@ def materialise(
 
 
 def from_file(file: TensorFile, module: nn.Module, *, what: str, lora: Lora | None = None) -> Write:
-    """Return a writer that copies from a file whose names are the module's, LoRA merged; checks everything first.
+    """Return a writer that copies from a file and merges the LoRA. It checks everything first.
 
     Args:
-        file: names as in the module.
-        module: what is to be filled, on any device.
+        file: tensors under the module's names.
+        module: the module to fill, on any device.
         what: the model's name, for errors.
         lora: changes to merge.
 
@@ -160,8 +160,8 @@ def merge(source: Tensor, pair: tuple[Tensor, Tensor], alpha: float, memory: Ten
     Args:
         source: [out, in], any precision.
         pair: A [rank, in] and B [out, rank].
-        alpha: of the training.
-        memory: [out, in], in the precision wanted.
+        alpha: alpha of the LoRA's training.
+        memory: [out, in], in its final precision.
         buffer: fp32 numbers, at least a row, on memory's device.
     """
     a, b = (side.to(memory.device, torch.float32) for side in pair)
@@ -175,9 +175,9 @@ def merge(source: Tensor, pair: tuple[Tensor, Tensor], alpha: float, memory: Ten
 
 
 def random_values(seed: int) -> Write:
-    """Return a writer of random weights: small maps, norms of one, biases of zero. The same seed, the same weights.
+    """Return a writer of random weights: small matrices, norms of one, biases of zero. A seed gives the same weights.
 
-    For trying out speed, memory and plumbing where there is no checkpoint; the pictures mean nothing.
+    They serve to try speed, memory and plumbing without a checkpoint; the frames mean nothing.
     """
     generators: dict[torch.device, torch.Generator] = {}
 

@@ -46,7 +46,7 @@ Models: TypeAlias = Mapping[str, interface.WorldModel]
 
 @dataclass(kw_only=True)
 class HeldWorld:
-    """A world of a model, and what the server calls it."""
+    """A world, its model, and the generation that the server gave it."""
 
     generation: int
     model: interface.WorldModel
@@ -75,14 +75,14 @@ class DenoisedBlock:
     begun: float
     """on the clock of the process, s"""
     recache_ms: float
-    """all that a new prompt took"""
+    """time that a new conditioning took"""
 
 
 class Encoder:
-    """Encodes prompts ahead of their steps. The models keep the results; this only sees to it that they have them."""
+    """Prepares conditionings ahead of their steps, on a thread of its own. The models keep the results."""
 
     MAX_WAITING = 32
-    """hints beyond it are left out: the step encodes its prompt itself then"""
+    """more hints are ignored; the step then prepares its conditioning itself"""
 
     def __init__(self) -> None:
         self._hints: queue.SimpleQueue[tuple[interface.WorldModel, Conditioning] | None] = queue.SimpleQueue()
@@ -112,8 +112,8 @@ class Encoder:
         while (item := self._hints.get()) is not None:
             try:
                 self.encode(*item)
-            except Exception:  # the step meets the same error, and answers with it
-                log.exception("a prompt could not be encoded ahead")
+            except Exception:  # The step will meet the same error and answer with it.
+                log.exception("a conditioning could not be prepared ahead")
 
 
 class Worker:
@@ -138,12 +138,12 @@ class Worker:
             return False
         try:
             self._do(command, part)
-        except Exception as error:  # whatever a model raises is an answer, not the end of the loop
+        except Exception as error:  # Whatever a model raises is an answer, not the end of the loop.
             self._report(command, error)
         return not self._poisoned
 
     def hint(self, message: GenEncode) -> None:
-        """A prompt is going to be needed. Called on the mailbox's thread."""
+        """Prepare what a coming step needs. Called on the mailbox's thread."""
         model = self._models.get(message.model)
         if model is not None:
             self._encoder.hint(model, carried(message))
@@ -223,7 +223,7 @@ class Worker:
             recache_ms = (time.perf_counter() - begun) * 1000
         block = held.model.step(held.world)
         if block.index != command.block:
-            raise ValueError(f"the model made block {block.index} where block {command.block} was asked for")
+            raise ValueError(f"the model made block {block.index} instead of block {command.block}")
         stepped = DenoisedBlock(command=command, held=held, block=block, begun=begun, recache_ms=recache_ms)
         if not block.overlaps:
             self._send_frames(stepped)
@@ -234,7 +234,7 @@ class Worker:
         self._finisher.submit(self._finish_one, stepped)
 
     def _finish(self) -> None:
-        """Wait until all frames are sent: the thread takes one thing after the other."""
+        """Wait until all frames are sent. The thread takes one task after another."""
         self._finisher.submit(lambda: None).result()
 
     def _finish_one(self, stepped: DenoisedBlock) -> None:
@@ -268,7 +268,7 @@ class Worker:
         frames = pixels_of(block.frames)
         labels, confidence = stepped.held.model.read(frames) if stepped.held.readings else ({}, {})
         timings = {key: float(value) for key, value in block.timings_ms.items()}
-        # the server reckons with the whole of what a new prompt costs
+        # The server needs the whole cost of a new prompt.
         timings["recache"] = max(timings.get("recache", 0.0), stepped.recache_ms)
         timings["total"] = (time.perf_counter() - stepped.begun) * 1000
         count, height, width, _ = frames.shape
@@ -323,13 +323,13 @@ def digest_of(frames: npt.NDArray[np.uint8]) -> str:
 
 
 def is_fatal(error: BaseException) -> bool:
-    """Whether the process must be replaced: an error of the device poisons everything after it."""
+    """Return True if the process has to be replaced: after an error of the device nothing works."""
     text = f"{type(error).__name__}: {error}"
     return not is_out_of_memory(error) and ("CUDA" in text or type(error).__name__ == "AcceleratorError")
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether memory ran out, on the host or the device."""
+    """Return True if memory ran out, on the host or on the device."""
     return isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"
 
 

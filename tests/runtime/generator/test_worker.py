@@ -88,7 +88,7 @@ def test_failures_are_answers() -> None:
     assert desk.open("too big").code == "no_room"
     desk.open(generation=4)
     assert "generation 3 is not open" in desk.step(0, generation=3).message
-    assert "asked for" in desk.step(7, generation=4).message
+    assert "instead of block 7" in desk.step(7, generation=4).message
     assert isinstance(desk.do(GenRestore(world="w", generation=4, model="fake"), b"nonsense"), GenError)
     assert desk.goes_on
 
