@@ -20,7 +20,7 @@ from torch import Tensor
 
 from longtake.model.config import GeneratorConfig
 from longtake.model.execution.base import Executor
-from longtake.model.generation.world import Prompt, World
+from longtake.model.generation.world import CachedWindow, CacheT, Prompt
 from longtake.model.network.layers import PromptKV
 
 PromptKVOf = Callable[[Prompt], Sequence[PromptKV]]
@@ -75,7 +75,11 @@ def block_groups(first_frame: int, end_frame: int, block_frames: int) -> tuple[i
 
 
 def rewrite(
-    world: World, executor: Executor, latents: Tensor, group_frames: Sequence[int], prompt_kv: Sequence[PromptKV]
+    world: CachedWindow[CacheT],
+    executor: Executor,
+    latents: Tensor,
+    group_frames: Sequence[int],
+    prompt_kv: Sequence[PromptKV],
 ) -> None:
     """Compute clean latents [B, F, C, h, w] into the cache as the frames that come next."""
     block = world.cache.begin(group_frames)
@@ -83,7 +87,7 @@ def rewrite(
     world.cache.commit(block)
 
 
-def recache(world: World, executor: Executor, config: GeneratorConfig) -> None:
+def recache(world: CachedWindow[CacheT], executor: Executor, config: GeneratorConfig) -> None:
     """Bring the cache under the prompt in force, from the latents already made."""
     cache = world.cache
     end_frame = cache.end_frame
@@ -103,7 +107,7 @@ def recache(world: World, executor: Executor, config: GeneratorConfig) -> None:
 
 
 def rebuild(
-    world: World, executor: Executor, config: GeneratorConfig, end_frame: int, prompt_kv_of: PromptKVOf
+    world: CachedWindow[CacheT], executor: Executor, config: GeneratorConfig, end_frame: int, prompt_kv_of: PromptKVOf
 ) -> None:
     """Fill an emptied cache again from what the world remembers, each frame under the prompt it was written under.
 

@@ -2,11 +2,11 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, Protocol, TypeVar
 
 from torch import Tensor
 
-from longtake.model.cache.base import WorldCache
+from longtake.model.cache.base import Cache, WorldCache
 from longtake.model.execution.base import Executor
 from longtake.model.generation.noise import NoiseSource
 from longtake.model.generation.timing import Stopwatch
@@ -65,44 +65,28 @@ class CachedFrame(NamedTuple):
     group: int
 
 
+CacheT = TypeVar("CacheT", bound=Cache)
+
+
 @dataclass(kw_only=True, eq=False)
-class World:
-    """One running take. Made and changed by the verbs of `longtake.model.generation.generator.Generator`.
+class CachedWindow(Generic[CacheT]):
+    """A take's window: the cache, and what it was written from.
 
     Attributes:
-        noise: its own random stream.
-        batch: members of the batch.
         prompt: in force from the next block on.
         prompt_kv: the prompt's cross-attention keys and values per layer.
         cache: keys and values of the window.
-        executor: runs its passes; the generator's, or its own recorded ones.
-        stopwatch: time spent since the last block.
-        decoder_state: the decoder's memory; None without a decoder.
-        block: index of the next block.
-        next_tick: tick of the next RGB frame; frames still in `pending` are not counted yet.
-        pending: the last block's frames where they may still be being decoded.
-        next_noise: the next block's, where it has been drawn ahead.
         past: the last window's latent frames, oldest first.
         sink: the latent frames in the cache's sink.
         groups: groups computed so far.
     """
 
-    noise: NoiseSource
-    batch: int
     prompt: Prompt
     prompt_kv: Sequence[PromptKV]
-    cache: WorldCache
-    executor: Executor
-    stopwatch: Stopwatch
-    decoder_state: Any = None
-    block: int = 0
-    next_tick: int = 0
+    cache: CacheT
     past: list[CachedFrame] = field(default_factory=list)
     sink: list[CachedFrame] = field(default_factory=list)
     groups: int = 0
-    closed: bool = False
-    pending: "PendingFrames | None" = None
-    next_noise: Tensor | None = None
 
     def record(self, first_frame: int, latents: Tensor, group_frames: Sequence[int], window_frames: int) -> None:
         """Note that frames from first_frame on were written under the prompt in force: latents [B, F, C, h, w]."""
@@ -120,3 +104,31 @@ class World:
     def latents_of(self, first_frame: int, end_frame: int) -> list[CachedFrame]:
         """Return what is remembered of the frames first_frame to end_frame - 1."""
         return [w for w in self.past if first_frame <= w.frame < end_frame]
+
+
+@dataclass(kw_only=True, eq=False)
+class World(CachedWindow[WorldCache]):
+    """One running take. Made and changed by the verbs of `longtake.model.generation.generator.Generator`.
+
+    Attributes, beside those of its window:
+        noise: its own random stream.
+        batch: members of the batch.
+        executor: runs its passes; the generator's, or its own recorded ones.
+        stopwatch: time spent since the last block.
+        decoder_state: the decoder's memory; None without a decoder.
+        block: index of the next block.
+        next_tick: tick of the next RGB frame; frames still in `pending` are not counted yet.
+        pending: the last block's frames where they may still be being decoded.
+        next_noise: the next block's, where it has been drawn ahead.
+    """
+
+    noise: NoiseSource
+    batch: int
+    executor: Executor
+    stopwatch: Stopwatch
+    decoder_state: Any = None
+    block: int = 0
+    next_tick: int = 0
+    closed: bool = False
+    pending: "PendingFrames | None" = None
+    next_noise: Tensor | None = None

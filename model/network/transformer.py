@@ -164,6 +164,7 @@ class Transformer(nn.Module):
         prompt: Tensor | Sequence[PromptKV],
         attend: AttendAt,
         *,
+        actions: Tensor | None = None,
         layers: Sequence[RunLayer] | None = None,
     ) -> Tensor:
         """Return the flow of noisy latents.
@@ -173,6 +174,7 @@ class Transformer(nn.Module):
             condition: timesteps [B, F], 0 to 1000; or what `condition` made of them.
             prompt: the text encoder's tokens [B, L, text_dim]; or what `prompt_kv` made of them.
             attend: self-attention of each layer.
+            actions: beside timesteps, what the frames are made under (`embed_time`).
             layers: run these instead of the layers.
 
         Returns:
@@ -182,7 +184,7 @@ class Transformer(nn.Module):
         if isinstance(condition, Condition):
             e, per_layer = condition
         else:
-            e, e0 = self.embed_time(condition)
+            e, e0 = self.embed_time(condition, actions)
             # Each layer modulates by itself: its offsets may be sharded until it runs.
             per_layer = [e0] * len(self.layers)
         prompt_kv = self.prompt_kv(self.embed_text(prompt)) if isinstance(prompt, Tensor) else prompt

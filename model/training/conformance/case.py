@@ -1,7 +1,8 @@
 """A recorded training case of the public reference, and how near ours comes to it.
 
 A file is a training case if its metadata key `meta`, JSON, has `dmd_cases`. It brings the scores' weights and sizes;
-the generator's are those of the folder (`longtake.model.evaluation.conformance`).
+the generator's are those of the folder (`longtake.model.evaluation.conformance`). A recording may be cut down: parts
+without their tensors are left out.
 """
 
 import json

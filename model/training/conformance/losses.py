@@ -31,8 +31,9 @@ def timestep_part(case: TrainingCase) -> Iterator[TrainingResult]:
 
 def dmd_part(case: TrainingCase) -> Iterator[TrainingResult]:
     """The generator's loss on given latents."""
-    loss = matching(case)
-    noise = case.tensor("dmd/noise")[None]
+    if "dmd/noise" not in case.tensors:
+        return
+    loss, noise = matching(case), case.tensor("dmd/noise")[None]
     for name, fields in case.meta["dmd_cases"].items():
         x = case.tensor("dmd/x")[None].requires_grad_()
         t = torch.tensor([fields["t"]], device=case.device)
@@ -69,11 +70,11 @@ def score(case: TrainingCase, name: str) -> BidirectionalScore:
     return BidirectionalScore(case.score(name), Schedule(case.meta["training"]["score_shift"], case.device))
 
 
-def matching(case: TrainingCase) -> DistributionMatching:
-    """Return the generator's loss as the reference computes it."""
+def matching(case: TrainingCase, fake: BidirectionalScore | None = None) -> DistributionMatching:
+    """Return the generator's loss as the reference computes it, with a fake score of its own by default."""
     config = DmdConfig(guidance=case.meta["training"]["guidance"])
     schedule = Schedule(case.config.shift, case.device)
-    return DistributionMatching(config, schedule, score(case, "real"), score(case, "fake"), case.prompt("neg"))
+    return DistributionMatching(config, schedule, score(case, "real"), fake or score(case, "fake"), case.prompt("neg"))
 
 
 def mask_of(x: Tensor, text: str | None) -> Tensor | None:

@@ -12,8 +12,16 @@ import torch
 from longtake.model.evaluation.conformance import NOT_A_CASE, CaseResult
 from longtake.model.training.conformance.case import TrainingCase, TrainingResult, read_training_case
 from longtake.model.training.conformance.losses import critic_part, dmd_part, timestep_part
+from longtake.model.training.conformance.rollouts import init_part, rollout_part, stream_part
 
-PARTS: tuple[Callable[[TrainingCase], Iterator[TrainingResult]], ...] = (timestep_part, dmd_part, critic_part)
+PARTS: tuple[Callable[[TrainingCase], Iterator[TrainingResult]], ...] = (
+    timestep_part,
+    dmd_part,
+    critic_part,
+    rollout_part,
+    init_part,
+    stream_part,
+)
 """Every part of a case, in the order they are run."""
 
 

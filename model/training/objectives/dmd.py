@@ -67,7 +67,8 @@ class DistributionMatching:
         """
         xt = self.schedule.add_noise(x, noise, t[:, None].expand(x.shape[:2]))
         fake = self.fake.clean(xt, t, conditioning)
-        unwanted = Conditioning(text=self.negative.text.expand(len(x), -1, -1))
+        # The actions stay: guidance is away from the negative prompt alone.
+        unwanted = Conditioning(text=self.negative.text.expand(len(x), -1, -1), actions=conditioning.actions)
         real = guided(self.real, xt, t, conditioning, unwanted, self.config.guidance)
         # By the distance that is left, so that every noise level weighs alike; frames a mask leaves out count too.
         distance = (x - real).abs().mean(dim=(1, 2, 3, 4), keepdim=True)

@@ -10,6 +10,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from longtake.model.errors import ShapeError
 from longtake.model.generation.schedule import Schedule
 from longtake.model.network.layers import Attend
 from longtake.model.network.rope import Rope, rotate
@@ -19,13 +20,23 @@ from longtake.model.ops.attention import Attention, sdpa
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Conditioning:
-    """What a window of latents is made under.
+    """What latent frames are made under.
 
     Attributes:
         text: the prompt's tokens, [B, text_tokens, text_dim].
+        actions: a vector for each latent frame, [B, F, axes]; None for a model without actions.
     """
 
     text: Tensor
+    actions: Tensor | None = None
+
+    def between(self, first_frame: int, end_frame: int) -> "Conditioning":
+        """Return the same for the frames first_frame to end_frame - 1; raises ShapeError if actions end before."""
+        if self.actions is None:
+            return self
+        if end_frame > self.actions.shape[1]:
+            raise ShapeError(f"actions for {self.actions.shape[1]} latent frames do not reach frame {end_frame - 1}")
+        return Conditioning(text=self.text, actions=self.actions[:, first_frame:end_frame])
 
 
 class Score(Protocol):
@@ -79,7 +90,8 @@ class BidirectionalScore:
         """See `Score.flow`."""
         network, frames = self.network, xt.shape[1]
         attend = self._attends.setdefault(frames, FullAttention(network, frames))
-        flow: Tensor = network(xt, t[:, None].expand(-1, frames), conditioning.text, lambda layer: attend)
+        timesteps = t[:, None].expand(-1, frames)
+        flow: Tensor = network(xt, timesteps, conditioning.text, lambda layer: attend, actions=conditioning.actions)
         return flow
 
     def clean(self, xt: Tensor, t: Tensor, conditioning: Conditioning) -> Tensor:

@@ -1,0 +1,94 @@
+"""ODE initialisation on teachers whose trajectories are known."""
+
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from longtake.model.errors import ShapeError
+from longtake.model.generation.schedule import Schedule
+from longtake.model.training.objectives.ode import OdeRegression, ode_timesteps, ode_trajectory
+from longtake.model.training.objectives.rollout import Rollout
+from longtake.model.training.objectives.scores import Conditioning
+from longtake.model.training.objectives.self_forcing import Draws
+
+SCHEDULE = Schedule(5.0)
+KEPT = SCHEDULE.warp((1000, 750, 500, 250))
+
+
+def noise(frames: int = 6) -> Tensor:
+    return torch.randn(1, frames, 16, 4, 6, generator=torch.Generator().manual_seed(0))
+
+
+def test_the_solver_passes_through_the_samplers_steps() -> None:
+    timesteps = ode_timesteps(SCHEDULE, 10, KEPT)
+    assert timesteps == sorted(set(timesteps), reverse=True)
+    assert set(KEPT) <= set(timesteps)
+    assert timesteps[0] == 1000.0
+    assert timesteps[-1] == 0.0
+
+
+def test_a_straight_trajectory_is_exact() -> None:
+    """All the teacher's latents are one point, so that its paths are straight lines."""
+    point, start = 2.0, noise()
+
+    def flow(x: Tensor, t: float) -> Tensor:
+        return (x - point) / SCHEDULE.sigma(torch.tensor(t))
+
+    path = ode_trajectory(flow, start, SCHEDULE, KEPT, steps=3)
+    assert path.shape == (5, *start.shape)
+    for t, x in zip(KEPT, path, strict=False):
+        sigma = SCHEDULE.sigma(torch.tensor(t))
+        torch.testing.assert_close(x, (1 - sigma) * point + sigma * start, rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(path[-1], torch.full_like(start, point), rtol=1e-5, atol=1e-5)
+
+
+def test_more_steps_come_nearer_to_a_gaussians_trajectory() -> None:
+    """Latents of a normal distribution of deviation 0.5: their paths keep their rank, so the end is start * 0.5."""
+
+    def flow(x: Tensor, t: float) -> Tensor:
+        s = float(SCHEDULE.sigma(torch.tensor(t)))
+        variance = (1 - s) ** 2 * 0.25 + s**2
+        return x * (s - (1 - s) * 0.25) / variance
+
+    start = noise()
+    errors = [float((ode_trajectory(flow, start, SCHEDULE, KEPT, steps=n)[-1] - 0.5 * start).norm()) for n in (4, 64)]
+    assert errors[1] < 0.3 * errors[0]
+    assert errors[1] < 0.05 * float(start.norm())
+
+
+def test_every_step_of_the_sampler_is_learned_by_the_cache_of_play_time(small: Any) -> None:
+    config = small.config()
+    rollout = Rollout(small.transformer(config), config)
+    path = torch.stack([noise()] * 4 + [torch.full_like(noise(), 0.5)])
+    objective = OdeRegression(rollout, Draws(seed=0))
+    conditioning = Conditioning(text=small.embedding(config, 1))
+    optimizer = torch.optim.Adam(rollout.transformer.parameters(), lr=1e-2)
+    losses = []
+    for _ in range(30):
+        optimizer.zero_grad()
+        loss = objective.loss(conditioning, path)
+        loss.backward()
+        optimizer.step()
+        losses.append(float(loss.detach()))
+    assert sum(losses[-5:]) < 0.5 * sum(losses[:5])
+
+
+def test_the_loss_is_zero_for_a_student_that_knows(small: Any) -> None:
+    config = small.config()
+    rollout = Rollout(small.transformer(config), config)
+    conditioning = Conditioning(text=small.embedding(config, 1))
+    draws = Draws(seed=0)
+    step = Draws(seed=0).choose(4)
+    path = torch.stack([noise(3)] * 5)
+    world = rollout.open(conditioning, noise=None)  # type: ignore[arg-type]
+    path[-1] = rollout.teach(world, path[step], step, path[-1]).detach()
+    assert float(OdeRegression(rollout, draws).loss(conditioning, path).detach()) < 1e-10
+
+
+def test_a_trajectory_of_other_steps_is_refused(small: Any) -> None:
+    config = small.config()
+    objective = OdeRegression(Rollout(small.transformer(config), config), Draws(seed=0))
+    with pytest.raises(ShapeError, match=r"is not \[5, B, whole blocks of 3"):
+        objective.loss(Conditioning(text=small.embedding(config, 1)), torch.zeros(4, 1, 6, 16, 4, 6))
