@@ -42,4 +42,4 @@ def critic_flow(
     timesteps = t[:, None].expand(x.shape[:2])
     with torch.no_grad():
         xt = schedule.add_noise(x, noise, timesteps)
-    return schedule.flow(fake.clean(xt, t, conditioning), xt, timesteps)
+    return schedule.flow(fake.clean(xt, t, conditioning, x), xt, timesteps)

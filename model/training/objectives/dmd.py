@@ -66,10 +66,10 @@ class DistributionMatching:
             conditioning: what the window was made under.
         """
         xt = self.schedule.add_noise(x, noise, t[:, None].expand(x.shape[:2]))
-        fake = self.fake.clean(xt, t, conditioning)
+        fake = self.fake.clean(xt, t, conditioning, x)
         # The actions stay: guidance is away from the negative prompt alone.
         unwanted = Conditioning(text=self.negative.text.expand(len(x), -1, -1), actions=conditioning.actions)
-        real = guided(self.real, xt, t, conditioning, unwanted, self.config.guidance)
+        real = guided(self.real, xt, t, conditioning, unwanted, x, guidance=self.config.guidance)
         # By the distance that is left, so that every noise level weighs alike; frames a mask leaves out count too.
         distance = (x - real).abs().mean(dim=(1, 2, 3, 4), keepdim=True)
         return Direction(fake, real, ((fake - real) / distance).nan_to_num())
@@ -90,4 +90,9 @@ class DistributionMatching:
 
 def masked_mean(x: Tensor, mask: Tensor | None) -> Tensor:
     """Return the mean over frames that count: x [B, F, ...], mask [B, F] bool or None for all -> scalar."""
-    return x.mean() if mask is None else x[mask].mean()
+    if mask is None:
+        return x.mean()
+    # Multiplied, not indexed: an index of unknown size would make the host wait for the device.
+    counted = mask.to(x.dtype)
+    mean: Tensor = (x.flatten(2).mean(dim=2) * counted).sum() / counted.sum()
+    return mean

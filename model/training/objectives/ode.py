@@ -11,11 +11,10 @@ import torch
 from torch import Tensor
 
 from longtake.model.errors import ConfigError, ShapeError
-from longtake.model.generation.noise import SeededNoise
 from longtake.model.generation.schedule import TABLE_STEPS, Schedule
 from longtake.model.training.objectives.rollout import Rollout
 from longtake.model.training.objectives.scores import Conditioning
-from longtake.model.training.objectives.self_forcing import Draws
+from longtake.model.training.objectives.self_forcing import DrawnNoise, Draws
 
 Flow = Callable[[Tensor, float], Tensor]
 """A teacher: the flow of latents [B, F, C, h, w] at a timestep, 0 to 1000 (guidance included)."""
@@ -78,7 +77,7 @@ class OdeRegression:
                 f"the trajectory {tuple(trajectory.shape)} is not [{rollout.steps + 1}, B, whole blocks of {count}, "
                 "C, h, w]"
             )
-        world = rollout.open(conditioning, SeededNoise(()))
+        world = rollout.open(conditioning, DrawnNoise(self.draws, len(conditioning.text)))
         blocks = trajectory.split(count, dim=2)
         made = []
         for block in blocks:

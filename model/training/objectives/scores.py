@@ -1,7 +1,9 @@
-"""Score networks: bidirectional transformers that say which clean latents noisy ones come from.
+"""Score networks: transformers that say which clean latents noisy ones come from.
 
-The real score is a frozen teacher and the fake score follows the generator. Both see a whole window of latents at
-positions 0, 1, 2, ..., wherever it lies in the take, at one timestep and without a mask.
+The real score is a frozen teacher and the fake score follows the generator. Both see a whole window of latents at one
+timestep and at positions 0, 1, 2, ..., wherever it lies in the take. A bidirectional score, as LongLive has, sees the
+noisy window without a mask. A causal one, for a world whose teacher is causal itself, sees each noisy frame after the
+clean ones before it.
 """
 
 from dataclasses import dataclass
@@ -16,6 +18,7 @@ from longtake.model.network.layers import Attend
 from longtake.model.network.rope import Rope, rotate
 from longtake.model.network.transformer import Transformer
 from longtake.model.ops.attention import Attention, sdpa
+from longtake.model.training.objectives.flow import MakeAttention
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -40,14 +43,21 @@ class Conditioning:
 
 
 class Score(Protocol):
-    """Estimates the flow of noisy latents."""
+    """Estimates the clean latents behind noisy ones."""
 
-    def flow(self, xt: Tensor, t: Tensor, conditioning: Conditioning) -> Tensor:
-        """Return the flow `noise - x0`: xt [B, F, C, h, w], t [B] -> [B, F, C, h, w]."""
-        ...
+    def clean(self, xt: Tensor, t: Tensor, conditioning: Conditioning, context: Tensor) -> Tensor:
+        """Return the clean latents that a window seems to come from.
 
-    def clean(self, xt: Tensor, t: Tensor, conditioning: Conditioning) -> Tensor:
-        """Return the clean latents that the flow leads to; shapes as for `flow`."""
+        Args:
+            xt: noisy latents, [B, F, C, h, w].
+            t: a timestep for each member of the batch, [B], 0 to 1000.
+            conditioning: what the window was made under.
+            context: the latents that the noise was added to, like xt. Only a causal score looks at them, and at those
+                before the frame in question.
+
+        Returns:
+            Like xt.
+        """
         ...
 
 
@@ -77,7 +87,7 @@ class BidirectionalScore:
     """A transformer without a cache as a score.
 
     Args:
-        network: Wan's transformer; trained or not, it is the caller's.
+        network: the transformer; trained or not, it is the caller's.
         schedule: turns flow into clean latents: the one that adds the noise. (The public reference takes a shift of 8
             here and of 5 for the noise, a mistake.)
     """
@@ -87,27 +97,68 @@ class BidirectionalScore:
         self._attends: dict[int, Attend] = {}
 
     def flow(self, xt: Tensor, t: Tensor, conditioning: Conditioning) -> Tensor:
-        """See `Score.flow`."""
+        """Return the network's estimate of `noise - x0`; arguments as for `Score.clean`."""
         network, frames = self.network, xt.shape[1]
         attend = self._attends.setdefault(frames, FullAttention(network, frames))
         timesteps = t[:, None].expand(-1, frames)
         flow: Tensor = network(xt, timesteps, conditioning.text, lambda layer: attend, actions=conditioning.actions)
         return flow
 
-    def clean(self, xt: Tensor, t: Tensor, conditioning: Conditioning) -> Tensor:
+    def clean(self, xt: Tensor, t: Tensor, conditioning: Conditioning, context: Tensor) -> Tensor:
         """See `Score.clean`."""
         return self.schedule.clean(xt, self.flow(xt, t, conditioning), t[:, None].expand(xt.shape[:2]))
 
 
+class CausalScore:
+    """A causal transformer as a score: every frame is judged as its cache would let it be made at play time.
+
+    Args:
+        network: the transformer; trained or not, it is the caller's.
+        schedule: turns flow into clean latents: the one that adds the noise.
+        make_attention: makes the self-attention for so many frames and packed copies (`FlowMatching`).
+    """
+
+    def __init__(self, network: Transformer, schedule: Schedule, make_attention: MakeAttention) -> None:
+        self.network, self.schedule, self._make_attention = network, schedule, make_attention
+        self._attends: dict[int, Attend] = {}
+
+    def flow(self, xt: Tensor, t: Tensor, conditioning: Conditioning, context: Tensor) -> Tensor:
+        """Return the network's estimate of `noise - x0`; arguments as for `Score.clean`."""
+        frames = xt.shape[1]
+        if frames not in self._attends:
+            self._attends[frames] = self._make_attention(frames, 2)
+        attend, actions = self._attends[frames], conditioning.actions
+        noisy = t[:, None].expand(-1, frames)
+        flow: Tensor = self.network(
+            torch.cat((context, xt), dim=1),
+            torch.cat((torch.zeros_like(noisy), noisy), dim=1),
+            conditioning.text,
+            lambda layer: attend,
+            actions=None if actions is None else actions.repeat(1, 2, 1),
+        )
+        return flow[:, frames:]
+
+    def clean(self, xt: Tensor, t: Tensor, conditioning: Conditioning, context: Tensor) -> Tensor:
+        """See `Score.clean`."""
+        return self.schedule.clean(xt, self.flow(xt, t, conditioning, context), t[:, None].expand(xt.shape[:2]))
+
+
 @torch.no_grad()
 def guided(
-    score: Score, xt: Tensor, t: Tensor, wanted: Conditioning, unwanted: Conditioning, guidance: float
+    score: Score,
+    xt: Tensor,
+    t: Tensor,
+    wanted: Conditioning,
+    unwanted: Conditioning,
+    context: Tensor,
+    *,
+    guidance: float,
 ) -> Tensor:
     """Return clean latents pushed away from an unwanted conditioning: wanted + guidance * (wanted - unwanted).
 
     A guidance of 0 is the wanted estimate alone, 3 what is usually written as a weight of 4.
     """
-    estimate = score.clean(xt, t, wanted)
+    estimate = score.clean(xt, t, wanted, context)
     if guidance == 0:
         return estimate
-    return estimate + guidance * (estimate - score.clean(xt, t, unwanted))
+    return estimate + guidance * (estimate - score.clean(xt, t, unwanted, context))

@@ -16,7 +16,6 @@ import torch
 from torch import Tensor
 
 from longtake.model.errors import ConfigError
-from longtake.model.generation.noise import SeededNoise
 from longtake.model.training.objectives.critic import critic_loss
 from longtake.model.training.objectives.dmd import DistributionMatching
 from longtake.model.training.objectives.levels import NoiseLevels
@@ -57,7 +56,7 @@ class Draws:
         seed: of the run.
         rank: of the process. Exit steps and switches are the same on all ranks, so that none waits for another;
             noise and noise levels are each rank's own.
-        device: where noise is drawn.
+        device: where noise and noise levels are drawn.
     """
 
     def __init__(self, *, seed: int, rank: int = 0, device: torch.device | str = "cpu") -> None:
@@ -68,15 +67,9 @@ class Draws:
         """Return one of 0 to count - 1, the same on all ranks."""
         return int(torch.randint(count, (), generator=self.shared))
 
-    def seeds(self, batch: int) -> tuple[int, ...]:
-        """Return seeds for the takes of a batch."""
-        drawn = torch.randint(2**62, (batch,), generator=self.own, device=self.own.device)
-        return tuple(drawn.tolist())
-
-    def noise(self, like: Tensor) -> Tensor:
-        """Return noise of a tensor's shape, type and device."""
-        drawn = torch.randn(like.shape, generator=self.own, device=self.own.device, dtype=torch.float32)
-        return drawn.to(like)
+    def noise(self, *shape: int) -> Tensor:
+        """Return noise of a shape, float32, on the draws' device."""
+        return torch.randn(shape, generator=self.own, device=self.own.device)
 
     def state_dict(self) -> dict[str, Tensor]:
         """Return what `load_state_dict` goes on from."""
@@ -86,6 +79,22 @@ class Draws:
         """Go on from a saved state."""
         self.shared.set_state(state["shared"])
         self.own.set_state(state["own"])
+
+
+class DrawnNoise:
+    """A take's noise from the draws of training: it is made on their device, and cannot be made a second time.
+
+    Args:
+        draws: where it comes from.
+        batch: members of the take.
+    """
+
+    def __init__(self, draws: Draws, batch: int) -> None:
+        self._draws, self._batch = draws, batch
+
+    def draw(self, block: int, steps: int, frames: tuple[int, ...]) -> Tensor:
+        """See `NoiseSource.draw`; blocks have to come in order."""
+        return self._draws.noise(steps, self._batch, *frames)
 
 
 class ChunkSource(Protocol):
@@ -120,7 +129,7 @@ class FreshRollouts:
     def next_chunk(self, prompts: Prompts, draws: Draws, *, gradient: bool) -> Chunk:
         """See `ChunkSource.next_chunk`."""
         conditioning = prompts.first
-        world = self.rollout.open(conditioning, SeededNoise(draws.seeds(len(conditioning.text))))
+        world = self.rollout.open(conditioning, DrawnNoise(draws, len(conditioning.text)))
         latents = self.rollout.extend(
             world,
             blocks=self.blocks,
@@ -163,4 +172,4 @@ class Distillation:
 
     def _noise(self, chunk: Chunk) -> tuple[Tensor, Tensor]:
         t = self.levels.draw(len(chunk.window), self.draws.own).to(chunk.window.device)
-        return self.draws.noise(chunk.window), t
+        return self.draws.noise(*chunk.window.shape).to(chunk.window), t

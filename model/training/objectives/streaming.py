@@ -12,10 +12,10 @@ import torch
 from torch import Tensor
 
 from longtake.model.errors import ConfigError
-from longtake.model.generation.noise import NoiseSource, SeededNoise
+from longtake.model.generation.noise import NoiseSource
 from longtake.model.training.objectives.rollout import Rollout
 from longtake.model.training.objectives.scores import Conditioning
-from longtake.model.training.objectives.self_forcing import Chunk, Draws, Prompts
+from longtake.model.training.objectives.self_forcing import Chunk, DrawnNoise, Draws, Prompts
 
 Reencode = Callable[[Tensor], Tensor]
 """Makes the image latent of the last frame that latents [B, F, C, h, w] decode to: -> [B, 1, C, h, w]."""
@@ -163,7 +163,7 @@ class LongTakes:
                 self.rollout,
                 self.config,
                 prompts,
-                SeededNoise(draws.seeds(len(prompts.first.text))),
+                DrawnNoise(draws, len(prompts.first.text)),
                 switch_frame=switches[draws.choose(len(switches))] if switches else None,
                 reencode=self.reencode,
             )

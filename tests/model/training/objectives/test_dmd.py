@@ -21,10 +21,7 @@ class Known(nn.Module):
         super().__init__()
         self.wanted, self.unwanted = nn.Parameter(torch.tensor(wanted)), unwanted
 
-    def flow(self, xt: Tensor, t: Tensor, conditioning: Conditioning) -> Tensor:
-        raise AssertionError("the loss compares clean latents")
-
-    def clean(self, xt: Tensor, t: Tensor, conditioning: Conditioning) -> Tensor:
+    def clean(self, xt: Tensor, t: Tensor, conditioning: Conditioning, context: Tensor) -> Tensor:
         seen = self.wanted if bool(conditioning.text.any()) else torch.tensor(self.unwanted)
         return seen.expand(xt.shape)
 
