@@ -57,19 +57,19 @@ class OdeRegression:
 
     Args:
         rollout: the student, with the cache of play time.
-        draws: the step of each block.
     """
 
-    def __init__(self, rollout: Rollout, draws: Draws) -> None:
-        self.rollout, self.draws = rollout, draws
+    def __init__(self, rollout: Rollout) -> None:
+        self.rollout = rollout
 
-    def loss(self, conditioning: Conditioning, trajectory: Tensor) -> Tensor:
+    def loss(self, conditioning: Conditioning, trajectory: Tensor, draws: Draws) -> Tensor:
         """Return the mean squared distance of the student's clean latents to the trajectory's end, a scalar.
 
         Args:
             conditioning: what the trajectory was made under.
             trajectory: latents at each of the sampler's steps and the end, [steps + 1, B, F, C, h, w]
                 (`ode_trajectory`).
+            draws: the step of each block.
         """
         rollout, count = self.rollout, self.rollout.config.block_frames
         if trajectory.ndim != 6 or len(trajectory) != rollout.steps + 1 or trajectory.shape[2] % count:
@@ -77,11 +77,11 @@ class OdeRegression:
                 f"the trajectory {tuple(trajectory.shape)} is not [{rollout.steps + 1}, B, whole blocks of {count}, "
                 "C, h, w]"
             )
-        world = rollout.open(conditioning, DrawnNoise(self.draws, len(conditioning.text)))
+        world = rollout.open(conditioning, DrawnNoise(draws, len(conditioning.text)))
         blocks = trajectory.split(count, dim=2)
         made = []
         for block in blocks:
-            step = self.draws.choose(rollout.steps)
+            step = draws.choose(rollout.steps)
             made.append(rollout.teach(world, block[step], step, block[-1]))
         loss: Tensor = (torch.cat(made, dim=1) - trajectory[-1]).square().mean()
         return loss

@@ -1,10 +1,10 @@
 """Self-forcing: the generator learns from its own takes, made as at play time (arXiv 2506.08009, LongLive).
 
-    distillation = Distillation(FreshRollouts(rollout, blocks=7), matching, NoiseLevels(), Draws(seed=0, rank=rank))
-    for step, prompts in enumerate(data):
-        if step % 5 == 0:
-            generator_loss = distillation.generator_loss(prompts)
-        critic_loss = distillation.critic_loss(prompts)
+    distillation = Distillation(FreshRollouts(rollout, blocks=7), matching, NoiseLevels())
+    draws = Draws.at(turn, rank=rank, device=device)
+    if turn.step % 5 == 0:                                     # both gradients before either optimiser moves
+        distillation.generator_loss(prompts, draws).backward()
+    distillation.critic_loss(prompts, draws).backward()
 
 Where chunks come from is what tells the stages apart: fresh rollouts here, one long take in `streaming`.
 """
@@ -12,6 +12,7 @@ Where chunks come from is what tells the stages apart: fresh rollouts here, one 
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -21,6 +22,7 @@ from longtake.model.training.objectives.dmd import DistributionMatching
 from longtake.model.training.objectives.levels import NoiseLevels
 from longtake.model.training.objectives.rollout import Rollout
 from longtake.model.training.objectives.scores import Conditioning
+from longtake.model.training.task import Turn
 
 
 class Prompts(NamedTuple):
@@ -50,18 +52,25 @@ class Chunk:
 
 
 class Draws:
-    """The random choices of training.
+    """The random choices of a step.
 
     Args:
-        seed: of the run.
+        seed: what they come from.
         rank: of the process. Exit steps and switches are the same on all ranks, so that none waits for another;
             noise and noise levels are each rank's own.
         device: where noise and noise levels are drawn.
     """
 
     def __init__(self, *, seed: int, rank: int = 0, device: torch.device | str = "cpu") -> None:
-        self.shared = torch.Generator().manual_seed(seed)
-        self.own = torch.Generator(device).manual_seed(seed + 1 + rank)
+        # By way of numpy, which spreads seeds: torch would give neighbours on other ranks and steps the same noise.
+        shared, own = (np.random.default_rng((seed, stream)) for stream in (0, rank + 1))
+        self.shared = torch.Generator().manual_seed(int(shared.integers(2**32)))
+        self.own = torch.Generator(device).manual_seed(int(own.integers(2**32)))
+
+    @classmethod
+    def at(cls, turn: Turn, *, rank: int = 0, device: torch.device | str = "cpu") -> "Draws":
+        """Return the choices of a turn of the training loop; every rank has to ask once."""
+        return cls(seed=int(turn.shared_rng.integers(2**62)), rank=rank, device=device)
 
     def choose(self, count: int) -> int:
         """Return one of 0 to count - 1, the same on all ranks."""
@@ -70,15 +79,6 @@ class Draws:
     def noise(self, *shape: int) -> Tensor:
         """Return noise of a shape, float32, on the draws' device."""
         return torch.randn(shape, generator=self.own, device=self.own.device)
-
-    def state_dict(self) -> dict[str, Tensor]:
-        """Return what `load_state_dict` goes on from."""
-        return {"shared": self.shared.get_state(), "own": self.own.get_state()}
-
-    def load_state_dict(self, state: dict[str, Tensor]) -> None:
-        """Go on from a saved state."""
-        self.shared.set_state(state["shared"])
-        self.own.set_state(state["own"])
 
 
 class DrawnNoise:
@@ -151,25 +151,24 @@ class Distillation:
         source: where the frames come from.
         matching: the generator's loss, with both scores.
         levels: noise levels at which frames are judged.
-        draws: the random choices.
     """
 
-    def __init__(self, source: ChunkSource, matching: DistributionMatching, levels: NoiseLevels, draws: Draws) -> None:
-        self.source, self.matching, self.levels, self.draws = source, matching, levels, draws
+    def __init__(self, source: ChunkSource, matching: DistributionMatching, levels: NoiseLevels) -> None:
+        self.source, self.matching, self.levels = source, matching, levels
 
-    def generator_loss(self, prompts: Prompts) -> Tensor:
+    def generator_loss(self, prompts: Prompts, draws: Draws) -> Tensor:
         """Return the generator's loss on the next chunk, a scalar in fp64."""
-        chunk = self.source.next_chunk(prompts, self.draws, gradient=True)
-        noise, t = self._noise(chunk)
+        chunk = self.source.next_chunk(prompts, draws, gradient=True)
+        noise, t = self._noise(chunk, draws)
         return self.matching.loss(chunk.window, noise, t, chunk.conditioning, chunk.mask)
 
-    def critic_loss(self, prompts: Prompts) -> Tensor:
+    def critic_loss(self, prompts: Prompts, draws: Draws) -> Tensor:
         """Return the fake score's loss on the next chunk, a scalar."""
-        chunk = self.source.next_chunk(prompts, self.draws, gradient=False)
-        noise, t = self._noise(chunk)
+        chunk = self.source.next_chunk(prompts, draws, gradient=False)
+        noise, t = self._noise(chunk, draws)
         matching = self.matching
         return critic_loss(matching.fake, matching.schedule, chunk.window, noise, t, chunk.conditioning, chunk.mask)
 
-    def _noise(self, chunk: Chunk) -> tuple[Tensor, Tensor]:
-        t = self.levels.draw(len(chunk.window), self.draws.own).to(chunk.window.device)
-        return self.draws.noise(*chunk.window.shape).to(chunk.window), t
+    def _noise(self, chunk: Chunk, draws: Draws) -> tuple[Tensor, Tensor]:
+        t = self.levels.draw(len(chunk.window), draws.own).to(chunk.window.device)
+        return draws.noise(*chunk.window.shape).to(chunk.window), t

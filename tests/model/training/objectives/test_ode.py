@@ -62,13 +62,13 @@ def test_every_step_of_the_sampler_is_learned_by_the_cache_of_play_time(small: A
     config = small.config()
     rollout = Rollout(small.transformer(config), config)
     path = torch.stack([noise()] * 4 + [torch.full_like(noise(), 0.5)])
-    objective = OdeRegression(rollout, Draws(seed=0))
+    objective, draws = OdeRegression(rollout), Draws(seed=0)
     conditioning = Conditioning(text=small.embedding(config, 1))
     optimizer = torch.optim.Adam(rollout.transformer.parameters(), lr=1e-2)
     losses = []
     for _ in range(30):
         optimizer.zero_grad()
-        loss = objective.loss(conditioning, path)
+        loss = objective.loss(conditioning, path, draws)
         loss.backward()
         optimizer.step()
         losses.append(float(loss.detach()))
@@ -79,16 +79,15 @@ def test_the_loss_is_zero_for_a_student_that_knows(small: Any) -> None:
     config = small.config()
     rollout = Rollout(small.transformer(config), config)
     conditioning = Conditioning(text=small.embedding(config, 1))
-    draws = Draws(seed=0)
     step = Draws(seed=0).choose(4)
     path = torch.stack([noise(3)] * 5)
     world = rollout.open(conditioning, noise=None)  # type: ignore[arg-type]
     path[-1] = rollout.teach(world, path[step], step, path[-1]).detach()
-    assert float(OdeRegression(rollout, draws).loss(conditioning, path).detach()) < 1e-10
+    assert float(OdeRegression(rollout).loss(conditioning, path, Draws(seed=0)).detach()) < 1e-10
 
 
 def test_a_trajectory_of_other_steps_is_refused(small: Any) -> None:
     config = small.config()
-    objective = OdeRegression(Rollout(small.transformer(config), config), Draws(seed=0))
+    objective = OdeRegression(Rollout(small.transformer(config), config))
     with pytest.raises(ShapeError, match=r"is not \[5, B, whole blocks of 3"):
-        objective.loss(Conditioning(text=small.embedding(config, 1)), torch.zeros(4, 1, 6, 16, 4, 6))
+        objective.loss(Conditioning(text=small.embedding(config, 1)), torch.zeros(4, 1, 6, 16, 4, 6), Draws(seed=0))

@@ -12,6 +12,7 @@ from longtake.model.training.objectives.levels import NoiseLevels
 from longtake.model.training.objectives.rollout import Rollout
 from longtake.model.training.objectives.scores import BidirectionalScore, Conditioning
 from longtake.model.training.objectives.self_forcing import Distillation, Draws, FreshRollouts, Prompts
+from longtake.model.training.task import Turn
 
 
 class Known:
@@ -34,14 +35,17 @@ def test_ranks_share_their_choices_and_not_their_noise() -> None:
     assert not torch.equal(one.noise(2, 3), two.noise(2, 3))
 
 
-def test_draws_go_on_from_a_saved_state() -> None:
-    draws = Draws(seed=3)
-    draws.choose(4)
-    state = draws.state_dict()
-    wanted = (draws.choose(100), draws.noise(2).tolist())
-    again = Draws(seed=9)
-    again.load_state_dict(state)
-    assert (again.choose(100), again.noise(2).tolist()) == wanted
+def test_neighbouring_turns_and_ranks_have_noise_of_their_own() -> None:
+    drawn = [
+        Draws.at(Turn.at(step, seed=3, rank=rank), rank=rank).noise(4).tolist()
+        for step in range(3)
+        for rank in range(3)
+    ]
+    assert all(a != b for index, a in enumerate(drawn) for b in drawn[:index])
+    assert drawn[4] == Draws.at(Turn.at(1, seed=3, rank=1), rank=1).noise(4).tolist()
+    choices = [[Draws.at(Turn.at(step, seed=3, rank=rank)).choose(1000) for step in range(8)] for rank in (0, 1)]
+    assert choices[0] == choices[1]
+    assert len(set(choices[0])) > 6
 
 
 def test_fresh_rollouts_leave_at_every_step_and_repeat_by_seed(small: Any) -> None:
@@ -72,7 +76,7 @@ def test_each_loss_teaches_one_network(small: Any) -> None:
     real, fake = (BidirectionalScore(small.transformer(config, seed), rollout.schedule) for seed in (1, 2))
     negative = Conditioning(text=small.embedding(config, 9))
     matching = DistributionMatching(DmdConfig(), rollout.schedule, real, fake, negative)
-    distillation = Distillation(FreshRollouts(rollout, blocks=2), matching, NoiseLevels(), Draws(seed=0))
+    distillation = Distillation(FreshRollouts(rollout, blocks=2), matching, NoiseLevels())
     networks = {"generator": rollout.transformer, "real": real.network, "fake": fake.network}
 
     def learning() -> set[str]:
@@ -82,11 +86,11 @@ def test_each_loss_teaches_one_network(small: Any) -> None:
             if any(p.grad is not None and p.grad.any() for p in network.parameters())
         }
 
-    given = prompts(small, config, batch=2)
-    distillation.generator_loss(given).backward()
+    given, draws = prompts(small, config, batch=2), Draws(seed=0)
+    distillation.generator_loss(given, draws).backward()
     assert learning() == {"generator"}
     rollout.transformer.zero_grad()
-    distillation.critic_loss(given).backward()
+    distillation.critic_loss(given, draws).backward()
     assert learning() == {"fake"}
 
 
@@ -103,6 +107,6 @@ def test_the_generator_goes_where_the_real_score_points(small: Any) -> None:
         means.append(mean)
         matching = DistributionMatching(DmdConfig(guidance=0.0), rollout.schedule, Known(2.0), Known(mean), given.first)
         optimizer.zero_grad()
-        Distillation(source, matching, NoiseLevels(), draws).generator_loss(given).backward()
+        Distillation(source, matching, NoiseLevels()).generator_loss(given, draws).backward()
         optimizer.step()
     assert abs(means[-1] - 2.0) < 0.3 * abs(means[0] - 2.0)
