@@ -1,8 +1,7 @@
-"""Commands on the bundled model's architecture, with random weights; and, where they are, on the shipped ones."""
+"""Commands on the bundled model, with the weights that ship."""
 
 import json
-import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -20,41 +19,6 @@ pytestmark = pytest.mark.slow
 def in_a_folder_of_its_own(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
-
-
-@pytest.fixture
-def random_weights(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
-    import torch
-
-    threads = torch.get_num_threads()
-    folder = str(Path(__file__).parent)
-    monkeypatch.syspath_prepend(folder)
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(filter(None, [folder, os.environ.get("PYTHONPATH", "")])))
-    yield ["--factory", "random_diorama:load"]
-    torch.set_num_threads(threads)
-
-
-def test_eval_counts_every_label(call: Call, random_weights: list[str], tmp_path: Path) -> None:
-    lines = ["prompt\tplace\ttime\tweather\tactor\tcolour", "a red balloon over a meadow\tmeadow\t?\t?\tballoon\tred"]
-    (tmp_path / "p.tsv").write_text("\n".join(lines) + "\n", encoding="utf-8")
-    called = call("eval", "--quick", "--prompts", "p.tsv", "--json", *random_weights)
-    assert called.code == 0, called.err
-    scores = json.loads(called.out)["scores"]
-    assert {name: score["trials"] for name, score in scores.items()} == {"5s.place": 1, "5s.actor": 1, "5s.colour": 1}
-    for score in scores.values():
-        low, high = score["interval_95"]
-        assert 0 <= low <= score["rate"] <= high <= 1
-
-
-def test_a_recorded_scenario_replays_bit_for_bit(call: Call, random_weights: list[str]) -> None:
-    body = {"name": "dusk", "template": "a fox", "timeline": [{"at": "1s", "prompt": "a fox at dusk"}], "seconds": 3}
-    Path("dusk.yaml").write_text(json.dumps(body), encoding="utf-8")  # JSON is YAML
-    called = call("run", "dusk.yaml", "--mode", "offline", "--record", "d.take", *random_weights)
-    assert called.code == 0, called.err
-    assert "a fox at dusk" in called.out
-    replayed = call("replay", "d.take", *random_weights)
-    assert replayed.code == 0, replayed.out + replayed.err
-    assert "all 12 blocks are the same" in replayed.out
 
 
 @needs_weights
@@ -76,14 +40,22 @@ def test_the_doctor_finds_the_shipped_weights(call: Call) -> None:
 
 
 @needs_weights
-def test_diorama_is_evaluated_with_eight_bit_maps(call: Call, tmp_path: Path) -> None:
-    lines = ["prompt\tplace\ttime\tweather\tactor\tcolour", "a red balloon over a meadow by day\t?\tday\t?\t?\t?"]
+def test_eval_counts_every_label_that_is_given_with_any_way_to_compute(call: Call, tmp_path: Path) -> None:
+    lines = ["prompt\tplace\ttime\tweather\tactor\tcolour", "a red balloon over a meadow\tmeadow\t?\t?\tballoon\tred"]
     (tmp_path / "p.tsv").write_text("\n".join(lines) + "\n", encoding="utf-8")
     called = call("eval", "--quick", "--prompts", "p.tsv", "--linear", "fp8", "--option", "cache=fp8", "--json")
     assert called.code == 0, called.err
     body = json.loads(called.out)
     assert body["options"] == {"linear": "fp8", "cache": "fp8"}
-    assert body["scores"]["5s.time"]["trials"] == 1
+    scores = body["scores"]
+    assert {name: score["trials"] for name, score in scores.items()} == {"5s.place": 1, "5s.actor": 1, "5s.colour": 1}
+    for score in scores.values():
+        low, high = score["interval_95"]
+        assert 0 <= low <= score["rate"] <= high <= 1
+
+
+@needs_weights
+def test_eval_refuses_an_option_of_another_model(call: Call) -> None:
     called = call("eval", "--quick", "--linear", "fp8", "--decoder", "tiny")
     assert called.code == 2
-    assert "decoder only apply" in called.line
+    assert "diorama does not take --decoder" in called.line

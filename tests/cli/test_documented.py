@@ -49,7 +49,7 @@ def test_every_option_of_longlive_is_in_its_table() -> None:
 
 
 def test_linear_takes_what_there_is() -> None:
-    from longtake.model.ops.linear import linear_names
+    from longtake.model.ops.linear.registry import LINEARS
 
-    for name in ("auto", *linear_names()):
+    for name in ("auto", *LINEARS.names()):
         assert build_parser("serve").parse_args(["serve", "--linear", name]).linear == name
