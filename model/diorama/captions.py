@@ -6,12 +6,13 @@ canonical(scene)               the plain sentence, always the same
 held_out(scene, rng)           a caption in words no training caption uses
 """
 
+import re
 from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
 
-from longtake.model.diorama import words
+from longtake.model.diorama import held_out_words, words
 from longtake.model.diorama.labels import LABELS
 from longtake.model.diorama.scene import Scene
 
@@ -31,7 +32,7 @@ SYNONYMS: Final[dict[str, words.Words]] = {
 }
 """Every way a caption may put a label, by kind and label."""
 
-HELD_OUT: Final = words.HELD_OUT
+HELD_OUT: Final = held_out_words.HELD_OUT
 """Ways to put a label that `caption` never uses: nouns for places and actors, clauses for times and weathers."""
 
 _PLAIN_ODDS = 0.35
@@ -62,7 +63,8 @@ def with_article(noun: str, adjectives: Sequence[str] = ()) -> str:
     phrase = " ".join([*adjectives, noun])
     if noun in words.DEFINITE_NOUNS:
         return f"the {phrase}"
-    plural = noun.endswith("s") and not noun.endswith("ss") and noun not in words.SINGULAR_NOUNS
+    head = re.split(" (?:of|with|in) ", noun)[0]
+    plural = head.endswith("s") and not head.endswith("ss") and head not in words.SINGULAR_NOUNS
     if noun in words.BARE_NOUNS or plural:
         return phrase
     return f"{'an' if phrase[0] in _VOWELS else 'a'} {phrase}"
