@@ -38,6 +38,8 @@ class WorldConnector:
         self._retry_s = retry_s
         self._again = threading.Event()
         self._stop = threading.Event()
+        self._over = threading.Event()
+        """the world has ended, or the connector stops"""
         self._thread = threading.Thread(target=self._run, name="player-link", daemon=True)
         self.world: World | None = None
         """the world to show; the old one until a new one is entered"""
@@ -54,6 +56,7 @@ class WorldConnector:
         """End the thread. The session stays open: it belongs to the caller."""
         self._stop.set()
         self._again.set()
+        self._over.set()
         self._thread.join(timeout=2.0)
 
     def reopen(self) -> None:
@@ -95,16 +98,16 @@ class WorldConnector:
 
     def _watch(self, world: World) -> None:
         """Wake the player on every arrival until the world ends, then decide what follows."""
-        ended = threading.Event()
+        self._over.clear()
 
         def changed() -> None:
             if world.ended is not None:
-                ended.set()
+                self._over.set()
             self._wake()
 
         unlisten = world.listen(changed)
         changed()
-        while not ended.wait(self._retry_s) and not self._stop.is_set():
+        while not self._stop.is_set() and not self._over.wait(self._retry_s):
             self._wake()  # a lost connection sends no message
         unlisten()
         if self._stop.is_set():

@@ -1,11 +1,10 @@
-"""The Gymnasium environment and the example agent, against a server that speaks the real protocol."""
+"""The Gymnasium environment and the example agent, against the real server."""
 
 from collections.abc import Iterator
-from typing import Any
+from pathlib import Path
 
 import numpy as np
 import pytest
-import zmq
 from gymnasium.utils.env_checker import check_env
 
 from longtake.clients.agents import example as example_agent
@@ -13,7 +12,7 @@ from longtake.clients.agents.environment import LongtakeEnv
 from longtake.clients.agents.example import PATIENCE_S, Lamplighter
 from longtake.protocol import messages as m
 from longtake.protocol.errors import LongtakeError
-from tests.clients.acting_server import ActingServer
+from tests.clients.real_server import RealServer, real_server
 from tests.reach import reach
 
 SCRIPT = m.Script(
@@ -25,15 +24,13 @@ SCRIPT = m.Script(
 
 
 @pytest.fixture
-def server() -> Iterator[ActingServer]:
-    context: Any = zmq.Context()
-    with ActingServer("inproc://env", context, heartbeat_s=2.0) as acting:
-        yield acting
-    context.term()
+def server(tmp_path: Path) -> Iterator[RealServer]:
+    with real_server(tmp_path) as real:
+        yield real
 
 
 @pytest.fixture
-def env(server: ActingServer) -> Iterator[LongtakeEnv]:
+def env(server: RealServer) -> Iterator[LongtakeEnv]:
     made = LongtakeEnv(reach(server), script=SCRIPT)
     yield made
     made.close()
@@ -58,7 +55,7 @@ def test_steps_advance_the_world_by_a_block(env: LongtakeEnv) -> None:
     assert (reward, terminated, truncated) == (0.0, False, False)
 
 
-def test_every_form_of_a_cue(server: ActingServer, env: LongtakeEnv) -> None:
+def test_every_form_of_a_cue(server: RealServer, env: LongtakeEnv) -> None:
     env.reset(seed=3)
     for action in (None, 0, 1, np.int64(2), "night", {"prompt": "a bird"}):
         env.step(action)
@@ -68,7 +65,7 @@ def test_every_form_of_a_cue(server: ActingServer, env: LongtakeEnv) -> None:
     assert (info["cue"], info["prompt"]) == (4, "a bird")
 
 
-def test_reset_takes_a_seed_or_draws_one(server: ActingServer, env: LongtakeEnv) -> None:
+def test_reset_takes_a_seed_or_draws_one(server: RealServer, env: LongtakeEnv) -> None:
     env.reset(seed=5)
     env.reset(seed=6)
     env.reset()
@@ -83,7 +80,7 @@ def test_reset_takes_a_seed_or_draws_one(server: ActingServer, env: LongtakeEnv)
 
 
 def test_an_episode_begins_under_the_first_prompt_whatever_was_asked_for_in_the_one_before(
-    server: ActingServer, env: LongtakeEnv
+    server: RealServer, env: LongtakeEnv
 ) -> None:
     env.reset(seed=5)
     env.step("night")
@@ -95,19 +92,19 @@ def test_an_episode_begins_under_the_first_prompt_whatever_was_asked_for_in_the_
     assert [control.action for control in server.got["control"]].count("reset") == 1
 
 
-def test_rewards_and_readings(server: ActingServer) -> None:
-    server.labels = {0: {"time": "night"}}
+def test_rewards_and_readings(server: RealServer) -> None:
+    server.model.labels = {"time": "night"}
     env = LongtakeEnv(
         reach(server), script=SCRIPT, readings=True, reward=lambda frame, info: float(info["labels"]["time"] == "night")
     )
     env.reset(seed=1)
     assert env.step(None)[1] == 1.0
-    server.labels = {0: {"time": "day"}}
+    server.model.labels = {"time": "day"}
     assert env.step(None)[1] == 0.0
     env.close()
 
 
-def test_errors_are_one_line(server: ActingServer) -> None:
+def test_errors_are_one_line(server: RealServer) -> None:
     with pytest.raises(LongtakeError, match="no model 'nonesuch'; it has diorama"):
         LongtakeEnv(reach(server), model="nonesuch")
     env = LongtakeEnv(reach(server))
@@ -129,8 +126,8 @@ def test_the_lamplighter_waits_before_it_acts() -> None:
     assert [agent.decide(bright) for _ in range(patience)][-1] == "night"
 
 
-def test_the_example_agent_directs_a_world(server: ActingServer, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_example_agent_directs_a_world(server: RealServer, capsys: pytest.CaptureFixture[str]) -> None:
     assert example_agent.run(reach(server), seconds=6, seed=4) == 1
     assert [event.name for event in server.got["event"]] == ["day"]
     assert "day from tick 64" in capsys.readouterr().out
-    assert server.worlds == {}
+    assert server.worlds == []

@@ -1,4 +1,4 @@
-"""Videos, contact sheets and filming a world, with real files and a server that speaks the real protocol."""
+"""Videos, contact sheets and filming a world, with real files and the real server."""
 
 import errno
 from collections.abc import Iterator
@@ -8,7 +8,6 @@ from typing import Any
 import av
 import numpy as np
 import pytest
-import zmq
 from PIL import Image
 
 from longtake.clients.film import video as video_module
@@ -17,7 +16,7 @@ from longtake.clients.film.headless import film, render, since
 from longtake.clients.film.video import VideoError, VideoWriter, plain
 from longtake.clients.session import Session, World
 from longtake.protocol import messages as m
-from tests.clients.acting_server import ActingServer
+from tests.clients.real_server import RealServer, real_server
 from tests.reach import reach
 
 SCRIPT = m.Script(
@@ -39,12 +38,9 @@ def picture(value: int, size: tuple[int, int] = (96, 160)) -> np.ndarray[Any, np
 
 
 @pytest.fixture
-def server() -> Iterator[ActingServer]:
-    context: Any = zmq.Context()
-    with ActingServer("inproc://film", context, heartbeat_s=1.0) as acting:
-        acting.runs = True
-        yield acting
-    context.term()
+def server(tmp_path: Path) -> Iterator[RealServer]:
+    with real_server(tmp_path) as real:
+        yield real
 
 
 def test_a_video_holds_every_frame_the_cues_as_chapters_and_the_prompts_as_subtitles(tmp_path: Path) -> None:
@@ -217,7 +213,7 @@ def opened(session: Session, mode: Any) -> World:
 
 
 @pytest.mark.parametrize("mode", ["offline", "lockstep"])
-def test_filming_takes_each_tick_once_and_marks_the_cues(server: ActingServer, tmp_path: Path, mode: Any) -> None:
+def test_filming_takes_each_tick_once_and_marks_the_cues(server: RealServer, tmp_path: Path, mode: Any) -> None:
     seen: list[tuple[int, int]] = []
     with Session.connect(reach(server)) as session:
         world = opened(session, mode)
@@ -231,7 +227,7 @@ def test_filming_takes_each_tick_once_and_marks_the_cues(server: ActingServer, t
         )
     assert seen == [(done, 28) for done in range(1, 29)]
     assert [(cue.tick, cue.kind, cue.label) for cue in filmed.timeline] == [
-        (0, "start", "start"),
+        (0, "start", ""),
         (20, "event", "night"),
     ]
     with av.open(str(tmp_path / "a.mp4")) as container:
@@ -242,7 +238,7 @@ def test_filming_takes_each_tick_once_and_marks_the_cues(server: ActingServer, t
         assert page.width == 14 + 6 * 334
 
 
-def test_one_take_has_one_digest_however_it_is_filmed(server: ActingServer) -> None:
+def test_one_take_has_one_digest_however_it_is_filmed(server: RealServer) -> None:
     digests = []
     for mode in ("offline", "lockstep"):
         with Session.connect(reach(server)) as session:
@@ -250,7 +246,7 @@ def test_one_take_has_one_digest_however_it_is_filmed(server: ActingServer) -> N
     assert digests[0] == digests[1]
 
 
-def test_render_prepares_records_and_closes_its_world(server: ActingServer, tmp_path: Path) -> None:
+def test_render_prepares_records_and_closes_its_world(server: RealServer, tmp_path: Path) -> None:
     def prepare(world: World) -> None:
         assert world.info.paused
         world.event("night", at_tick=4)
