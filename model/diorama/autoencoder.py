@@ -147,6 +147,12 @@ class Autoencoder(nn.Module):
         """latents [B, F, C, h, w] -> frames [B, 4 * F, 3, H, W], all at once; equal to streaming them."""
         return self.decoder.decode_clip(latents)
 
+    def decode_with_lean(self, latents: Tensor) -> tuple[Tensor, Tensor]:
+        """As `MovingDecoder.decode_with_lean`; a decoder that draws every frame leans to none."""
+        if isinstance(self.decoder, MovingDecoder):
+            return self.decoder.decode_with_lean(latents)
+        return self.decoder.decode_clip(latents), latents.new_zeros(())
+
 
 def make_decoder(config: AutoencoderConfig) -> Decoder | MovingDecoder:
     """Return an untrained decoder of the kind that the sizes ask for."""

@@ -62,6 +62,8 @@ class AutoencoderTaskConfig:
     """share of the crops placed over the actor: nearly half of the error is there, in a tenth of the picture"""
     actor_weight: float = 2.0
     loss: PictureLossConfig = field(default_factory=PictureLossConfig)
+    lean_weight: float = 0.1
+    """of what blends lean to one key picture (`MovingDecoder.decode_with_lean`)"""
     latent_noise: float = 0.15
     """largest standard deviation of the noise added to a latent, so that small errors of the generator stay small"""
     decoder_only: bool = False
@@ -167,9 +169,10 @@ class AutoencoderTask(Task[Batch]):
             with torch.set_grad_enabled(not self.config.decoder_only):
                 self.module.encoder.train(not self.config.decoder_only)
                 latents = self.module.encode(averaged(target), averaged(before))
-            made = self.module.decode_clip(latents + batch.noise * torch.randn_like(latents)).float()
-        loss, figures = picture_loss(made, target, batch.weights, self.config.loss)
-        return loss, {"psnr": psnr_db(made.detach(), target).mean(), **figures}
+            made, lean = self.module.decode_with_lean(latents + batch.noise * torch.randn_like(latents))
+        loss, figures = picture_loss(made.float(), target, batch.weights, self.config.loss)
+        psnr = psnr_db(made.detach().float(), target).mean()
+        return loss + self.config.lean_weight * lean, {"psnr": psnr, "lean": lean.detach(), **figures}
 
     def evaluate(self, module: nn.Module) -> dict[str, float]:
         """PSNR, detail and motion over held-out clips, without the first block of each; see `figures`."""
@@ -276,6 +279,7 @@ def main() -> None:
     parser.add_argument("--full-after", type=float, default=AutoencoderTaskConfig.full_after)
     parser.add_argument("--motion-weight", type=float, default=PictureLossConfig.motion)
     parser.add_argument("--energy-weight", type=float, default=PictureLossConfig.energy)
+    parser.add_argument("--lean-weight", type=float, default=AutoencoderTaskConfig.lean_weight)
     parser.add_argument("--ranks", type=int, default=LoopConfig.ranks)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--device", default="cpu", help="auto, cpu or cuda")
@@ -287,6 +291,7 @@ def main() -> None:
         decoder_only=args.decoder_only,
         clips=args.clips,
         full_after=args.full_after,
+        lean_weight=args.lean_weight,
         loss=PictureLossConfig(motion=args.motion_weight, energy=args.energy_weight),
     )
     loop = LoopConfig(

@@ -83,6 +83,17 @@ def test_changes_are_added_to_the_frames_before_the_key_picture(decoder: MovingD
     torch.testing.assert_close(frames.mean((0, 2, 3, 4)), torch.tensor([0.5, 0.75, 0.5, 0.5]))
 
 
+@torch.inference_mode()
+def test_lean_is_how_far_blends_depart_from_even_ones() -> None:
+    made = MovingDecoder(SMALL).eval()
+    latents = torch.randn(1, 2, 16, 4, 6)
+    frames, lean = made.decode_with_lean(latents)
+    assert torch.equal(frames, made.decode_clip(latents))
+    assert float(lean) == pytest.approx(0, abs=1e-6)
+    made.motion.bias[-3:] = -20.0  # only the newer key picture counts: 0.75, 0.5 and 0.25 less than even
+    assert float(made.decode_with_lean(latents)[1]) == pytest.approx(0.5, abs=1e-3)
+
+
 def test_an_untrained_one_changes_nothing_between_its_key_pictures() -> None:
     torch.manual_seed(1)
     made = MovingDecoder(SMALL).eval()
