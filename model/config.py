@@ -24,11 +24,11 @@ class TransformerConfig:
     heads: int
     layers: int
     text_tokens: int
-    """Tokens of a prompt; shorter ones are padded with zeros, and the padding is attended."""
+    """Tokens of a prompt; shorter prompts are padded with zeros, and attention sees the padding."""
     text_dim: int
     """Width of the text encoder's tokens."""
     time_frequencies: int = 256
-    """Width of the sinusoid of the timestep (half cosines, half sines)."""
+    """Width of the timestep's sinusoid (half cosines, half sines)."""
     latent_channels: int = 16
     latent_height: int
     latent_width: int
@@ -84,17 +84,17 @@ class GeneratorConfig:
     block_frames: int
     """Latent frames denoised together."""
     window_frames: int
-    """Latent frames attention can see, sink and current block included."""
+    """Latent frames that attention can see, sink and current block included."""
     sink_frames: int
     """First latent frames of the take that stay visible for ever; part of the window."""
     positions: Positions = "absolute"
-    """absolute: RoPE by the index in the take. relative: the sink at a constant distance from the window."""
+    """absolute: RoPE by index in the take. relative: the sink stays at a constant distance from the window."""
     recache: RecacheMode = "longlive"
     """What a prompt change does to the window's keys and values (`longtake.model.generation.recache`)."""
     sink_on_recache: SinkOnRecache = "keep"
     """Past the window's length, a recache either keeps the sink or refreshes it."""
     timesteps: tuple[float, ...] = (1000.0, 750.0, 500.0, 250.0)
-    """Steps of the sampler before the shift warps them, falling."""
+    """The sampler's steps before the shift warps them, falling."""
     shift: float = 5.0
     """Shift of the noise schedule: s' = shift s / (1 + (shift - 1) s)."""
     fps: int = 16

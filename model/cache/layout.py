@@ -119,7 +119,7 @@ class Window:
         return min(self.sink_frames, self.end_frame - self.first_frame)
 
     def frames_with(self, frames: int) -> int:
-        """Return how many slots are in use once so many more frames are written."""
+        """Return how many slots are in use after that many more frames."""
         end = self.end_frame + frames
         sink = min(self.sink_frames, end - self.first_frame)
         return sink + min(self.ring_frames, max(0, end - self.ring_first))

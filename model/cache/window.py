@@ -1,4 +1,4 @@
-"""What every cache of a window does alike: rotate, store and attend; subclasses say where keys and values are kept."""
+"""What all caches of a window share: they rotate, store and attend. Subclasses keep the keys and values."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence

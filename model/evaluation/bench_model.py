@@ -79,10 +79,10 @@ def bare_model(
         name: goes into the description.
         config: any configuration.
         device, precision: as `longtake.model.interface.LoadRequest`.
-        linear: what computes the layers' maps (`longtake.model.ops.linear`).
+        linear: what computes the layers' linears (`longtake.model.ops.linear.registry`).
 
     Raises:
-        BackendError: the device, the precision or the maps cannot be had here.
+        BackendError: the device, the precision or the linears cannot be had here.
     """
     chosen = choose_device(device)
     dtype = choose_precision(precision, chosen)

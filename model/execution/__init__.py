@@ -1,1 +1,1 @@
-"""Ways to run a pass of the transformer."""
+"""Ways to run a pass of the transformer. `registry` has them by name."""

@@ -1,1 +1,1 @@
-"""The generator: from prompts and noise to blocks of frames."""
+"""The generator, which turns prompts and noise into blocks of frames."""

@@ -1,15 +1,14 @@
-"""Decoding beside the generation: pictures of one block are made while the next is denoised.
+"""Decoding beside the generation: the frames of one block are made while the next block is denoised.
 
     decoding = Decoding(decoder, device, overlap=True)
     state = decoding.open(batch=1)
-    pictures = decoding.start(latents, state)      # returns at once
-    ...                                            # more work for the transformer
-    frames = pictures.wait()                       # [B, n, H, W, 3] uint8 on the CPU
+    pending = decoding.start(latents, state, stopwatch)      # returns at once
+    ...                                                      # more work for the transformer
+    frames = pending.wait()                                  # [B, n, H, W, 3] uint8 on the CPU
 
-On a CUDA device the decoder has a stream of its own, ordered by events, so the host waits for nothing but the frames.
-On a CPU it has a thread of its own, where the transformer leaves a core idle. Without overlap `start` decodes there and
-then. The frames are the same bytes in every case. Everything that touches a decoder's memory goes through here, in the
-order of the calls.
+On a CUDA device the decoder has its own stream, ordered by events, so the host waits for nothing but the frames. On a
+CPU it has its own thread, if the transformer leaves a core idle. Without overlap `start` decodes at once. The frames
+are the same bytes in every case. Everything that touches a decoder's memory goes through here, in call order.
 """
 
 from collections.abc import Iterator, Sequence
@@ -26,19 +25,19 @@ from longtake.model.generation.world import Decoder
 
 
 class PendingFrames(Protocol):
-    """A block's frames, perhaps still being made."""
+    """A block's frames, which may still be decoding."""
 
     def wait(self) -> Tensor:
-        """Return them, [B, n, H, W, 3] uint8 on the CPU; raises what the decoder raised."""
+        """Return the frames, [B, n, H, W, 3] uint8 on the CPU; raises what the decoder raised."""
         ...
 
     def count(self) -> int:
-        """Return how many there are to each member of the batch."""
+        """Return how many frames each member of the batch has."""
         ...
 
 
 class ReadyFrames:
-    """Frames that are on the host, or on their way there until an event of the device."""
+    """Frames that are on the host, or will be after an event of the device."""
 
     def __init__(self, frames: Tensor, copied: torch.cuda.Event | None = None) -> None:
         self._frames, self._copied = frames, copied
@@ -50,12 +49,12 @@ class ReadyFrames:
         return self._frames
 
     def count(self) -> int:
-        """See `PendingFrames`; waits for nothing."""
+        """See `PendingFrames`; does not wait."""
         return self._frames.shape[1]
 
 
 class FutureFrames:
-    """Frames that a thread is making."""
+    """Frames that a thread decodes."""
 
     def __init__(self, future: "Future[Tensor]") -> None:
         self._future = future
@@ -65,17 +64,17 @@ class FutureFrames:
         return self._future.result()
 
     def count(self) -> int:
-        """See `PendingFrames`; waits for them."""
+        """See `PendingFrames`; waits for the frames."""
         return self.wait().shape[1]
 
 
 class Decoding:
-    """A decoder, and when it runs.
+    """Runs a decoder, beside the transformer or in turn with it.
 
     Args:
         decoder: latents to pictures.
-        device: where it runs.
-        overlap: beside the work of the caller, or there and then.
+        device: of the decoder.
+        overlap: decode beside the caller's work; otherwise `start` decodes at once.
     """
 
     def __init__(self, decoder: Decoder, device: torch.device, *, overlap: bool) -> None:
@@ -84,14 +83,14 @@ class Decoding:
         self._cuda = device.type == "cuda"
         self._thread: ThreadPoolExecutor | None = None
         if overlap and self._stream is None:
-            # Threads are counted by thread, and their number shows in the last bits of a sum.
+            # The thread count is per-thread state and affects rounding.
             self._thread = ThreadPoolExecutor(
                 1, "decoder", initializer=torch.set_num_threads, initargs=(torch.get_num_threads(),)
             )
 
     @property
     def overlaps(self) -> bool:
-        """Whether `start` returns before the frames are there."""
+        """True if `start` returns before the frames are decoded."""
         return self._stream is not None or self._thread is not None
 
     def open(self, batch: int) -> Any:
@@ -110,23 +109,23 @@ class Decoding:
             return unpack(packed, self._decoder.open(batch), self._device)
 
     def see(self, latents: Sequence[Tensor], state: Any) -> None:
-        """Decode latent frames [B, 1, C, h, w] for what they leave in the memory."""
+        """Decode latent frames [B, 1, C, h, w] only for what they leave in the memory."""
         with self._in_order():
             for frame in latents:
                 self._decoder.decode(frame, state)
 
     def start(self, latents: Tensor, state: Any, stopwatch: Stopwatch) -> PendingFrames:
-        """Begin to decode a block, [B, F, C, h, w], after all that was begun before."""
+        """Start to decode a block, [B, F, C, h, w], after everything that was started before."""
         if self._thread is not None:
             return FutureFrames(self._thread.submit(self._decode, latents, state, stopwatch))
         with self._in_order():
             if self._stream is not None:
-                # Or its memory could be given away while this stream still reads it.
+                # Otherwise its memory could be reused while this stream still reads it.
                 latents.record_stream(self._stream)
             frames = self._decode(latents, state, stopwatch)
             if not self._cuda:
                 return ReadyFrames(frames)
-            # Pinned memory copies a hundred times faster.
+            # Copies into pinned memory are a hundred times faster.
             host = torch.empty(frames.shape, dtype=frames.dtype, pin_memory=True)
             host.copy_(frames, non_blocking=True)
             copied = torch.cuda.Event()
@@ -134,14 +133,14 @@ class Decoding:
             return ReadyFrames(host, copied)
 
     def _decode(self, latents: Tensor, state: Any, stopwatch: Stopwatch) -> Tensor:
-        # Inference mode belongs to a thread, and this may be another one than the caller's.
+        # Inference mode is per-thread state, and this may not be the caller's thread.
         with torch.inference_mode(), stopwatch.region("decode"):
             pictures = [self._decoder.decode(frame, state) for frame in latents.split(1, dim=1)]
             return _to_pixels(torch.cat(pictures, dim=1))
 
     @contextmanager
     def _in_order(self) -> Iterator[None]:
-        """Run what is inside on the decoder's stream, where there is one, after all that the caller's has so far."""
+        """Run what is inside on the decoder's stream, if it has one, after what the caller's stream has so far."""
         if self._stream is None:
             yield
             return

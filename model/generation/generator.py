@@ -7,7 +7,7 @@
     saved = generator.snapshot(world)
     generator.close(world)
 
-Worlds share the weights and nothing else: each has its cache, its prompt and its random stream.
+Worlds share the weights and nothing else: each has its own cache, prompt and random stream.
 """
 
 import logging
@@ -45,10 +45,10 @@ from longtake.model.ops.linear.registry import LINEARS
 log = logging.getLogger(__name__)
 
 KEPT_ENCODINGS = 64
-"""Prompts whose encoding is kept."""
+"""how many prompts' encodings are kept"""
 
 Trace = Callable[[str, Tensor, Tensor, Tensor], None]
-"""Told of every sampler step: its name ("s0", ...), xt, flow and x0, each [B, F, C, h, w]."""
+"""Called after every sampler step with its name ("s0", ...), xt, flow and x0, each [B, F, C, h, w]."""
 
 
 class Generator:
@@ -111,10 +111,10 @@ class Generator:
         """Start a take.
 
         Args:
-            seed: of the world's random stream; several make a batch.
-            prompt: what to show: one for all, or one for each member of the batch.
-            embedding: the prompt's tokens instead, [1 or B, <= text_tokens, text_dim].
-            noise: a random stream instead of the seed's (then the seeds only count the batch).
+            seed: of the world's random stream; several seeds make a batch.
+            prompt: what to show, one for all or one for each member of the batch.
+            embedding: the prompt's tokens instead of a text, [1 or B, <= text_tokens, text_dim].
+            noise: a random stream instead of the seeds', whose number is then only the batch's size.
         """
         seeds = (seed,) if isinstance(seed, int) else tuple(seed)
         stopwatch = Stopwatch(self.device, self._clock)
@@ -142,7 +142,7 @@ class Generator:
 
         Args:
             world: an open world.
-            trace: told of every sampler step (parity tests).
+            trace: called after every sampler step (parity tests).
         """
         self._check(world)
         first_frame, watch = world.cache.end_frame, world.stopwatch
@@ -162,7 +162,7 @@ class Generator:
             index=world.block,
             first_frame=world.next_tick,
             latents=latents,
-            pictures=world.pending,
+            pending=world.pending,
             stopwatch=watch,
             decode_stopwatch=decode_watch,
             overlaps=overlaps,
@@ -178,7 +178,7 @@ class Generator:
 
     @torch.inference_mode()
     def snapshot(self, world: World, exact: bool = False) -> Snapshot:
-        """Save a world: compact, or exact (with cache and decoder state; it goes on bit for bit)."""
+        """Save a world: compact, or exact (with cache and decoder state, so that it goes on bit for bit)."""
         self._check(world)
         self._count_frames(world)
         held = None
@@ -191,7 +191,7 @@ class Generator:
     def restore(self, snapshot: Snapshot) -> World:
         """Return a new world that goes on from a snapshot.
 
-        A compact one comes back by recache, and the decoder's memory by decoding the last window's latents again.
+        A compact one is rebuilt by recache, and the decoder's memory by decoding the window's latents again.
 
         Raises:
             SnapshotError: it was made with another configuration.
@@ -218,7 +218,7 @@ class Generator:
             rebuild(world, world.executor, self.config, snapshot.end_frame, self._prompt_kv)
         with world.stopwatch.region("decode"):
             if self._decoding is not None:
-                # The memory it had, as far as the window's latents tell.
+                # The memory as far as the window's latents determine it.
                 world.decoder_state = self._decoding.open(world.batch)
                 self._decoding.see([written.latents[:, None] for written in world.past], world.decoder_state)
         return world
@@ -227,7 +227,7 @@ class Generator:
         """Forget a world and free its memory; closing twice is no error."""
         if not world.closed:
             world.closed = True
-            # Frames that are still being decoded are the block's by now.
+            # Frames that are still decoding belong to their block.
             world.pending = None
             world.past.clear()
             world.sink.clear()
@@ -240,7 +240,7 @@ class Generator:
         There is nothing to do unless the executor compiles.
 
         Args:
-            progress: told how many lengths are compiled, of how many; a line is logged in any case.
+            progress: called with how many lengths are compiled and how many there are; a line is logged too.
         """
         lengths = self.executor.warm_up_frames
         sizes = self.config.transformer
@@ -257,9 +257,9 @@ class Generator:
                 progress(done, len(lengths))
 
     def encode(self, prompt: str) -> Tensor:
-        """Return a prompt's tokens [1, text_tokens, text_dim], from the kept ones if it is there.
+        """Return a prompt's tokens [1, text_tokens, text_dim], if possible from the kept ones.
 
-        Call it ahead of `open` or `cue` to take the text encoder off the generation path.
+        Call it before `open` or `cue` to keep the text encoder off the generation path.
         """
         if prompt in self._encodings:
             self._encodings.move_to_end(prompt)
@@ -338,7 +338,7 @@ class Generator:
         return x0.to(self.dtype)
 
     def _now(self) -> torch.cuda.Event | None:
-        """Return an event after all that the device has been given so far; None on a CPU."""
+        """Return an event after everything that the device has been given so far; None on a CPU."""
         if self.device.type != "cuda":
             return None
         event = torch.cuda.Event()
@@ -349,7 +349,7 @@ class Generator:
         """Return the next block's noise, [steps, B, F, C, h, w]."""
         shape = (self.config.block_frames, *self.config.transformer.latent_shape)
         noise = world.noise.draw(world.block, len(self._sigmas), shape)
-        # From pinned memory, or the host would wait for all that the device is at.
+        # From pinned memory; otherwise the host would wait for the device.
         pinned = noise.pin_memory() if self.device.type == "cuda" else noise
         return pinned.to(self.device, non_blocking=True)
 
@@ -366,7 +366,7 @@ class Generator:
         return make_executor(self.transformer, self.timesteps, live_lengths(self.config))
 
     def _count_frames(self, world: World) -> None:
-        """Add the pictures of the block being decoded; on a thread it waits for them."""
+        """Count the frames of the block that is decoding; if a thread decodes, wait for them."""
         pending, world.pending = world.pending, None
         if pending is not None:
             world.next_tick += pending.count()

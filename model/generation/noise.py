@@ -1,4 +1,4 @@
-"""Where a world's noise comes from: never the global generator, and per block, so that block N can be made alone."""
+"""A world's noise: seeded for each block, so that block N can be made alone; never the global generator."""
 
 from collections.abc import Sequence
 from hashlib import blake2b
@@ -11,7 +11,7 @@ from longtake.model.errors import ShapeError
 
 
 class NoiseSource(Protocol):
-    """Gives a block's noise."""
+    """Draws a block's noise."""
 
     def draw(self, block: int, steps: int, frames: tuple[int, ...]) -> Tensor:
         """Return the noise of one block.
@@ -28,7 +28,7 @@ class NoiseSource(Protocol):
 
 
 class SeededNoise:
-    """Noise by (seed, block index); one seed for each member of the batch.
+    """Noise seeded by (seed, block index), with one seed for each member of the batch.
 
     Args:
         seeds: any integers.
@@ -43,7 +43,7 @@ class SeededNoise:
 
     @staticmethod
     def _draw_one(seed: int, block: int, shape: tuple[int, ...]) -> Tensor:
-        # Hashed, for torch's CPU generator seeds itself from 32 bits: neighbouring seeds and blocks must not overlap.
+        # Hashed, because torch's CPU generator uses 32 bits of a seed: neighbouring seeds and blocks must not overlap.
         digest = blake2b(f"{seed}/{block}".encode(), digest_size=8).digest()
         generator = torch.Generator(device="cpu").manual_seed(int.from_bytes(digest[:4], "little"))
         return torch.randn(shape, generator=generator)
@@ -62,7 +62,7 @@ class RecordedNoise:
         self._renoise = renoise.unsqueeze(2) if renoise.ndim == 6 else renoise
 
     def draw(self, block: int, steps: int, frames: tuple[int, ...]) -> Tensor:
-        """See `NoiseSource.draw`; raises ShapeError where the recording has no such block."""
+        """See `NoiseSource.draw`; raises ShapeError if the recording has no such block."""
         count = frames[0]
         start = self._noise[:, block * count : (block + 1) * count]
         if block >= len(self._renoise) or tuple(start.shape[1:]) != frames or self._renoise.shape[1] != steps - 1:

@@ -1,7 +1,7 @@
 """A decoder's memory as plain tensors and JSON, so that it can be written to disk.
 
-A memory may hold tensors, numbers, texts, flags and None, in dataclasses, dicts, lists and tuples. A dataclass comes back
-in a fresh memory of the same decoder, so its type is never written.
+A memory may hold tensors, numbers, texts, flags and None, in dataclasses, dicts, lists and tuples. A dataclass is
+restored into a fresh memory of the same decoder, so its type is never written.
 """
 
 import json

@@ -1,4 +1,4 @@
-"""Rebuilding the window's keys and values: what a prompt change, or a compact snapshot, does to the cache.
+"""Rebuilds the window's keys and values, after a prompt change or from a compact snapshot.
 
 | mode | keys and values of the window after a prompt change |
 |---|---|
@@ -7,8 +7,8 @@
 | clear | none: the take goes on from the prompt alone |
 | none | as they were: only cross-attention sees the new prompt |
 
-While the take is no longer than the window, a recache rewrites the sink too. Later the sink is kept as it was last
-written (then its frames need not be computed), or refreshed: the window's first frames become the sink.
+While the take fits in the window, a recache rewrites the sink too. Later the sink either stays as it was last written
+(then its frames need not be computed), or it is refreshed: the window's first frames become the sink.
 """
 
 from collections.abc import Callable, Sequence
@@ -32,8 +32,8 @@ class RecachePlan:
     """What to recompute.
 
     Attributes:
-        keep_sink: whether the sink's keys stay.
-        first_frame: index in the take of the first frame recomputed (where there is none: of the next block).
+        keep_sink: True if the sink's keys stay.
+        first_frame: index in the take of the first frame recomputed; if there is none, of the next block.
         group_frames: latent frames of each group; a group sees those before it and the whole of itself.
     """
 
@@ -43,7 +43,7 @@ class RecachePlan:
 
 
 def plan_recache(config: GeneratorConfig, first_frame: int, end_frame: int) -> RecachePlan | None:
-    """Return what a prompt change recomputes, or None where it leaves the cache alone.
+    """Return what a prompt change recomputes, or None if it leaves the cache alone.
 
     Args:
         config: the mode.
@@ -109,10 +109,10 @@ def recache(world: CachedWindow[CacheT], executor: Executor, config: GeneratorCo
 def rebuild(
     world: CachedWindow[CacheT], executor: Executor, config: GeneratorConfig, end_frame: int, prompt_kv_of: PromptKVOf
 ) -> None:
-    """Fill an emptied cache again from what the world remembers, each frame under the prompt it was written under.
+    """Fill an emptied cache from the world's recorded frames, each under the prompt it was written under.
 
-    Frames are computed in the groups they were written in. What they saw of frames that have left the window since is
-    lost: the result equals the original exactly where nothing has left since the last recache, and nearly elsewhere.
+    Frames are computed in the groups they were written in. What they saw of frames that have left the window is lost:
+    the result equals the original if no frame has left since the last recache, and comes near it otherwise.
     """
     cache = world.cache
     if end_frame - cache.first_frame > config.window_frames:

@@ -12,8 +12,8 @@ class Schedule:
     """The table of noise levels and the conversions between noisy, clean and flow.
 
     Args:
-        shift: s' = shift s / (1 + (shift - 1) s); more of it spends more of the steps at high noise.
-        device: where the table lives.
+        shift: s' = shift s / (1 + (shift - 1) s); a larger one spends more of the steps at high noise.
+        device: of the table.
 
     Attributes:
         sigmas: [1000] float32, falling from 1.
@@ -26,7 +26,7 @@ class Schedule:
         self.timesteps = self.sigmas * TABLE_STEPS
 
     def warp(self, steps: Sequence[float]) -> list[float]:
-        """Return the timesteps that even steps (1000 down to 0) come to under the shift; never rounded to integers."""
+        """Return the timesteps that the shift makes of even steps (1000 down to 0); never rounded to integers."""
         table = [*self.timesteps.tolist(), 0.0]
         return [table[round(TABLE_STEPS - step)] for step in steps]
 
@@ -60,5 +60,5 @@ def clean(xt: Tensor, flow: Tensor, sigma: Tensor | float) -> Tensor:
 
 
 def _like(sigma: Tensor, x: Tensor) -> Tensor:
-    """Give sigma [...] the trailing dimensions of x [..., C, h, w]."""
+    """Return sigma [...] with the trailing dimensions of x [..., C, h, w]."""
     return sigma.to(x.device).reshape(*sigma.shape, *(1,) * (x.ndim - sigma.ndim))

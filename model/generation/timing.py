@@ -1,4 +1,4 @@
-"""Where a block's time goes: named regions, read once the block is on the host."""
+"""Measures where a block's time goes, by named regions."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -11,11 +11,11 @@ REGIONS = ("text", "recache", "denoise", "clean", "decode")
 class Stopwatch:
     """Adds up the time spent in regions until it is read.
 
-    On a CUDA device the time is the stream's, between events, so measuring does not make the host wait.
+    On a CUDA device it measures the stream's time between events, so the host does not wait.
 
     Args:
-        device: whose time to take.
-        clock: seconds, for every other device (a test passes its own).
+        device: whose time is measured.
+        clock: seconds, for a device other than CUDA (tests pass their own).
     """
 
     def __init__(self, device: torch.device, clock: Callable[[], float]) -> None:
@@ -26,7 +26,7 @@ class Stopwatch:
 
     @contextmanager
     def region(self, name: str) -> Iterator[None]:
-        """Count what runs inside towards one of `REGIONS`."""
+        """Add the time of what runs inside to one of `REGIONS`."""
         if self._cuda:
             start, end = torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True)
             start.record()
@@ -39,9 +39,9 @@ class Stopwatch:
             self._spent_ms[name] += (self._clock() - before) * 1e3
 
     def read(self) -> dict[str, float]:
-        """Return milliseconds by region since the last reading, and start again.
+        """Return milliseconds by region since the last reading, and start over.
 
-        What a device has not finished yet is left to a later reading.
+        What the device has not finished yet counts in a later reading.
         """
         spent, self._spent_ms = self._spent_ms, dict.fromkeys(REGIONS, 0.0)
         done = [event for event in self._events if event[2].query()]

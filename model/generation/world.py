@@ -1,4 +1,4 @@
-"""A world: one running take, and what is remembered of it to rebuild its cache."""
+"""A world: one running take, with what it takes to rebuild its cache."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -25,7 +25,7 @@ class TextEncoder(Protocol):
 
 
 class Decoder(Protocol):
-    """Turns latent frames into pictures, one at a time, with a memory of those before."""
+    """Turns latent frames into pictures one at a time, and remembers those before."""
 
     def open(self, batch: int) -> Any:
         """Return the state of a decoder that has seen nothing; `decode` changes it in place."""
@@ -41,7 +41,7 @@ class Prompt:
     """What a world is told to show; compared by identity.
 
     Attributes:
-        texts: one for each member of the batch, or None where only the embedding is known.
+        texts: one for each member of the batch, or None if only the embedding is known.
         embedding: the text encoder's tokens, [B, text_tokens, text_dim].
     """
 
@@ -50,13 +50,13 @@ class Prompt:
 
 
 class CachedFrame(NamedTuple):
-    """A latent frame in the cache and how its keys came there.
+    """A latent frame in the cache, and how its keys were written.
 
     Attributes:
         frame: its index in the take.
         latents: [B, C, h, w].
         prompt: under which its keys were written.
-        group: number of the group it was computed in; the frames of a group saw each other.
+        group: number of the group it was computed in; frames of a group saw each other.
     """
 
     frame: int
@@ -89,7 +89,7 @@ class CachedWindow(Generic[CacheT]):
     groups: int = 0
 
     def record(self, first_frame: int, latents: Tensor, group_frames: Sequence[int], window_frames: int) -> None:
-        """Note that frames from first_frame on were written under the prompt in force: latents [B, F, C, h, w]."""
+        """Record that frames from first_frame on were written under the prompt in force: latents [B, F, C, h, w]."""
         groups = [self.groups + index for index, count in enumerate(group_frames) for _ in range(count)]
         self.groups += len(group_frames)
         written = [
@@ -102,7 +102,7 @@ class CachedWindow(Generic[CacheT]):
         self.sink += [w for w in written if w.frame < sink_end]
 
     def latents_of(self, first_frame: int, end_frame: int) -> list[CachedFrame]:
-        """Return what is remembered of the frames first_frame to end_frame - 1."""
+        """Return the recorded frames from first_frame to end_frame - 1."""
         return [w for w in self.past if first_frame <= w.frame < end_frame]
 
 

@@ -2,7 +2,7 @@
 
 A head's channels are pairs (2i, 2i+1), each one complex number; of c = head_dim / 2 of them c - 2 (c // 3) turn with
 the frame, c // 3 with the row and c // 3 with the column (Wan2.1). Angles are computed in fp64 for exactly the frames
-that are needed, so there is no table to run out of and precision does not depend on the length of the take.
+that are needed, so there is no table to run out of, and precision does not depend on the length of the take.
 """
 
 from collections.abc import Sequence
@@ -27,7 +27,7 @@ def axis_frequencies(channels: int, device: torch.device | str | None = None) ->
 
 
 class Rope:
-    """Angles for frames of one grid; the spatial part is computed once, the frame's part when asked.
+    """Angles for the tokens of one grid: the spatial part is computed once, the frame's part when it is asked for.
 
     Args:
         head_dim: width of a head.
@@ -60,7 +60,7 @@ class Rope:
         """
         device = self._spatial.device
         if isinstance(frames, range):
-            # Counted on the device: a copy from the host would make that wait for all the device is at.
+            # Counted on the device: a copy from the host would make the host wait for the device.
             position = torch.arange(frames.start, frames.stop, frames.step, dtype=torch.float64, device=device)
         else:
             position = torch.as_tensor(frames, dtype=torch.float64, device=device)
@@ -73,21 +73,21 @@ class Rope:
 
 
 def rotate(x: Tensor, table: Tensor) -> Tensor:
-    """Turn queries or keys by their positions.
+    """Rotate queries or keys by their positions.
 
     Args:
         x: [..., F, S, heads, head_dim] float.
         table: from `Rope.table`, [..., F, S, head_dim / 2] complex64.
 
     Returns:
-        Like x in shape; float32 (cast it where it is stored, so that it is rounded once).
+        The shape of x, float32 (cast it when it is stored, so that it is rounded once).
     """
     pairs = torch.view_as_complex(x.float().unflatten(-1, (-1, 2)))
     return torch.view_as_real(pairs * table.unsqueeze(-2)).flatten(-2)
 
 
 def turn(x: Tensor, table: Tensor) -> None:
-    """Turn queries or keys by their positions, in place: the same as `rotate`.
+    """Rotate queries or keys by their positions in place; computes what `rotate` does.
 
     Args:
         x: [..., head_dim] float32.

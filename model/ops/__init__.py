@@ -1,1 +1,1 @@
-"""What the network is computed with: attention, linear maps, precision."""
+"""The network's arithmetic: attention, linears, precision, allocator."""

@@ -1,4 +1,4 @@
-"""The processor's cores. Imports no torch."""
+"""How many cores there are to use. Imports no torch."""
 
 import os
 

@@ -1,4 +1,4 @@
-"""Which device and precision to use, chosen at start by what the processor has."""
+"""Chooses device and precision by what the machine has."""
 
 import torch
 
@@ -10,16 +10,16 @@ _PRECISIONS = {"bf16": torch.bfloat16, "fp32": torch.float32}
 
 
 def cpu_has_bf16() -> bool:
-    """Whether the processor multiplies bf16 natively (AVX-512 BF16, AMX, or Arm's BF16); elsewhere it is emulated."""
+    """True if the processor multiplies bf16 natively (AVX-512 BF16, AMX, or Arm's BF16); others emulate it."""
     has = torch.cpu.get_capabilities()
     return any(bool(has.get(name)) for name in ("avx512_bf16", "amx_bf16", "arm_bf16", "bf16"))
 
 
 def cpu_multiplies(dtype: torch.dtype) -> bool:
-    """Whether the CPU's products in a type are as fast as those in fp32.
+    """True if the CPU's products in a type are as fast as those in fp32.
 
-    Not so in half precision where they are neither native nor oneDNN's with AVX-512: with AVX2 they were measured six
-    to ten times slower. A model kept in such a type widens what it multiplies.
+    In half precision they are not, unless they are native or oneDNN's with AVX-512: with AVX2 they took six to ten
+    times as long. A model kept in such a type multiplies in fp32.
     """
     if dtype not in HALF_TYPES:
         return True
@@ -28,12 +28,12 @@ def cpu_multiplies(dtype: torch.dtype) -> bool:
 
 
 def product_precision(dtype: torch.dtype, device: torch.device) -> torch.dtype:
-    """Return what a small network beside a model of a type is to be kept in: fp32 where its products want that."""
+    """Return the type for a small network beside a model of a type: fp32 if the CPU multiplies that faster."""
     return dtype if device.type != "cpu" or cpu_multiplies(dtype) else torch.float32
 
 
 def choose_device(name: str) -> torch.device:
-    """Return the named device; "auto" takes a GPU if there is one. Raises BackendError if it is not there."""
+    """Return the named device; "auto" takes a GPU if there is one. Raises BackendError if it cannot be had."""
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
@@ -48,7 +48,7 @@ def choose_device(name: str) -> torch.device:
 
 
 def choose_precision(name: str, device: torch.device) -> torch.dtype:
-    """Return the named precision; "auto" takes bf16 where it is native and fp32 elsewhere.
+    """Return the named precision; "auto" takes bf16 if it is native, and fp32 otherwise.
 
     Raises BackendError for an unknown name.
     """

@@ -75,7 +75,7 @@ def test_a_block_is_there_before_its_pictures(small: Any) -> None:
     world = generator.open(seed=1, embedding=small.embedding(generator.config, 0))
     decoder.go.clear()
     block = generator.step(world)
-    assert (world.block, world.next_tick, world.pending) == (1, 0, block.pictures)
+    assert (world.block, world.next_tick, world.pending) == (1, 0, block.pending)
     decoder.go.set()
     assert block.frames.shape[1] == 5
     assert block.timings_ms["decode"] > 0
