@@ -247,7 +247,8 @@ class Server:
         client = self.sessions.by_token(message.session)
         if client is None:
             raise Refused("unknown_session", "the server knows no such session; say hello again")
-        world = self.worlds.of_member(client, message.world).world
+        room = self.worlds.of_member(client, message.world)
+        config = room.world.config
         self.publisher.subscribe(
             client=client,
             identity=identity,
@@ -255,10 +256,10 @@ class Server:
             delivery=message.delivery,
             encoding=message.encoding,
             credit=message.credit,
-            mode=world.config.mode,
-            frame_bytes=world.config.model.height * world.config.model.width * 3,
+            mode=config.mode,
+            frame_bytes=config.model.height * config.model.width * 3,
         )
-        self.publisher.send(identity, world.subscribed(message))
+        self.publisher.send(identity, room.subscribed(message))
         self.publisher.show_last(identity, message.world)
 
     def _from_generator(self) -> None:

@@ -4,7 +4,7 @@ import logging
 from dataclasses import dataclass
 from pathlib import Path
 
-from longtake.protocol.messages import Message, Role
+from longtake.protocol.messages import Message, Role, Subscribe, Subscribed, WorldEntry
 from longtake.runtime.clock import Clock
 from longtake.runtime.generator.pool import standing
 from longtake.runtime.generator.supervisor import Supervisor
@@ -49,6 +49,29 @@ class WorldRoom:
     def name(self) -> str:
         """The world's name."""
         return self.world.config.name
+
+    def entry(self) -> WorldEntry:
+        """Return the world's line in the list of worlds."""
+        config = self.world.config
+        return WorldEntry(
+            world=self.name,
+            model=config.model.name,
+            script=config.script.name,
+            mode=config.mode,
+            tick=self.world.tick,
+            members=len(self.members),
+        )
+
+    def subscribed(self, message: Subscribe) -> Subscribed:
+        """Return the answer to a subscription of the world's frames."""
+        return Subscribed(
+            request=message.request,
+            world=self.name,
+            delivery=message.delivery,
+            encoding=message.encoding,
+            generation=self.world.generation,
+            tick=self.world.tick,
+        )
 
     def enter(self, client: Client, role: Role) -> None:
         """Make a client a member, or change its role."""

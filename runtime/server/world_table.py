@@ -59,7 +59,7 @@ class WorldTable:
 
     def entries(self) -> list[WorldEntry]:
         """Return the list of running worlds."""
-        return [room.world.entry(len(room.members)) for room in self._worlds.values()]
+        return [room.entry() for room in self._worlds.values()]
 
     def find(self, name: str) -> WorldRoom:
         """Return a world; an empty name means the newest. Raises `Refused("unknown_world")`."""

@@ -33,9 +33,6 @@ from longtake.protocol.messages import (
     Joined,
     Role,
     Status,
-    Subscribe,
-    Subscribed,
-    WorldEntry,
 )
 from longtake.runtime.takes.file import TakeCut, TakeRecord
 from longtake.runtime.world.block_plan import BlockPlan
@@ -277,28 +274,6 @@ class RunningWorld:
     def take_name(self) -> str:
         """What a recording that begins now is called, unless it is given a name."""
         return f"{self.config.script.name}-{self.link.seed}-{self.name}-{self.tick}"
-
-    def entry(self, members: int) -> WorldEntry:
-        """Return the world's line in the list of worlds."""
-        return WorldEntry(
-            world=self.name,
-            model=self.config.model.name,
-            script=self.config.script.name,
-            mode=self.config.mode,
-            tick=self.tick,
-            members=members,
-        )
-
-    def subscribed(self, message: Subscribe) -> Subscribed:
-        """Return the answer to a subscription of the world's frames."""
-        return Subscribed(
-            request=message.request,
-            world=self.name,
-            delivery=message.delivery,
-            encoding=message.encoding,
-            generation=self.generation,
-            tick=self.tick,
-        )
 
     def joined(self, request: int, role: Role, recording: str = "") -> Joined:
         """Return the state that a joining client starts with."""

@@ -1,0 +1,69 @@
+"""The recorder: a disk that fails ends the recording, and a take is never overwritten."""
+
+import os
+from pathlib import Path
+
+import pytest
+from fakes import FakeModel, FullDisk
+
+from longtake.protocol.errors import Refused
+from longtake.runtime.takes import recorder as recorder_module
+from longtake.runtime.takes.file import (
+    FORMAT,
+    TakeBlock,
+    TakeCue,
+    TakeHeader,
+    TakeReset,
+    TakeWriter,
+)
+from longtake.runtime.takes.recorder import Recorder, checked_name
+
+HEADER = TakeHeader(format=FORMAT, world="w1", model=FakeModel().announced, seed=7, prompt="a red balloon")
+RECORDS = [
+    TakeBlock(block=0, digest="00" * 16),
+    TakeCue(cue=1, block=1, tick=4, kind="event", label="night", prompt="a red balloon, at night"),
+    TakeBlock(block=1, digest="11" * 16, prompt="a red balloon, at night"),
+    TakeReset(generation=1, seed=8, prompt="a red balloon, at night"),
+    TakeBlock(block=0, digest="22" * 16),
+]
+
+
+def test_a_full_disk_ends_the_recording_and_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(recorder_module, "TakeWriter", FullDisk)
+    recorder = Recorder(tmp_path)
+    recorder.start("a", [HEADER])
+    assert recorder.write(RECORDS[0]) == ""
+    assert "No space left" in recorder.write(RECORDS[1])
+    assert recorder.name == ""
+    assert recorder.write(RECORDS[2]) == ""
+
+
+def test_a_recording_that_cannot_begin_leaves_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Full(TakeWriter):
+        def write(self, *records: object) -> None:
+            os.write(self._file, b"half")
+            raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(recorder_module, "TakeWriter", Full)
+    recorder = Recorder(tmp_path)
+    with pytest.raises(Refused, match=r"a\.take cannot be written: No space left"):
+        recorder.start("a", [HEADER])
+    assert (recorder.name, list(tmp_path.iterdir())) == ("", [])
+
+
+def test_a_recording_never_overwrites_and_never_leaves_its_folder(tmp_path: Path) -> None:
+    (tmp_path / "a.take").write_text("precious")
+    recorder = Recorder(tmp_path)
+    with pytest.raises(Refused, match="exists"):
+        recorder.start("a", [HEADER])
+    for name in ("../a", "/etc/passwd", ".hidden", "", "a/b", "a\\b", "x" * 200, "nul\0"):
+        with pytest.raises(Refused, match="no file name"):
+            recorder.start(name, [HEADER])
+    assert (tmp_path / "a.take").read_text() == "precious"
+    assert checked_name("my take-1") == "my take-1.take"
+
+
+def test_a_folder_that_cannot_be_made_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(Refused, match="cannot be written"):
+        Recorder(tmp_path / "file" / "takes").start("a", [HEADER])
