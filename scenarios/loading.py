@@ -15,9 +15,9 @@ import yaml
 
 from longtake.protocol.errors import LongtakeError
 from longtake.scenarios.schema import (
-    DIORAMA_LABELS,
     NAMED_KEYS,
     PLAYER_KEYS,
+    PROBE_LABELS,
     EventSpec,
     Moment,
     Scenario,
@@ -96,8 +96,9 @@ def problems(scenario: Scenario) -> Iterator[tuple[str, str]]:
     for kind in scenario.expect.adherence_min:
         if kind not in kinds:
             yield f"expect.adherence_min.{kind}", f"no slot and no label is called {kind!r}"
-        elif scenario.model == "diorama" and kind not in DIORAMA_LABELS:
-            yield f"expect.adherence_min.{kind}", f"diorama's probe reads {', '.join(DIORAMA_LABELS)} only"
+        elif kind not in PROBE_LABELS.get(scenario.model, kinds):
+            known = ", ".join(PROBE_LABELS[scenario.model])
+            yield f"expect.adherence_min.{kind}", f"{scenario.model}'s probe reads {known} only"
 
 
 def _template_problems(scenario: Scenario) -> Iterator[tuple[str, str]]:
@@ -168,11 +169,10 @@ def _moment_problems(scenario: Scenario, where: str, moment: Moment, named: set[
 
 
 def _label_problems(scenario: Scenario, where: str, labels: dict[str, str]) -> Iterator[tuple[str, str]]:
-    if scenario.model != "diorama":
-        return
+    known = PROBE_LABELS.get(scenario.model, {})
     for kind, label in labels.items():
-        if label not in DIORAMA_LABELS.get(kind, (label,)):
-            yield f"{where}.{kind}", f"{label!r} is not one of {_list(DIORAMA_LABELS[kind])}"
+        if label not in known.get(kind, (label,)):
+            yield f"{where}.{kind}", f"{label!r} is not one of {_list(known[kind])}"
 
 
 def _ticks(scenario: Scenario, fps: int) -> list[int]:

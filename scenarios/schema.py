@@ -13,14 +13,17 @@ from msgspec import Meta
 from longtake.protocol.messages import CueKind, EventDef, Name, Phrase, Script, Seed, Slot, Text
 
 TIME_PATTERN = r"^(?=.)(?:(\d+(?:\.\d+)?)m)?(?:(\d+(?:\.\d+)?)s)?$"
-DIORAMA_LABELS: dict[str, tuple[str, ...]] = {
-    "place": ("meadow", "forest", "desert", "mountains", "city", "ocean"),
-    "time": ("dawn", "day", "dusk", "night"),
-    "weather": ("clear", "rain", "snow", "fog"),
-    "actor": ("balloon", "bird", "plane", "train", "boat", "fox"),
-    "colour": ("red", "orange", "yellow", "green", "blue", "purple", "white", "black"),
+PROBE_LABELS: dict[str, dict[str, tuple[str, ...]]] = {
+    "diorama": {
+        "place": ("meadow", "forest", "desert", "mountains", "city", "ocean"),
+        "time": ("dawn", "day", "dusk", "night"),
+        "weather": ("clear", "rain", "snow", "fog"),
+        "actor": ("balloon", "bird", "plane", "train", "boat", "fox"),
+        "colour": ("red", "orange", "yellow", "green", "blue", "purple", "white", "black"),
+    },
 }
-"""labels that diorama's probe knows; no other expected label could ever be met"""
+"""labels that a model's probe knows, by model and kind: no other expected label could ever be met. A model that is not
+here is checked when the scenario runs"""
 
 PLAYER_KEYS = frozenset({"space", "return", "enter", "escape", "tab", "/", ".", *(f"f{n}" for n in range(1, 13))})
 """keys that events cannot have, because the player uses them (as in `clients/player/help.py`)"""

@@ -7,7 +7,7 @@ import pytest
 
 from longtake.runtime.world.prompt_state import PromptState
 from longtake.scenarios.loading import ScenarioError, ScenarioNotFound, library, load
-from longtake.scenarios.schema import DIORAMA_LABELS, NAMED_KEYS, moment_ticks, seconds_of
+from longtake.scenarios.schema import NAMED_KEYS, PROBE_LABELS, moment_ticks, seconds_of
 
 GOOD = textwrap.dedent("""\
     name: test
@@ -200,10 +200,10 @@ def test_a_shipped_scenario_speaks_of_what_diorama_can_show(name: str) -> None:
     scenario = LIBRARY[name]
     for slot, spec in scenario.slots.items():
         for value in spec.values:
-            assert value in DIORAMA_LABELS.get(slot, (value,)), f"{slot}: {value}"
+            assert value in PROBE_LABELS["diorama"].get(slot, (value,)), f"{slot}: {value}"
     for cue in scenario.cues(16):
         for kind, label in (cue.labels or {}).items():
-            assert label in DIORAMA_LABELS.get(kind, (label,)), f"{cue.name}: {kind}: {label}"
+            assert label in PROBE_LABELS["diorama"].get(kind, (label,)), f"{cue.name}: {kind}: {label}"
 
 
 @pytest.mark.parametrize("name", list(LIBRARY))
