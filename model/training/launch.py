@@ -16,7 +16,7 @@ from torch import distributed
 from torch.multiprocessing.spawn import ProcessContext, ProcessExitedException, ProcessRaisedException, spawn
 
 from longtake.model.errors import ModelError, TrainingError
-from longtake.model.ops.allocator import keep_freed_memory
+from longtake.model.ops.allocator import hold_memory
 from longtake.model.ops.precision import choose_device
 from longtake.model.training.files import write_whole
 from longtake.model.training.loop import LoopConfig, Run
@@ -58,7 +58,7 @@ def launch(make: MakeTask[Batch], config: LoopConfig, folder: Path, described: o
 
 def run_rank(rank: int, make: MakeTask[Batch], config: LoopConfig, folder: Path) -> None:
     """Run one rank in this process, resuming from the folder's checkpoint."""
-    keep_freed_memory()
+    hold_memory()
     task = make(torch.device(config.device))
     try:
         run = Run(task, config, folder, rank)

@@ -29,6 +29,8 @@ log = logging.getLogger(__name__)
 CHECKPOINT: Final = "checkpoint.pt"
 WEIGHTS: Final = "ema.safetensors"
 LOG: Final = "log.jsonl"
+FINISHED: Final = "finished"
+"""there once the schedule has ended, and not if a signal has stopped it"""
 MAX_NORM: Final = 10.0
 """gradients are clipped to this norm"""
 
@@ -150,6 +152,8 @@ class Run(Generic[Batch]):
                     self._last_saved = time.monotonic()
                     self.trained_s = spent_before + time.monotonic() - began
         self._checkpoint()
+        if self.rank == 0 and self.progress >= 1:
+            write_whole(self.folder / FINISHED, Path.touch)
 
     def _update(self, turn: Turn) -> dict[str, float | Tensor]:
         batch = self.task.batch(turn)

@@ -9,6 +9,7 @@ from longtake.runtime.cli.hosting import need_torch
 from longtake.runtime.cli.usage import UNUSABLE, UsageError, unknown
 
 PARTS = {
+    "all": "recipes.stages",
     "clips": "data.clips",
     "autoencoder": "recipes.autoencoder",
     "text_encoder": "recipes.text_encoder",
@@ -17,13 +18,13 @@ PARTS = {
     "transformer": "recipes.transformer",
     "export": "export",
 }
-"""Modules of `longtake.model.training`, in the order of the recipe."""
+"""Modules of `longtake.model.training`; after `all`, in the order of the recipe."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
     parser.usage = "longtake train PART [-- ARGUMENTS]"
-    parser.add_argument("part", metavar="PART", help=f"one of {', '.join(PARTS)}, in this order")
+    parser.add_argument("part", metavar="PART", help="all, or one of " + ", ".join(list(PARTS)[1:]))
     parser.add_argument(
         "arguments", nargs=argparse.REMAINDER, metavar="-- ARGUMENTS", help="of the part: longtake train PART -- --help"
     )
