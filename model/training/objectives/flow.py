@@ -108,7 +108,9 @@ class FlowMatching:
             total += 1
         # Every copy of a frame, the clean one included, carries the actions that the frame was made under.
         actions = None if batch.actions is None else batch.actions.repeat(1, total, 1)
-        flow = predict(model, packed, t, batch.text, self._attend(frames, total), actions)[:, -copies * frames :]
+        attend = self._attend(frames, total)
+        made = model(packed, t, batch.text, lambda layer: attend, actions=actions)
+        flow = made[:, -copies * frames :]
         error = (flow.float().unflatten(1, (copies, frames)) - (noise - x0[:, None])).square().mean(3)
         weights = (batch.weights * batch.counted[..., None, None])[:, None].expand_as(error)
         mean: Tensor = (error * weights).sum() / weights.sum().clamp_min(1)
@@ -118,27 +120,3 @@ class FlowMatching:
         if (frames, copies) not in self._attention:
             self._attention[frames, copies] = self._make_attention(frames, copies)
         return self._attention[frames, copies]
-
-
-def predict(
-    model: Transformer, latents: Tensor, t: Tensor, text: Tensor, attend: Attend, actions: Tensor | None
-) -> Tensor:
-    """Run the network over packed copies.
-
-    Args:
-        model: the network.
-        latents: [B, n, C, h, w].
-        t: timesteps, [B, n].
-        text: the encoder's tokens, [B, L, text_dim].
-        attend: self-attention of every layer.
-        actions: [B, n, axes], or None.
-
-    Returns:
-        flow [B, n, C, h, w].
-    """
-    x = model.embed_patches(latents)
-    e, e0 = model.embed_time(t, actions)
-    for layer, prompt_kv in zip(model.layers, model.prompt_kv(model.embed_text(text)), strict=True):
-        x = layer(x, e0, attend, prompt_kv)
-    flow: Tensor = model.head(x, e)
-    return flow

@@ -257,7 +257,7 @@ def calibrate(model: Autoencoder, clips: Clips, count: int = 160) -> None:
     norm.train()
     rng = np.random.default_rng(3)
     with half_precision(CPU):
-        for clip in rng.integers(len(clips), size=count):
+        for clip in rng.integers(len(clips), size=min(count, 2 * len(clips))):
             start = 4 * int(rng.integers((clips.frames[int(clip)].shape[0] - 16) // 4 + 1))
             frames = torch.from_numpy(np.array(clips.frames[int(clip)][start : start + 16])).permute(0, 3, 1, 2)
             model.encode(averaged(frames.unsqueeze(0).float() / 255))

@@ -1,0 +1,161 @@
+"""Parts trained one after the other."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from longtake.model.config import preset
+from longtake.model.diorama.autoencoder import MOVING, Autoencoder
+from longtake.model.diorama.loading import load_diorama
+from longtake.model.errors import ConfigError, TrainingError
+from longtake.model.interface import Conditioning
+from longtake.model.training.recipes.stages import Stages, StagesConfig, fits
+from longtake.model.training.recipes.transformer import PRESETS
+from longtake.model.training.weights import half, write_weights
+from longtake.model.weights import read_sizes
+
+
+class Machine:
+    """Runs commands by taking a while and leaving what they would; a clock that they move."""
+
+    def __init__(self, minutes: float = 1.0) -> None:
+        self.now, self.minutes = 0.0, minutes
+        self.ran: list[list[str]] = []
+        self.fails: dict[str, int] = {}
+        self.stops: set[str] = set()
+
+    def clock(self) -> float:
+        return self.now
+
+    def run(self, arguments: Sequence[str]) -> int:
+        self.ran.append(list(arguments))
+        self.now += 60 * self.minutes
+        out = Path(arguments[arguments.index("--out") + 1])
+        out.mkdir(parents=True, exist_ok=True)
+        if arguments[0] in self.fails:
+            return self.fails[arguments[0]]
+        if arguments[0] in self.stops:
+            return 0
+        (out / "finished").touch()
+        if arguments[0] == "recipes.transformer":
+            save_file({"x": torch.ones(2)}, out / "ema.safetensors")
+        if arguments[0] == "recipes.autoencoder":
+            save_file({"encoder.y": torch.ones(2), "decoder.z": torch.zeros(2)}, out / "ema.safetensors")
+        return 0
+
+    @property
+    def stages(self) -> list[str]:
+        return [Path(arguments[arguments.index("--out") + 1]).name for arguments in self.ran]
+
+
+@pytest.fixture
+def weights(tmp_path: Path) -> Path:
+    """A folder of weights of the kind that is trained."""
+    folder = tmp_path / "start"
+    state = half(Autoencoder(MOVING).state_dict())
+    for part in ("encoder", "decoder"):
+        tensors = {k.removeprefix(f"{part}."): v for k, v in state.items() if k.startswith(part)}
+        write_weights(tensors, folder / f"{part}.safetensors")
+    for name in ("text_encoder", "probe", "transformer"):
+        save_file({name: torch.zeros(1)}, folder / f"{name}.safetensors")
+    return folder
+
+
+def stages(machine: Machine, out: Path, start: Path | None = None, **changes: object) -> Stages:
+    config = StagesConfig(out=out, device="cpu", hours=1.0, start=start, **changes)  # type: ignore[arg-type]
+    return Stages(config, machine.run, machine.clock)
+
+
+def flag(arguments: list[str], name: str) -> str:
+    return arguments[arguments.index(f"--{name}") + 1]
+
+
+def test_stages_share_the_time_and_leave_weights_of_every_part(tmp_path: Path, weights: Path) -> None:
+    machine = Machine()
+    assert stages(machine, tmp_path / "all", weights, settings=("dim=384",)).train()
+    assert machine.stages == ["clips", "held_out", "autoencoder", "transformer"]
+    autoencoder, transformer = machine.ran[2:]
+    left = 0.95 - 2 / 60
+    assert float(flag(autoencoder, "hours")) == pytest.approx(0.3 * left, abs=1e-4)
+    assert float(flag(transformer, "hours")) == pytest.approx(left - 1 / 60, abs=1e-4)
+    assert flag(autoencoder, "start") == flag(transformer, "start") == str(weights)
+    assert flag(transformer, "set") == "dim=384"
+    made = tmp_path / "all" / "weights"
+    assert set(load_file(made / "encoder.safetensors")) == {"y"}, "what was trained replaces what was copied"
+    assert set(load_file(made / "transformer.safetensors")) == {"x"}
+    assert set(load_file(made / "probe.safetensors")) == {"probe"}
+    assert flag(transformer, "parts") == str(made)
+
+
+def test_a_run_goes_on_where_it_was_stopped_under_the_same_arguments(tmp_path: Path, weights: Path) -> None:
+    machine = Machine(minutes=5)
+    machine.stops = {"recipes.transformer"}
+    assert not stages(machine, tmp_path / "all", weights).train()
+    assert not stages(machine, tmp_path / "all", weights).train()
+    machine.stops = set()
+    assert stages(machine, tmp_path / "all", weights).train()
+    assert machine.stages == ["clips", "held_out", "autoencoder", "transformer", "transformer", "transformer"]
+    assert machine.ran[3] == machine.ran[4] == machine.ran[5]
+    assert stages(machine, tmp_path / "all", weights).train()
+    assert len(machine.ran) == 6, "there is nothing left to do"
+    assert json.loads((tmp_path / "all" / "stages.json").read_text())["done"][-1] == "transformer"
+
+
+def test_a_late_stage_gets_a_tenth_of_the_time_however_long_the_others_took(tmp_path: Path, weights: Path) -> None:
+    machine = Machine(minutes=40)
+    assert stages(machine, tmp_path / "all", weights).train()
+    assert float(flag(machine.ran[-1], "hours")) == pytest.approx(0.1)
+
+
+def test_a_failed_stage_is_one_line_and_not_done(tmp_path: Path, weights: Path) -> None:
+    machine = Machine()
+    machine.fails = {"recipes.autoencoder": 2}
+    with pytest.raises(TrainingError, match="autoencoder has ended with status 2") as caught:
+        stages(machine, tmp_path / "all", weights).train()
+    assert "\n" not in str(caught.value)
+    machine.fails = {}
+    assert stages(machine, tmp_path / "all", weights).train()
+    assert machine.stages == ["clips", "held_out", "autoencoder", "autoencoder", "transformer"]
+
+
+def test_parts_are_chosen(tmp_path: Path, weights: Path) -> None:
+    machine = Machine()
+    assert stages(machine, tmp_path / "one", weights, parts=("transformer",)).train()
+    assert machine.stages == ["transformer"]
+    with pytest.raises(ConfigError, match="no part 'everything'"):
+        stages(machine, tmp_path / "two", weights, parts=("everything",))
+    with pytest.raises(ConfigError, match="is no folder"):
+        stages(machine, tmp_path / "two", tmp_path / "none")
+
+
+def test_weights_of_another_kind_are_not_started_from(tmp_path: Path, weights: Path) -> None:
+    assert fits(weights)
+    save_file({"x": torch.zeros(1)}, weights / "encoder.safetensors")
+    assert not fits(weights)
+    assert not fits(tmp_path / "none")
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_a_rehearsal_on_a_cpu_ends_with_valid_weights(tmp_path: Path) -> None:
+    """The same command as on a GPU, tiny and for seconds."""
+    out = tmp_path / "all"
+    options = ["--out", str(out), "--device", "cpu", "--minutes", "0.2", "--preset", "tiny", "--parts", "transformer"]
+    subprocess.run([sys.executable, "-m", "longtake", "train", "all", *options], check=True)
+    files = list((out / "weights").glob("*.safetensors"))
+    assert all(file.stat().st_size < 15_000_000 for file in files)
+    assert read_sizes(out / "weights" / "transformer.safetensors", preset("diorama").transformer) == PRESETS["tiny"]
+    model = load_diorama(out / "weights", device="cpu")
+    world = model.open(seed=1, conditioning=Conditioning(prompt="a red boat"))
+    frames = model.step(world).frames
+    assert frames is not None
+    assert frames.shape[-1] == 3
+    assert any((out / "transformer" / "samples").iterdir())
+    command = json.loads((out / "weights" / "runs" / "transformer-config.json").read_text())["command"]
+    assert "tiny" in command
