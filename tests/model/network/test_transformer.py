@@ -39,6 +39,34 @@ def inputs(small: Any) -> tuple[GeneratorConfig, Transformer, Tensor, Tensor, Te
     return config, small.transformer(config), latents, torch.rand(2, 3) * 1000, small.embedding(config, 1, batch=2)
 
 
+def test_one_forward_runs_what_its_parts_do(inputs: Any) -> None:
+    config, transformer, latents, t, text = inputs
+    wanted = forward(transformer, config, latents, t, text)
+    attend = full_attention(config, latents.shape[1])
+    asked: list[int] = []
+
+    def attend_at(layer: int) -> Any:
+        asked.append(layer)
+        return attend
+
+    assert torch.equal(transformer(latents, t, text, attend_at), wanted)
+    assert asked == list(range(config.transformer.layers))
+    # What inference computes beforehand gives the same.
+    condition, prompt_kv = transformer.condition(t), transformer.prompt_kv(transformer.embed_text(text))
+    assert torch.equal(transformer(latents, condition, prompt_kv, attend_at), wanted)
+    # All layers but the last, and then its keys and values.
+    seen: list[Tensor] = []
+
+    def look(layer: int) -> Any:
+        return lambda q, k, v: seen.extend((k, v)) or attend(q, k, v)
+
+    transformer(latents, condition, prompt_kv, look)
+    for made, last in zip(
+        transformer.last_keys_values(latents, condition, prompt_kv, attend_at), seen[-2:], strict=True
+    ):
+        assert torch.allclose(made, last, atol=1e-6)
+
+
 def test_parameter_names_are_wans(small: Any) -> None:
     names = set(small.transformer(small.config()).state_dict())
     parts = ["self_attn", "cross_attn"]
