@@ -7,7 +7,7 @@ forward of a block starts from the same past, and a step with gradients can lie 
 import torch
 from torch import Tensor
 
-from longtake.model.cache.base import CacheBlock
+from longtake.model.cache.base import CacheBlock, CacheState
 from longtake.model.cache.layout import BlockLayout
 from longtake.model.cache.window import WindowBlock, WindowCache, rotated
 from longtake.model.config import GeneratorConfig
@@ -100,6 +100,31 @@ class FunctionalCache(WindowCache[FunctionalBlock]):
                     (slot, self._cut(key)) for slot, key in zip(block.layout.slots, keys, strict=False)
                 )
 
+    def save(self) -> CacheState:
+        """See `WorldCache`; without history. Raises WorldError if nothing has been stored yet."""
+        if not self.valid_frames:
+            raise WorldError("an empty cache cannot be saved: make a block first")
+        keys, values = (
+            torch.stack([_joined([slots[slot][side] for slot in range(self.valid_frames)]) for slots in self.slots])
+            for side in (0, 1)
+        )
+        sink = keys.new_zeros((*keys.shape[:3], self.sink_frames * self.frame_tokens * self.relative, keys.shape[4]))
+        for layer, unrotated in enumerate(self._unrotated):
+            for slot, key in unrotated.items():
+                sink[layer, :, :, slot * self.frame_tokens : (slot + 1) * self.frame_tokens] = key.detach()
+        return CacheState(*self._counters(), keys, values, sink)
+
+    def load(self, state: CacheState) -> None:
+        """See `WorldCache`; a ring's state fits too."""
+        self._load_counters(state)
+        frames = zip(state.keys.to(self.dtype), state.values.to(self.dtype), strict=True)
+        self.slots = [dict(enumerate(_by_frame(pair, self.frame_tokens))) for pair in frames]
+        sink = self.window.valid_sink_frames if self.relative else 0
+        self._unrotated = [
+            dict(enumerate(keys.to(self.dtype).split(self.frame_tokens, dim=2)[:sink]))
+            for keys in state.unrotated_sink_keys
+        ]
+
     def _block(self, layout: BlockLayout) -> FunctionalBlock:
         return FunctionalBlock(self, layout)
 
@@ -119,3 +144,7 @@ class FunctionalCache(WindowCache[FunctionalBlock]):
 def _by_frame(pair: Pair, frame_tokens: int) -> list[Pair]:
     keys, values = (x.split(frame_tokens, dim=2) for x in pair)
     return list(zip(keys, values, strict=True))
+
+
+def _joined(frames: list[Tensor]) -> Tensor:
+    return torch.cat(frames, dim=2).detach()

@@ -106,13 +106,6 @@ class RingCache(WindowCache[RingBlock]):
         self.values[..., :tokens, :].copy_(state.values)
         self.unrotated_sink_keys.copy_(state.unrotated_sink_keys)
 
-    def _counters(self) -> tuple[int, int, int, int]:
-        return self.first_frame, self.end_frame, self.window.ring_first, self._sink_shift
-
-    def _load_counters(self, state: CacheState) -> None:
-        self.window.load(state.first_frame, state.end_frame, state.ring_first)
-        self._sink_shift = state.sink_shift
-
     def _block(self, layout: BlockLayout) -> RingBlock:
         return RingBlock(self, layout)
 

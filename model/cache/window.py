@@ -8,7 +8,7 @@ from typing import Generic, TypeVar
 import torch
 from torch import Tensor
 
-from longtake.model.cache.base import CacheBlock
+from longtake.model.cache.base import CacheBlock, CacheState
 from longtake.model.cache.layout import BlockLayout, Window
 from longtake.model.config import GeneratorConfig
 from longtake.model.network.layers import Attend
@@ -159,6 +159,13 @@ class WindowCache(ABC, Generic[WindowBlockT]):
     def commit(self, block: CacheBlock) -> None:
         """See `Cache`."""
         self.window.commit(block.layout)
+
+    def _counters(self) -> tuple[int, int, int, int]:
+        return self.first_frame, self.end_frame, self.window.ring_first, self._sink_shift
+
+    def _load_counters(self, state: CacheState) -> None:
+        self.window.load(state.first_frame, state.end_frame, state.ring_first)
+        self._sink_shift = state.sink_shift
 
     @abstractmethod
     def _block(self, layout: BlockLayout) -> WindowBlockT:

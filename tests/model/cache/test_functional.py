@@ -89,6 +89,36 @@ def test_outputs_are_the_rings(
 
 
 @pytest.mark.parametrize("positions", ["absolute", "relative"])
+@pytest.mark.parametrize("blocks", [1, 7])
+def test_a_take_goes_on_from_what_was_saved(small: Any, positions: str, blocks: int) -> None:
+    config = small.config(positions=positions)
+
+    def extend(cache: Cache, seed: int, count: int) -> list[Tensor]:
+        source, outs = torch.Generator().manual_seed(seed), []
+        for _ in range(count):
+            block = cache.begin((config.block_frames,))
+            for layer in range(config.transformer.layers):
+                outs.append(block.attend(layer)(*random_qkv(config, config.block_frames, source)))
+            cache.commit(block)
+        return outs
+
+    caches = [functional(config), ring(config)]
+    for cache in caches:
+        extend(cache, 1, blocks)
+    states = [cache.save() for cache in caches]
+    assert states[0][:4] == states[1][:4]
+    assert all(torch.allclose(one, other, atol=1e-5) for one, other in zip(states[0][4:], states[1][4:], strict=True))
+    wanted = extend(caches[0], 2, 5)
+    for state in states:
+        again = functional(config)
+        again.load(state)
+        made = extend(again, 2, 5)
+        assert all(torch.allclose(one, other, atol=1e-5) for one, other in zip(made, wanted, strict=True))
+    with pytest.raises(WorldError, match="make a block first"):
+        functional(config).save()
+
+
+@pytest.mark.parametrize("positions", ["absolute", "relative"])
 def test_a_pair_is_attended_with_as_apart(small: Any, positions: str) -> None:
     config = small.config(positions=positions)
     one, other = functional(config), functional(config)
