@@ -132,7 +132,8 @@ class FunctionalCache(WindowCache[FunctionalBlock]):
         self.slots = [dict(slots) for slots in self.slots]
         for slots, unrotated in zip(self.slots, self._unrotated, strict=True):
             for slot, turns in enumerate(table.split(self.frame_tokens)[:frames]):
-                slots[slot] = rotated(unrotated[slot], turns).to(self.dtype), slots[slot][1]
+                # Contiguous, or the last bits would depend on how the keys came here.
+                slots[slot] = rotated(unrotated[slot].contiguous(), turns).to(self.dtype), slots[slot][1]
 
     def _history(self, pair: Pair) -> Pair:
         return self._cut(pair[0]), self._cut(pair[1])

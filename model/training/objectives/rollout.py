@@ -214,11 +214,12 @@ class Rollout:
         if not 0 <= exit_step < self.steps:
             raise ConfigError(f"exit_step must be one of 0 to {self.steps - 1}, not {exit_step}")
         constant = 0 if gradient_blocks is None else max(0, blocks - gradient_blocks)
-        # Steps without gradients share the world's keys and values of the prompt; the others need their history.
-        prompt_kv = self._prompt_kv(world.prompt) if constant < blocks else world.prompt_kv
-        world.carried = (
-            CarriedHistory(exit_step, self.config.block_frames) if self.options.history == "carried" else None
-        )
+        with torch.set_grad_enabled(constant < blocks):
+            prompt_kv = self._prompt_kv(world.prompt)
+        # Steps without gradients share the same keys and values. Computed for each call, since weights move meanwhile.
+        world.prompt_kv = [(k.detach(), v.detach()) for k, v in prompt_kv]
+        carries = self.options.history == "carried"
+        world.carried = CarriedHistory(exit_step, self.config.block_frames) if carries else None
         made = [
             self._block(world, exit_step, world.prompt_kv if index < constant else prompt_kv, index >= constant)
             for index in range(blocks)

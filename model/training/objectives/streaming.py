@@ -7,6 +7,7 @@ overlaps the chunk before; only the new frames count.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -16,6 +17,7 @@ from longtake.model.generation.noise import NoiseSource
 from longtake.model.training.objectives.rollout import Rollout
 from longtake.model.training.objectives.scores import Conditioning
 from longtake.model.training.objectives.self_forcing import Chunk, DrawnNoise, Draws, Prompts
+from longtake.model.training.objectives.take_state import restore_world, world_state
 
 Reencode = Callable[[Tensor], Tensor]
 """Makes the image latent of the last frame that latents [B, F, C, h, w] decode to: -> [B, 1, C, h, w]."""
@@ -122,6 +124,19 @@ class Take:
             conditioning=self.conditioning.between(self.end_frame - window.shape[1], self.end_frame),
         )
 
+    def state(self) -> dict[str, Any]:
+        """Return what `restore` goes on from, as plain values and tensors: all but prompts, switch and noise."""
+        return {"end_frame": self.end_frame, "past": self._past, "world": world_state(self.world)}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go on from the state of a take of the same prompts and switch."""
+        self.end_frame, self._past = state["end_frame"], state["past"]
+        switched = self.switch_frame is not None and self.switch_frame < self.end_frame
+        if switched and self.prompts.second is not None:
+            self.conditioning = self.prompts.second
+            self.world = self.rollout.open(self.conditioning, self.world.noise)
+        restore_world(self.world, state["world"])
+
     def _window(self, latents: Tensor) -> tuple[Tensor, Tensor | None]:
         """Return what the scores see of new latents [B, F, C, h, w], and which of it is new."""
         overlap = self.config.overlap_frames
@@ -158,13 +173,28 @@ class LongTakes:
     def next_chunk(self, prompts: Prompts, draws: Draws, *, gradient: bool) -> Chunk:
         """See `ChunkSource.next_chunk`; the prompts count if the take before is finished."""
         if self.take is None or self.take.finished:
-            switches = self.config.switches if prompts.second is not None else ()
-            self.take = Take(
-                self.rollout,
-                self.config,
-                prompts,
-                DrawnNoise(draws, len(prompts.first.text)),
-                switch_frame=switches[draws.choose(len(switches))] if switches else None,
-                reencode=self.reencode,
-            )
+            switches = self.config.switches if prompts.second is not None else range(0)
+            switch_frame = switches[draws.choose(len(switches))] if switches else None
+            self.take = self._begin(prompts, switch_frame, draws)
+        # The noise of a step comes from its own draws, so that a run that was stopped goes on with the same.
+        self.take.world.noise = DrawnNoise(draws, len(self.take.prompts.first.text))
         return self.take.next_chunk(exit_step=draws.choose(self.rollout.steps), gradient=gradient)
+
+    def state(self) -> dict[str, Any]:
+        """Return what `restore` goes on from, as plain values and tensors."""
+        if self.take is None or self.take.finished:
+            return {}
+        prompts = [{"text": c.text, "actions": c.actions} for c in self.take.prompts if c is not None]
+        return {"prompts": prompts, "switch_frame": self.take.switch_frame, "take": self.take.state()}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go on in the middle of the take of a state, or with a new one if there was none."""
+        self.take = None
+        if state:
+            prompts = Prompts(*(Conditioning(**fields) for fields in state["prompts"]))
+            self.take = self._begin(prompts, state["switch_frame"], Draws(seed=0))
+            self.take.restore(state["take"])
+
+    def _begin(self, prompts: Prompts, switch_frame: int | None, draws: Draws) -> Take:
+        noise = DrawnNoise(draws, len(prompts.first.text))
+        return Take(self.rollout, self.config, prompts, noise, switch_frame=switch_frame, reencode=self.reencode)

@@ -1,5 +1,6 @@
 """Streaming long tuning: how a take is cut, switched, recached and judged."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from longtake.model.training.objectives.scores import Conditioning
 from longtake.model.training.objectives.self_forcing import Draws, Prompts
 from longtake.model.training.objectives.streaming import LongTakes, StreamingConfig, Take
 
+LIKE_DIORAMA = {"block_frames": 1, "window_frames": 5, "sink_frames": 1, "positions": "relative"}
 SHORT = StreamingConfig(window_frames=9, chunk_frames=6, longest_frames=24)
 LAST = 3
 """The sampler's last step."""
@@ -93,6 +95,31 @@ def test_turns_take_the_chunks_of_one_take(small: Any) -> None:
     made = [source.next_chunk(given, draws, gradient=index % 2 == 0) for index in range(4)]
     assert [chunk.first_frame for chunk in made] == [0, 9, 15, 0]
     assert [chunk.latents.requires_grad for chunk in made] == [True, False, True, False]
+
+
+@pytest.mark.parametrize("shape", [{}, LIKE_DIORAMA], ids=["longlive", "diorama"])
+@pytest.mark.parametrize("stopped_after", [0, 1, 2, 3])
+def test_a_stopped_run_goes_on_in_the_middle_of_a_take(
+    small: Any, shape: dict[str, Any], stopped_after: int, tmp_path: Path
+) -> None:
+    config = small.config(**shape)
+    given = prompts(small, config)
+
+    def chunks(source: LongTakes, turns: range) -> list[torch.Tensor]:
+        made = [source.next_chunk(given, Draws(seed=turn), gradient=turn % 2 == 0) for turn in turns]
+        return [chunk.window.detach() for chunk in made]
+
+    def source() -> LongTakes:
+        return LongTakes(Rollout(small.transformer(config), config), SHORT)
+
+    wanted = chunks(source(), range(5))
+    stopped = source()
+    made = chunks(stopped, range(stopped_after))
+    torch.save(stopped.state(), tmp_path / "state.pt")
+    again = source()
+    again.restore(torch.load(tmp_path / "state.pt", weights_only=True))
+    made += chunks(again, range(stopped_after, 5))
+    assert all(torch.equal(one, other) for one, other in zip(made, wanted, strict=True))
 
 
 def test_every_rank_switches_at_the_same_frame(small: Any) -> None:
