@@ -4,7 +4,8 @@ A latent frame stands for four frames. A decoder that draws all four must know t
 what it does not know exactly it blurs over the block, so frames stand still within a block and jump at its end.
 Here a latent frame makes one *key picture*, its last frame, and flows that say where each place of the other three is
 seen in this key picture and in the one before. The two are blended, and a change is added for what no flow explains
-(a flash, or what just came into view). A key picture that is slightly wrong then fades in over the block.
+(a wing that flaps, or what just came into view; there the blend can be left out). A key picture that is slightly wrong
+then fades in over the block.
 
 Its memory is the last latent frame and the last key picture, which depends on two latent frames and no more.
 """
@@ -19,8 +20,10 @@ from longtake.model.diorama.autoencoder_parts import AutoencoderConfig, decoder_
 
 BETWEEN = 3
 """frames of a block before its key picture"""
-_MOTION_CHANNELS = 2 + 2 * BETWEEN * 2 + BETWEEN
-"""velocity, what each frame adds to it towards each key picture, and each frame's weight"""
+_MOTION_CHANNELS = (2, 2 * BETWEEN * 2, BETWEEN, BETWEEN)
+"""velocity, what each frame adds to it towards each key picture, and each frame's two weights"""
+_KEPT = 4.0
+"""an untrained decoder keeps this much of a blend, before the sigmoid"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,7 +33,7 @@ class Parts:
     key: Tensor
     """[B, 3, H, W]: the block's last frame, around zero"""
     motion: Tensor
-    """[B, 17, 4 * h, 4 * w]: flows and weights"""
+    """[B, 20, 4 * h, 4 * w]: flows and weights"""
     change: Tensor
     """[B, 3, 3, H, W], by colour and then by frame: added to the first three frames"""
 
@@ -55,7 +58,7 @@ class MovingDecoder(nn.Module):
         width, pixels = config.decoder_widths[-1], 2 * config.upscale
         self.body = nn.Sequential(*decoder_trunk(config))
         self.key = nn.Conv2d(width, 3 * pixels * pixels, 3, padding=1)
-        self.motion = nn.Conv2d(width, _MOTION_CHANNELS, 3, padding=1)
+        self.motion = nn.Conv2d(width, sum(_MOTION_CHANNELS), 3, padding=1)
         self.change = nn.Conv2d(width, BETWEEN * 3 * pixels * pixels, 3, padding=1)
         self.pixels = nn.PixelShuffle(pixels)
         for head in (self.motion, self.change):
@@ -76,12 +79,13 @@ class MovingDecoder(nn.Module):
         keys = torch.stack([parts.key, key_before], 1).float().contiguous()
         batch, _, _, height, width = keys.shape
         # Places in a picture need more digits than bf16 has.
-        places, weights = _seen_where(parts.motion.float(), (height, width))
+        places, weights, kept = _seen_where(parts.motion.float(), (height, width))
         # One call samples all three frames, one above the other, without a copy of the key picture for each.
         seen = functional.grid_sample(
             keys.flatten(0, 1), places.flatten(2, 3).flatten(0, 1), padding_mode="border", align_corners=False
         ).view(batch, 2, 3, BETWEEN, height, width)
-        first = torch.lerp(seen[:, 0], seen[:, 1], weights.unsqueeze(1)) + parts.change.float()
+        blended = torch.lerp(seen[:, 0], seen[:, 1], weights.unsqueeze(1))
+        first = torch.addcmul(parts.change.float(), blended, kept.unsqueeze(1))
         return torch.cat([first, keys[:, 0].unsqueeze(2)], 2).add_(0.5).transpose(1, 2)
 
     def forward(self, latent: Tensor, previous: Tensor, key_before: Tensor | None = None) -> Tensor:
@@ -104,7 +108,7 @@ class MovingDecoder(nn.Module):
         keys = parts.key.unflatten(0, (batch, count))
         before = torch.cat([keys[:, :1], keys[:, :-1]], 1).flatten(0, 1)
         frames = self.frames(parts, before)
-        weights = _weights(parts.motion[:, -BETWEEN:].float())
+        weights = _weights(parts.motion.split(_MOTION_CHANNELS, 1)[2].float())
         lean = (weights - _weights(torch.zeros_like(weights))).abs().mean()
         return frames.reshape(batch, -1, *frames.shape[2:]), lean
 
@@ -129,28 +133,28 @@ class MovingDecoder(nn.Module):
         return torch.cat(pictures, 1)
 
 
-def _seen_where(motion: Tensor, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
-    """Return each pixel's place in both key pictures, and how much the older one counts.
+def _seen_where(motion: Tensor, size: tuple[int, int]) -> tuple[Tensor, Tensor, Tensor]:
+    """Return each pixel's place in both key pictures, how much the older one counts, and how much of both is kept.
 
     Args:
-        motion: [B, 17, h, w]; one unit of flow is a pixel of the encoder, and features lie at every second of them.
+        motion: [B, 20, h, w]; one unit of flow is a pixel of the encoder, and features lie at every second of them.
         size: H and W of the pictures.
 
     Returns:
-        [B, 2, 3, H, W, 2] for `grid_sample`, and [B, 3, H, W].
+        [B, 2, 3, H, W, 2] for `grid_sample`, and twice [B, 3, H, W].
     """
     height, width = motion.shape[-2:]
-    velocity, extra, logits = motion.split([2, 2 * BETWEEN * 2, BETWEEN], 1)
+    velocity, extra, logits, kept = motion.split(_MOTION_CHANNELS, 1)
     # What a frame shows at x is at x + 3 v in the key picture three frames later, and at x - v in the one before.
     frame = torch.arange(BETWEEN, device=motion.device)
     times = torch.stack([BETWEEN - frame, -1 - frame]).view(1, 2, BETWEEN, 1, 1, 1)
     offsets = times * velocity[:, None, None] + extra.unflatten(1, (2, BETWEEN, 2))
     offsets = offsets * torch.tensor([1 / width, 1 / height], device=motion.device).view(2, 1, 1)
-    low = torch.cat([offsets.flatten(1, 3), _weights(logits)], 1)
+    low = torch.cat([offsets.flatten(1, 3), _weights(logits), torch.sigmoid(kept + _KEPT)], 1)
     high = functional.interpolate(low, size=size, mode="bilinear", align_corners=False)
-    moved = high[:, :-BETWEEN].unflatten(1, (2, BETWEEN, 2))
-    places = moved.movedim(3, -1).contiguous() + _places(*size, motion.device)
-    return places, high[:, -BETWEEN:]
+    moved, weights, kept = high.split([2 * BETWEEN * 2, BETWEEN, BETWEEN], 1)
+    places = moved.unflatten(1, (2, BETWEEN, 2)).movedim(3, -1).contiguous() + _places(*size, motion.device)
+    return places, weights, kept
 
 
 def _weights(logits: Tensor) -> Tensor:
