@@ -5,8 +5,9 @@
     load_lora(path, transformer, part="generator")
     merge_lora(transformer)                                            # plain maps again, the changes in their weights
 
-The file has the public layout, `{"generator_lora": ..., "critic_lora": ..., "step": ...}` with peft's names, so that
-`longtake.model.longlive` loads it as it loads LongLive's own.
+Merge before inference: a generator computes with the weights alone. The file has the public layout,
+`{"generator_lora": ..., "critic_lora": ..., "step": ...}` with peft's names, so that `longtake.model.longlive` loads it
+as it loads LongLive's own.
 """
 
 from collections.abc import Iterator
@@ -23,6 +24,7 @@ from longtake.model.longlive.files import open_tensors
 from longtake.model.longlive.names import lora_part, lora_targets
 from longtake.model.network.layers import Linear
 from longtake.model.network.transformer import Transformer
+from longtake.model.ops.linear import LinearFactory
 
 Part = Literal["generator", "critic"]
 PUBLIC_PREFIX = "base_model.model."
@@ -73,6 +75,10 @@ class LoraLinear(Linear):
     def sides(self) -> tuple[tuple[str, Tensor], ...]:
         """Return A [rank, in] and B [out, rank] with their names."""
         return ("A", self.lora_A.weight), ("B", self.lora_B.weight)
+
+    def replace(self, make: LinearFactory, *, gelu: bool = False) -> None:
+        """Refuse: inference would leave the change out."""
+        raise ConfigError("the transformer has a LoRA; merge it before inference (merge_lora)")
 
     @torch.no_grad()
     def merged(self) -> Linear:

@@ -12,6 +12,7 @@ from longtake.model.generation.schedule import Schedule
 from longtake.model.longlive.names import lora_targets
 from longtake.model.longlive.weights import Lora, merge
 from longtake.model.network.transformer import Transformer
+from longtake.model.ops.linear.upcast import upcast_linear
 from longtake.model.training.lora import (
     LoraConfig,
     add_lora,
@@ -82,6 +83,14 @@ def test_merging_computes_the_same() -> None:
     merge_lora(transformer)
     assert set(transformer.state_dict()) == set(network().state_dict())
     torch.testing.assert_close(output(transformer), wanted, rtol=1e-4, atol=1e-5)
+
+
+def test_inference_wants_it_merged() -> None:
+    transformer = changed(network())
+    with pytest.raises(ConfigError, match="merge it"):
+        transformer.replace_linears(upcast_linear)
+    merge_lora(transformer)
+    transformer.replace_linears(upcast_linear)
 
 
 def test_half_precision_weights_keep_a_full_precision_lora() -> None:
