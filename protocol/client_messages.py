@@ -85,6 +85,15 @@ class Event(Message, frozen=True, kw_only=True):
     cut_in: bool = False
 
 
+class Input(Message, frozen=True, kw_only=True):
+    """Hold axes of the model at these values until they are changed. Axes that are not named stay as they are."""
+
+    request: Request
+    world: Name
+    axes: dict[str, float]
+    at_tick: Count | None = None
+
+
 class Control(Message, frozen=True, kw_only=True):
     """Steer the loop. `ticks` for step (default one block) and advance (lockstep); `seed` for reset (None keeps it)."""
 
@@ -98,10 +107,11 @@ class Control(Message, frozen=True, kw_only=True):
 
 
 class Displayed(Message, frozen=True, kw_only=True):
-    """Report that the first frame under a cue has reached the client's screen."""
+    """Report that the first frame under a cue or an input has reached the client's screen."""
 
     world: Name
-    cue: Count
+    cue: Count | None = None
+    """None: it was an input"""
     event_to_photon_ms: Annotated[float, Meta(ge=0, le=600_000)]
 
 

@@ -1,6 +1,6 @@
 """What a block is made under, as one value. Messages and take records carry its fields beside their own.
 
-A step carries a conditioning only if it differs from the block before; all its fields are None otherwise. To add an
+A step carries a conditioning only if it differs from the block before; its prompt is None otherwise. To add an
 input, give it a field here, in `Fields` and `NewFields`, and in the messages and records that carry them.
 """
 
@@ -13,18 +13,22 @@ class Conditioning(msgspec.Struct, frozen=True, kw_only=True):
     """Everything that a block is made under."""
 
     prompt: str
+    actions: tuple[float, ...] = ()
+    """the value of each axis, in the order of the model's `axes`; empty for a model without axes"""
 
 
 class Fields(TypedDict):
     """The fields of a conditioning, for a message or record that always carries one."""
 
     prompt: str
+    actions: tuple[float, ...]
 
 
 class NewFields(TypedDict):
     """The same for one that carries a conditioning only if it is new."""
 
     prompt: str | None
+    actions: tuple[float, ...]
 
 
 class Carrier(Protocol):
@@ -35,31 +39,43 @@ class Carrier(Protocol):
         """See `Conditioning`."""
         ...
 
+    @property
+    def actions(self) -> tuple[float, ...]:
+        """See `Conditioning`."""
+        ...
+
 
 class NewCarrier(Protocol):
     """A message or record that carries a conditioning only if it is new."""
 
     @property
     def prompt(self) -> str | None:
+        """See `Conditioning`; None if nothing is new."""
+        ...
+
+    @property
+    def actions(self) -> tuple[float, ...]:
         """See `Conditioning`."""
         ...
 
 
 def carried(message: Carrier) -> Conditioning:
     """Return the conditioning of a message or record."""
-    return Conditioning(prompt=message.prompt)
+    return Conditioning(prompt=message.prompt, actions=message.actions)
 
 
 def newly_carried(message: NewCarrier) -> Conditioning | None:
     """Return the conditioning of a message or record; None if it is the same as for the block before."""
-    return None if message.prompt is None else Conditioning(prompt=message.prompt)
+    return None if message.prompt is None else Conditioning(prompt=message.prompt, actions=message.actions)
 
 
 def fields(conditioning: Conditioning) -> Fields:
     """Return the fields that a message or record carries: `GenOpen(world=..., **fields(conditioning))`."""
-    return Fields(prompt=conditioning.prompt)
+    return Fields(prompt=conditioning.prompt, actions=conditioning.actions)
 
 
 def new_fields(conditioning: Conditioning | None) -> NewFields:
     """Return the fields of a step; None stands for a conditioning that has not changed."""
-    return NewFields(prompt=None if conditioning is None else conditioning.prompt)
+    if conditioning is None:
+        return NewFields(prompt=None, actions=())
+    return NewFields(prompt=conditioning.prompt, actions=conditioning.actions)

@@ -6,7 +6,7 @@ import msgspec
 from msgspec import Meta
 
 VERSION_MAJOR = 1
-VERSION_MINOR = 0
+VERSION_MINOR = 1
 
 Role = Literal["director", "viewer"]
 Mode = Literal["live", "lockstep", "offline"]
@@ -57,6 +57,16 @@ class Script(msgspec.Struct, frozen=True, kw_only=True):
     events: dict[str, EventDef] = {}
 
 
+class Axis(msgspec.Struct, frozen=True, kw_only=True):
+    """A named input of a model, such as one direction of a stick. At rest it is 0."""
+
+    name: Name
+    low: float = -1.0
+    high: float = 1.0
+    button: bool = False
+    """True if it is either 0 or 1"""
+
+
 class ModelInfo(msgspec.Struct, frozen=True, kw_only=True):
     """What a generator announces of a model. Frames are `[height, width, 3] uint8 RGB`."""
 
@@ -69,7 +79,9 @@ class ModelInfo(msgspec.Struct, frozen=True, kw_only=True):
     first_block_frames: int
     window_blocks: int
     capabilities: list[str] = []
-    """such as "reading" (there is a probe) and "snapshot" """
+    """such as "reading" (there is a probe), "snapshot", and "actions" (there are axes)"""
+    axes: list[Axis] = []
+    """what `input` can hold, with the capability "actions"; in the order of a conditioning's actions"""
     weights: str = ""
     """short hash of the weights"""
     device: str = ""

@@ -28,6 +28,7 @@ class GenOpen(Message, frozen=True, kw_only=True):
     model: str
     seed: int
     prompt: str
+    actions: tuple[float, ...] = ()
     readings: bool = False
 
 
@@ -36,6 +37,7 @@ class GenEncode(Message, frozen=True, kw_only=True):
 
     model: str
     prompt: str
+    actions: tuple[float, ...] = ()
 
 
 class GenStep(Message, frozen=True, kw_only=True):
@@ -45,6 +47,7 @@ class GenStep(Message, frozen=True, kw_only=True):
     generation: int
     block: int
     prompt: str | None = None
+    actions: tuple[float, ...] = ()
 
 
 class GenSnapshot(Message, frozen=True, kw_only=True):

@@ -1,4 +1,4 @@
-"""The messages of the Longtake protocol 1.0, as frozen typed objects; docs/protocol.md is the authority.
+"""The messages of the Longtake protocol 1.1, as frozen typed objects; docs/protocol.md is the authority.
 
 A message is one MessagePack map whose `type` names it: the class's name in snake_case. Pixels and snapshots travel as a
 separate binary part after that map, never inside it. Times are seconds of the sender's monotonic clock, durations are
@@ -15,6 +15,7 @@ from longtake.protocol.client_messages import (
     Displayed,
     Event,
     Hello,
+    Input,
     Join,
     Leave,
     Open,
@@ -27,6 +28,7 @@ from longtake.protocol.fields import (
     VERSION_MAJOR,
     VERSION_MINOR,
     Action,
+    Axis,
     Count,
     CueKind,
     Delivery,
@@ -52,6 +54,7 @@ from longtake.protocol.server_messages import (
     Done,
     Error,
     Frame,
+    InputAck,
     Joined,
     Notice,
     Reading,
@@ -67,6 +70,7 @@ __all__ = [
     "Ack",
     "Action",
     "Applied",
+    "Axis",
     "Control",
     "Count",
     "Credit",
@@ -86,6 +90,8 @@ __all__ = [
     "Goodbye",
     "Heartbeat",
     "Hello",
+    "Input",
+    "InputAck",
     "Join",
     "Joined",
     "Leave",
@@ -128,10 +134,22 @@ class Goodbye(Message, frozen=True, kw_only=True):
 
 
 FromClient: TypeAlias = (
-    Hello | Open | Join | Leave | Worlds | Prompt | Event | Control | Displayed | Heartbeat | Goodbye
+    Hello | Open | Join | Leave | Worlds | Prompt | Event | Input | Control | Displayed | Heartbeat | Goodbye
 )
 FromClientFrames: TypeAlias = Subscribe | Credit | Unsubscribe
 FromServer: TypeAlias = (
-    Welcome | WorldList | Joined | Ack | Done | Applied | Status | Reading | Notice | Error | Heartbeat | Goodbye
+    Welcome
+    | WorldList
+    | Joined
+    | Ack
+    | InputAck
+    | Done
+    | Applied
+    | Status
+    | Reading
+    | Notice
+    | Error
+    | Heartbeat
+    | Goodbye
 )
 FromServerFrames: TypeAlias = Subscribed | Frame | Error

@@ -76,6 +76,18 @@ class Ack(Message, frozen=True, kw_only=True):
     """cues that share this block so far, and one recache"""
 
 
+class InputAck(Message, frozen=True, kw_only=True):
+    """An input is accepted. It is sampled for `block`, whose first frame is `tick`, unless a newer one replaces it."""
+
+    request: int
+    world: str
+    generation: int
+    block: int
+    tick: int
+    axes: dict[str, float]
+    """all axes as they will be held there, going by the inputs known now"""
+
+
 class Done(Message, frozen=True, kw_only=True):
     """Answer to `control` and `leave`, with the world's tick and generation afterwards."""
 
@@ -110,11 +122,15 @@ class Status(Message, frozen=True, kw_only=True):
     recache_ms: float
     tick_jitter_ms: float
     event_to_photon_ms: float | None = None
-    """median of what the world's clients report"""
+    """median of what the world's clients report of their cues"""
+    input_to_photon_ms: float | None = None
+    """the same of their inputs"""
     members: int = 0
     recording: str = ""
     generator: Literal["ready", "starting", "lost"] = "ready"
     prompt: str = ""
+    axes: dict[str, float] = msgspec.field(default_factory=dict)
+    """what is held now, by axis; empty for a model without axes"""
 
 
 class Reading(Message, frozen=True, kw_only=True):

@@ -1,4 +1,4 @@
-"""Messages to bytes and back, with the limits of protocol 1.0 section 3 enforced on everything that comes in.
+"""Messages to bytes and back, with the limits of protocol 1.1 section 3 enforced on everything that comes in.
 
 `decode` raises nothing but `ProtocolError`, whatever the bytes are; a receiver answers it with
 `errors.error_message(error)` and goes on.

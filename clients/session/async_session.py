@@ -10,7 +10,7 @@ No call blocks the event loop. Use a session on the loop that made it.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from concurrent.futures import Future
 from types import TracebackType
 from typing import Any, TypeVar, Unpack
@@ -29,6 +29,7 @@ from longtake.protocol.messages import (
     Action,
     Applied,
     Done,
+    InputAck,
     Joined,
     ModelInfo,
     Role,
@@ -87,6 +88,12 @@ class AsyncWorld:
     async def event(self, name: str, *, at_tick: int | None = None, cut_in: bool = False) -> Ack:
         """Fire an event of the world's script; the answer says from which block and tick."""
         return await self._ask(self.sync.event(name, at_tick=at_tick, cut_in=cut_in, wait=False), f"event {name}")
+
+    async def input(
+        self, held: Mapping[str, float] | None = None, /, *, at_tick: int | None = None, **axes: float
+    ) -> InputAck:
+        """Hold axes of the model at these values until they are changed; see `World.input`."""
+        return await self._ask(self.sync.ask_input({**(held or {}), **axes}, at_tick=at_tick), "input")
 
     async def control(
         self, action: Action, *, ticks: int | None = None, seed: int | None = None, path: str | None = None

@@ -5,7 +5,7 @@ Thread-safe. Its state is written by the connection's thread and read by anybody
 
 import logging
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future
 from contextlib import contextmanager
 from typing import Literal, TypeVar, overload
@@ -14,6 +14,7 @@ from longtake.clients.session.feed import FRAMES_TIMEOUT_S, Feed, RequestChannel
 from longtake.clients.session.frame_buffer import FrameBuffer
 from longtake.clients.session.pending_requests import wait_answer
 from longtake.clients.session.picture import Picture
+from longtake.protocol.axes import checked
 from longtake.protocol.errors import LongtakeError, WorldClosed
 from longtake.protocol.messages import (
     Ack,
@@ -24,6 +25,8 @@ from longtake.protocol.messages import (
     Done,
     Encoding,
     Event,
+    Input,
+    InputAck,
     Join,
     Joined,
     Leave,
@@ -85,6 +88,21 @@ class World(Feed):
         """Fire an event of the world's script; the answer says from which block and tick."""
         future = self._channel.ask(Event, Ack, world=self.name, name=name, at_tick=at_tick, cut_in=cut_in)
         return self._answer(future, f"event {name}") if wait else future
+
+    def input(
+        self, held: Mapping[str, float] | None = None, /, *, at_tick: int | None = None, **axes: float
+    ) -> InputAck:
+        """Hold axes of the model at these values until they are changed: `world.input(speed=1.0)`.
+
+        A mapping does the same, for axes whose names Python cannot spell. The answer says which block samples them
+        first. Raises `Refused` if the model has no such axis or it cannot have the value; nothing is sent then.
+        """
+        return self._answer(self.ask_input({**(held or {}), **axes}, at_tick=at_tick), "input")
+
+    def ask_input(self, held: Mapping[str, float], *, at_tick: int | None = None) -> "Future[InputAck]":
+        """As `input`, and return the future of the answer."""
+        axes = checked(self.info.model, held)
+        return self._channel.ask(Input, InputAck, world=self.name, axes=axes, at_tick=at_tick)
 
     def control(
         self, action: Action, *, ticks: int | None = None, seed: int | None = None, path: str | None = None
@@ -163,8 +181,8 @@ class World(Feed):
         done = wait_answer(future, timeout_s, "advance")
         return pictures_of(done, ticks, pictures)
 
-    def displayed(self, cue: int, event_to_photon_ms: float) -> None:
-        """Report how long after the key press the first frame under `cue` reached the screen."""
+    def displayed(self, cue: int | None, event_to_photon_ms: float) -> None:
+        """Report how long after the key press the first frame under `cue`, or under an input, reached the screen."""
         self._channel.tell(Displayed(world=self.name, cue=cue, event_to_photon_ms=event_to_photon_ms))
 
     def wait(self, condition: Callable[["World"], bool], what: str, timeout_s: float = FRAMES_TIMEOUT_S) -> None:

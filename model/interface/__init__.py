@@ -26,6 +26,7 @@ from longtake.model.interface.spec import (
 )
 from longtake.model.interface.world_model import (
     VERBS,
+    Axis,
     Block,
     Conditioning,
     ModelInfo,
@@ -39,6 +40,7 @@ __all__ = [
     "REGISTRY",
     "VERBS",
     "Argument",
+    "Axis",
     "Block",
     "Conditioning",
     "LoadRequest",

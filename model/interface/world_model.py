@@ -15,6 +15,19 @@ class Conditioning:
     """Everything that a block is made under, as one value."""
 
     prompt: str
+    actions: tuple[float, ...] = ()
+    """the value of each axis, in the order of `ModelInfo.axes`; empty stands for all at rest (0)"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Axis:
+    """A named input, such as one direction of a stick. At rest it is 0."""
+
+    name: str
+    low: float = -1.0
+    high: float = 1.0
+    button: bool = False
+    """True if it is either 0 or 1"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,7 +44,9 @@ class ModelInfo:
     window_blocks: int
     """blocks that attention can see"""
     capabilities: tuple[str, ...] = ()
-    """`snapshot`: worlds can be saved and restored. `reading`: `read` works."""
+    """`snapshot`: worlds can be saved and restored. `reading`: `read` works. `actions`: there are `axes`."""
+    axes: tuple[Axis, ...] = ()
+    """what can be held while blocks are made"""
     weights: str = ""
     """first 16 hex digits of the weights' hash"""
     device: str = ""
@@ -111,7 +126,7 @@ class WorldModel(Protocol):
         ...
 
     def cue(self, world: World, conditioning: Conditioning) -> None:
-        """Make the next blocks under `conditioning`. A new prompt costs a recache."""
+        """Make the next blocks under `conditioning`. A new prompt costs a recache, new actions cost nothing."""
         ...
 
     def step(self, world: World) -> Block:

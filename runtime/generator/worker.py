@@ -52,6 +52,8 @@ class HeldWorld:
     model: interface.WorldModel
     world: interface.World
     readings: bool
+    prompt: str | None
+    """of its conditioning; None if it is not known, after a restore"""
     failure: threading.Lock = field(default_factory=threading.Lock)
     """taken for good by the first failure; the worker and the finisher may fail at the same time"""
 
@@ -167,18 +169,24 @@ class Worker:
             self._forget(command.world)
             model = self._model(command.model)
             world = model.open(seed=command.seed, conditioning=for_model(carried(command)))
-            self._keep(command, model, world)
+            self._keep(command, model, world, command.prompt)
         elif isinstance(command, GenRestore):
             self._forget(command.world)
             model = self._model(command.model)
-            self._keep(command, model, model.restore(part))
+            self._keep(command, model, model.restore(part), None)
         elif isinstance(command, GenClose):
             self._forget(command.world)
             self._done(command)
 
-    def _keep(self, command: GenOpen | GenRestore, model: interface.WorldModel, world: interface.World) -> None:
+    def _keep(
+        self,
+        command: GenOpen | GenRestore,
+        model: interface.WorldModel,
+        world: interface.World,
+        prompt: str | None,
+    ) -> None:
         self._worlds[command.world] = HeldWorld(
-            generation=command.generation, model=model, world=world, readings=command.readings
+            generation=command.generation, model=model, world=world, readings=command.readings, prompt=prompt
         )
         self._done(command)
 
@@ -215,12 +223,7 @@ class Worker:
 
     def _make(self, command: GenStep, held: HeldWorld) -> None:
         begun = time.perf_counter()
-        recache_ms = 0.0
-        conditioning = newly_carried(command)
-        if conditioning is not None:
-            self._encoder.encode(held.model, conditioning)
-            held.model.cue(held.world, for_model(conditioning))
-            recache_ms = (time.perf_counter() - begun) * 1000
+        recache_ms = self._condition(held, newly_carried(command), begun)
         block = held.model.step(held.world)
         if block.index != command.block:
             raise ValueError(f"the model made block {block.index} instead of block {command.block}")
@@ -232,6 +235,18 @@ class Worker:
         step_ms = (time.perf_counter() - begun) * 1000 - recache_ms
         self._send(GenStepped(world=command.world, generation=command.generation, block=block.index, step_ms=step_ms))
         self._finisher.submit(self._finish_one, stepped)
+
+    def _condition(self, held: HeldWorld, conditioning: Conditioning | None, begun: float) -> float:
+        """Bring a world under a conditioning if it is new; return what a new prompt cost, in milliseconds."""
+        if conditioning is None:
+            return 0.0
+        new_prompt = conditioning.prompt != held.prompt
+        if new_prompt:
+            self._encoder.encode(held.model, conditioning)
+            held.prompt = conditioning.prompt
+        held.model.cue(held.world, for_model(conditioning))
+        # New actions alone cost nothing, and must not lower what the server takes a recache to last.
+        return (time.perf_counter() - begun) * 1000 if new_prompt else 0.0
 
     def _finish(self) -> None:
         """Wait until all frames are sent. The thread takes one task after another."""
@@ -301,7 +316,7 @@ class Worker:
 
 def for_model(conditioning: Conditioning) -> interface.Conditioning:
     """Return a conditioning as models take it: the only place where one becomes the other."""
-    return interface.Conditioning(prompt=conditioning.prompt)
+    return interface.Conditioning(prompt=conditioning.prompt, actions=conditioning.actions)
 
 
 def announced(info: interface.ModelInfo) -> ModelInfo:

@@ -16,6 +16,7 @@ from longtake.protocol.messages import (
     Goodbye,
     Heartbeat,
     Hello,
+    Input,
     Join,
     Leave,
     Message,
@@ -66,6 +67,7 @@ class RequestHandler:
             Worlds: self._worlds,
             Prompt: self._prompt,
             Event: self._event,
+            Input: self._input,
             Control: self._control,
             Displayed: self._displayed,
             Heartbeat: self._heartbeat,
@@ -152,6 +154,11 @@ class RequestHandler:
         self._sessions.send(client, ack)
         self._table.settle(room)
 
+    def _input(self, client: Client, message: Input) -> None:
+        room = self._table.of_member(client, message.world, steer=True)
+        ack = room.world.hold(message.axes, at_tick=message.at_tick, who=client.token, request=message.request)
+        self._sessions.send(client, ack)
+
     def _control(self, client: Client, message: Control) -> None:
         room = self._table.of_member(client, message.world, steer=True)
         world = room.world
@@ -197,7 +204,8 @@ class RequestHandler:
 
     def _displayed(self, client: Client, message: Displayed) -> None:
         room = self._table.of_member(client, message.world)
-        room.world.photon_ms.add(message.event_to_photon_ms)
+        photon_ms = room.world.input_photon_ms if message.cue is None else room.world.photon_ms
+        photon_ms.add(message.event_to_photon_ms)
 
     def _heartbeat(self, client: Client, message: Heartbeat) -> None:
         if not message.reply:

@@ -76,6 +76,8 @@ class WorldRoom:
     def enter(self, client: Client, role: Role) -> None:
         """Make a client a member, or change its role."""
         client.roles[self.name] = role
+        if role != "director":
+            self.world.let_go(client.token)
         if client not in self.members:
             self.members.append(client)
         self.empty_since = None
@@ -85,6 +87,7 @@ class WorldRoom:
         """Remove a member."""
         client.roles.pop(self.name, None)
         self.members.remove(client)
+        self.world.let_go(client.token)
         self._to.publisher.forget_membership(client, self.name)
         self.world.changed = True
         if not self.members:

@@ -49,6 +49,8 @@ class TakeHeader(TakeRecord, frozen=True, kw_only=True):
     seed: int
     prompt: str
     """the rendered prompt the take began with"""
+    actions: tuple[float, ...] = ()
+    """what was held when it began, in the order of the model's axes"""
     script: Script = Script()
     mode: str = "live"
     generation: int = 0
@@ -72,12 +74,13 @@ class TakeCue(TakeRecord, frozen=True, kw_only=True):
 
 
 class TakeBlock(TakeRecord, frozen=True, kw_only=True):
-    """A block was made. `prompt` is there if its conditioning differs from the block before."""
+    """A block was made. `prompt` and `actions` are there if its conditioning differs from the block before."""
 
     block: int
     digest: str
     """blake2b-128 of `[frames, height, width, 3] uint8`, hex"""
     prompt: str | None = None
+    actions: tuple[float, ...] = ()
 
 
 class TakeCut(TakeRecord, frozen=True, kw_only=True):
@@ -107,6 +110,7 @@ class TakeReset(TakeRecord, frozen=True, kw_only=True):
     generation: int
     seed: int
     prompt: str
+    actions: tuple[float, ...] = ()
 
 
 class TakeEnd(TakeRecord, frozen=True, kw_only=True):

@@ -6,11 +6,13 @@ step of the last one may still be running, so a new cue takes effect at block `c
 its last blocks a second time.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from longtake.protocol.conditioning import Conditioning
 from longtake.protocol.messages import CueKind, ModelInfo
 from longtake.runtime.world.cues import BlockGrid, Cue, CueQueue
+from longtake.runtime.world.held_input import HeldInput
 from longtake.runtime.world.prompt_state import PromptState
 from longtake.runtime.world.recovery import Recovery, RestorePoint
 
@@ -25,6 +27,16 @@ class Accepted:
     """what the block will be made under, as far as is known now"""
     coalesced: int
     """cues that share the block so far"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class AcceptedInput:
+    """Where an input is sampled first."""
+
+    block: int
+    tick: int
+    axes: dict[str, float]
+    """what will be held there, as far as is known now"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,6 +60,8 @@ class BlockPlan:
         self.grid = BlockGrid.of(model)
         self.state = state
         """prompt state at block `committed`, without the cues that still wait"""
+        self.input = HeldInput(model)
+        self._in_force = self.conditioning
         self.next_block = 0
         self.committed = 0
         self.made = 0
@@ -73,6 +87,11 @@ class BlockPlan:
         return len(self._queue)
 
     @property
+    def conditioning(self) -> Conditioning:
+        """What a block would be made under if it started now, without the cues that still wait."""
+        return Conditioning(prompt=self.state.prompt(), actions=self.input.actions)
+
+    @property
     def asked(self) -> PromptState:
         """The prompt state asked for last: cues for the next block count, cues for later ticks do not."""
         return self._queue.preview(self.state, self.committed)
@@ -86,8 +105,21 @@ class BlockPlan:
         coalesced = self._queue.add(cue)
         self._numbers = cue.number
         return Accepted(
-            cue=cue, tick=self.grid.first_tick(block), conditioning=state.conditioning(), coalesced=coalesced
+            cue=cue,
+            tick=self.grid.first_tick(block),
+            conditioning=Conditioning(prompt=state.prompt(), actions=self.input.actions),
+            coalesced=coalesced,
         )
+
+    def hold(self, values: Mapping[str, float], at_tick: int | None, who: object) -> AcceptedInput:
+        """Take in an input. Without `at_tick` it is held at once; raises `Refused` if too many wait for later ticks."""
+        block = self.committed if at_tick is None else max(self.committed, self.grid.block_from(at_tick))
+        if block == self.committed:
+            self.input.sample(block)  # those that came before it and are due, too
+            self.input.hold(values, who)
+        else:
+            self.input.hold_later(block, values, who)
+        return AcceptedInput(block=block, tick=self.grid.first_tick(block), axes=self.input.preview(block))
 
     def issue(self) -> tuple[int, Conditioning | None]:
         """Return the next step's block, and its conditioning if that differs from the block before."""
@@ -165,6 +197,9 @@ class BlockPlan:
     def reset(self) -> None:
         """Start a new take under the prompt asked for last. Cues for later ticks of the old take are dropped."""
         self.state = self.asked
+        self.input.sample(self.committed)
+        self.input.reset()
+        self._in_force = self.conditioning
         self._queue = CueQueue()
         self._cues_at.clear()
         self._recovery = Recovery(every_s=self._every_s)
@@ -173,14 +208,15 @@ class BlockPlan:
 
     def _commit(self, block: int) -> Conditioning | None:
         """Fix the conditioning of a new block; return None if nothing changes."""
-        before = self.state.conditioning()
         cues = [replace(cue, block=block) for cue in self._queue.take(block)]
         for cue in cues:
             self.state = cue.apply(self.state)
         if cues:
             self._cues_at[block] = cues
         self.committed = block + 1
-        after = self.state.conditioning()
-        changed = after if after != before else None
+        self.input.sample(block)
+        after = self.conditioning
+        changed = after if after != self._in_force else None
+        self._in_force = after
         self._recovery.issued(block, changed)
         return changed

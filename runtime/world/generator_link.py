@@ -195,7 +195,7 @@ class GeneratorLink:
         self.generation += 1
         self.seed = self.seed if seed is None else seed
         self._plan.reset()
-        self._chronicle.begin(generation=self.generation, seed=self.seed, conditioning=self._plan.state.conditioning())
+        self._chronicle.begin(generation=self.generation, seed=self.seed, conditioning=self._plan.conditioning)
         self.open_again()
 
     def close(self, text: str) -> None:

@@ -7,7 +7,6 @@ prompt it is that text, followed by the phrases of the slots that events have se
 import re
 from dataclasses import dataclass, field, replace
 
-from longtake.protocol.conditioning import Conditioning
 from longtake.protocol.errors import Refused
 from longtake.protocol.messages import EventDef, Script
 
@@ -66,10 +65,6 @@ class PromptState:
             phrases = (self._phrase(name, self.slots[name]) for name in self.script.slots if name in self.slots)
             return tidy(", ".join([self.base, *(phrase for phrase in phrases if phrase)]))
         return tidy(_PLACE.sub(lambda place: self._filled(place.group(1)), self.script.template or ""))
-
-    def conditioning(self) -> Conditioning:
-        """Return what a block is made under in this state."""
-        return Conditioning(prompt=self.prompt())
 
     def check(self) -> None:
         """Raise `Refused("invalid")` if the rendered prompt is empty or longer than a prompt may be."""

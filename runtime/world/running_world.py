@@ -10,9 +10,10 @@ blocks made, `Playback` shows them, and this class connects the two.
     while world.service(now): carry out world.effects
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Literal
 
+from longtake.protocol.axes import checked
 from longtake.protocol.conditioning import fields
 from longtake.protocol.errors import Refused
 from longtake.protocol.generator_messages import (
@@ -30,6 +31,7 @@ from longtake.protocol.messages import (
     CueKind,
     Done,
     Error,
+    InputAck,
     Joined,
     Role,
     Status,
@@ -64,10 +66,12 @@ class RunningWorld:
         self.changed = False
         """members should get a status now; the server clears it"""
         self.photon_ms = Rolling(64)
+        """of cues, as clients report it"""
+        self.input_photon_ms = Rolling(64)
         state = PromptState.start(config.script, config.prompt)
         self.plan = BlockPlan(model=config.model, state=state, snapshot_every_s=config.snapshot_every_s)
         self.lead = Lead(config.model, config.lead)
-        self.chronicle = Chronicle(config, self.effects, conditioning=state.conditioning())
+        self.chronicle = Chronicle(config, self.effects, conditioning=self.plan.conditioning)
         self.link = GeneratorLink(
             config, plan=self.plan, lead=self.lead, chronicle=self.chronicle, effects=self.effects
         )
@@ -212,6 +216,22 @@ class RunningWorld:
             coalesced=accepted.coalesced,
         )
 
+    def hold(self, axes: Mapping[str, float], *, at_tick: int | None, who: object, request: int) -> InputAck:
+        """Hold axes at these values; the answer says which block samples them first."""
+        accepted = self.plan.hold(checked(self.config.model, axes), at_tick, who)
+        return InputAck(
+            request=request,
+            world=self.name,
+            generation=self.generation,
+            block=accepted.block,
+            tick=accepted.tick,
+            axes=accepted.axes,
+        )
+
+    def let_go(self, who: object) -> None:
+        """A client leaves: put what it holds at rest."""
+        self.plan.input.let_go(who)
+
     def pause(self) -> None:
         """Stop the world at its tick until `resume`."""
         self.playback.pause()
@@ -316,10 +336,12 @@ class RunningWorld:
             recache_ms=1000 * (lead.recache_s.median() or 0.0),
             tick_jitter_ms=playback.late_ms.percentile(99) or 0.0,
             event_to_photon_ms=self.photon_ms.median(),
+            input_to_photon_ms=self.input_photon_ms.median(),
             members=members,
             recording=recording,
             generator="lost" if self.stale and generator == "ready" else generator,
             prompt=self.plan.state.prompt(),
+            axes=self.plan.input.values,
         )
 
     def done(self, request: int, detail: str = "") -> Done:

@@ -6,13 +6,13 @@ from longtake.protocol.conditioning import Conditioning, carried, fields, new_fi
 from longtake.protocol.generator_messages import GenOpen, GenStep
 from longtake.protocol.wire import encode
 
-FOX = Conditioning(prompt="a fox")
+FOX = Conditioning(prompt="a fox", actions=(1.0, -0.25))
 
 
 def test_what_was_put_in_is_carried() -> None:
     message = GenOpen(world="w1", generation=0, model="m", seed=1, **fields(FOX))
     assert carried(message) == FOX
-    assert message == GenOpen(world="w1", generation=0, model="m", seed=1, prompt="a fox")
+    assert message == GenOpen(world="w1", generation=0, model="m", seed=1, prompt="a fox", actions=(1.0, -0.25))
 
 
 def test_a_step_carries_a_new_conditioning_only() -> None:
@@ -26,4 +26,5 @@ def test_a_step_carries_a_new_conditioning_only() -> None:
         "generation": 0,
         "block": 3,
         "prompt": "a fox",
+        "actions": [1.0, -0.25],
     }

@@ -1,6 +1,6 @@
 """A small world model for the engine's tests: numpy only, deterministic, and it can be slow, fail or die.
 
-Every pixel follows from (seed, block, prompt, what the block before was), so a lost, doubled or reordered step
+Every pixel follows from (seed, block, prompt, actions, what the block before was), so a lost, doubled or reordered step
 changes every later frame. `load` is the factory, `fakes:load`. With it a clock, and a stage for one world.
 """
 
@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from longtake.model.interface import Conditioning, ModelInfo, World
+from longtake.model.interface import Axis, Conditioning, ModelInfo, World
 from longtake.protocol import messages
 from longtake.protocol.generator_messages import GenBlock, GenDone, GenError, GenSaved, GenStepped
 from longtake.protocol.messages import Message
@@ -27,6 +27,7 @@ from longtake.runtime.world.effects import Answer, Command, Publish, Record, Req
 from longtake.runtime.world.running_world import RunningWorld
 
 HEIGHT, WIDTH, FPS = 12, 20, 16
+AXES = (Axis(name="speed"), Axis(name="lift", low=-0.5, high=0.5), Axis(name="horn", low=0.0, button=True))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,6 +49,8 @@ class FakeConfig:
     decode_fails_at: int = -1
     """the frames of this block cannot be had, once"""
     fail_to_load: str = ""
+    axes: bool = False
+    """it takes input: two sticks and a button"""
 
 
 @dataclass(kw_only=True)
@@ -56,6 +59,7 @@ class FakeWorld:
     prompt: str
     block: int = 0
     past: str = ""
+    actions: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,7 +110,8 @@ class FakeModel:
 
     @property
     def info(self) -> ModelInfo:
-        capabilities = ("snapshot",) * self.config.snapshots + ("reading",) * self.config.readings
+        config = self.config
+        capabilities = ("snapshot",) * config.snapshots + ("reading",) * config.readings + ("actions",) * config.axes
         return ModelInfo(
             name=self.name,
             height=self.config.height,
@@ -116,6 +121,7 @@ class FakeModel:
             first_block_frames=self.config.first_block_frames,
             window_blocks=9,
             capabilities=capabilities,
+            axes=AXES * config.axes,
             weights="fake",
             device="cpu",
             precision="uint8",
@@ -130,14 +136,16 @@ class FakeModel:
         prompt = conditioning.prompt
         if prompt == "too big":
             raise MemoryError("a world of this model needs 3 GB, 1 GB is free")
-        return FakeWorld(seed=seed, prompt=prompt)
+        return FakeWorld(seed=seed, prompt=prompt, actions=conditioning.actions)
 
     def prepare(self, conditioning: Conditioning) -> None:
         self.encoded.append(conditioning.prompt)
 
     def cue(self, world: World, conditioning: Conditioning) -> None:
-        time.sleep(self.config.cue_s)
-        own(world).prompt = conditioning.prompt
+        own(world).actions = conditioning.actions
+        if own(world).prompt != conditioning.prompt:
+            time.sleep(self.config.cue_s)
+            own(world).prompt = conditioning.prompt
 
     def step(self, world: World) -> FakeBlock:
         world = own(world)
@@ -161,7 +169,7 @@ class FakeModel:
         config = self.config
         count = config.first_block_frames if world.block == 0 else config.block_frames
         first = 0 if world.block == 0 else config.first_block_frames + (world.block - 1) * config.block_frames
-        key = f"{world.seed}/{world.block}/{world.prompt}/{world.past}".encode()
+        key = f"{world.seed}/{world.block}/{world.prompt}/{world.actions}/{world.past}".encode()
         seed = int.from_bytes(hashlib.blake2b(key, digest_size=8).digest(), "little")
         shape = (1, count, config.height, config.width, 3)
         frames = np.random.default_rng(seed).integers(0, 256, shape, dtype=np.uint8)
@@ -180,7 +188,8 @@ class FakeModel:
         return FakeSnapshot(world=replace(own(world)))
 
     def restore(self, data: bytes) -> FakeWorld:
-        return FakeWorld(**json.loads(data))
+        fields = json.loads(data)
+        return FakeWorld(**{**fields, "actions": tuple(fields["actions"])})
 
     def close(self, world: World) -> None:
         self.closed += 1

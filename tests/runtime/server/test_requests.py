@@ -113,3 +113,87 @@ def test_unknown_things_are_named(start: Start) -> None:
         assert client.open(prompt=None).code == "bad_script"
         assert client.open(prompt="too big").code == "no_room"
         assert client.control_world(world, "record_stop").code == "recording"
+
+
+@pytest.fixture
+def steered(start: Start) -> Any:
+    """A server whose model takes input."""
+    return start(fake={"axes": True})
+
+
+def test_an_input_is_answered_with_its_block_and_the_model_says_its_axes(steered: Any) -> None:
+    with RawClient(steered) as client:
+        joined = client.open(mode="lockstep")
+        assert "actions" in joined.model.capabilities
+        assert [(axis.name, axis.low, axis.high, axis.button) for axis in joined.model.axes] == [
+            ("speed", -1.0, 1.0, False),
+            ("lift", -0.5, 0.5, False),
+            ("horn", 0.0, 1.0, True),
+        ]
+        client.control_world(joined.world, "advance", ticks=8)
+        ack = client.ask(messages.Input, messages.InputAck, world=joined.world, axes={"speed": 1})
+        assert (ack.block, ack.tick, ack.axes) == (2, 8, {"speed": 1.0, "lift": 0.0, "horn": 0.0})
+
+
+@pytest.mark.parametrize(
+    ("axes", "words"),
+    [
+        ({"throttle": 1.0}, "no axis 'throttle'; it has speed -1 to 1, lift -0.5 to 0.5, horn 0 or 1"),
+        ({"speed": 1.5}, "speed cannot be held at 1.5; fake has speed -1 to 1"),
+        ({"speed": float("nan")}, "speed cannot be held at nan"),
+        ({"speed": True}, "expected float"),
+        ({"speed": "fast"}, "expected float"),
+        ([1.0], "axes"),
+    ],
+)
+def test_a_bad_input_gets_one_line(steered: Any, axes: Any, words: str) -> None:
+    with RawClient(steered) as client:
+        world = client.open(mode="lockstep").world
+        client.send(wire._encoder.encode({"type": "input", "request": 77, "world": world, "axes": axes}))
+        error = client.wait(messages.Error)
+        assert (error.code, error.request) == ("invalid", 77)
+        assert words in error.message
+        assert "\n" not in error.message
+
+
+def test_a_model_without_axes_and_a_viewer_may_not_hold_anything(start: Start) -> None:
+    local = start()
+    with RawClient(local) as client:
+        world = client.open(mode="lockstep").world
+        client.send(messages.Input(request=5, world=world, axes={"speed": 1.0}))
+        error = client.wait(messages.Error)
+        assert (error.code, error.request) == ("no_capability", 5)
+        assert "fake takes no input" in error.message
+        client.ask(messages.Join, messages.Joined, world=world, role="viewer")
+        client.send(messages.Input(request=6, world=world, axes={"speed": 1.0}))
+        assert client.wait(messages.Error).code == "forbidden"
+
+
+def test_inputs_cost_no_cues_and_the_newest_is_held(steered: Any) -> None:
+    with RawClient(steered) as client:
+        world = client.open(mode="lockstep").world
+        for number in range(200):
+            client.send(messages.Input(request=1000 + number, world=world, axes={"speed": number / 200}))
+        ack = client.wait(messages.InputAck, request=1199)
+        assert (ack.block, ack.axes["speed"]) == (0, 199 / 200)
+
+
+def test_whoever_leaves_or_only_watches_lets_go(steered: Any) -> None:
+    with RawClient(steered) as client, RawClient(steered) as other:
+        world = client.open(mode="lockstep").world
+        other.ask(messages.Join, messages.Joined, world=world, role="director")
+        other.ask(messages.Input, messages.InputAck, world=world, axes={"speed": 1.0, "lift": 0.5})
+        client.ask(messages.Input, messages.InputAck, world=world, axes={"lift": -0.5})
+        other.ask(messages.Join, messages.Joined, world=world, role="viewer")
+        ack = client.ask(messages.Input, messages.InputAck, world=world, axes={})
+        assert ack.axes == {"speed": 0.0, "lift": -0.5, "horn": 0.0}
+
+
+def test_medians_of_cues_and_inputs_are_kept_apart(steered: Any) -> None:
+    with RawClient(steered) as client:
+        world = client.open(mode="lockstep").world
+        client.send(messages.Displayed(world=world, cue=1, event_to_photon_ms=400.0))
+        client.send(messages.Displayed(world=world, event_to_photon_ms=200.0))
+        client.control_world(world, "pause")
+        status = client.wait(messages.Status, input_to_photon_ms=200.0)
+        assert status.event_to_photon_ms == 400.0

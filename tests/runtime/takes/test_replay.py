@@ -56,6 +56,29 @@ def test_a_take_is_made_again_bit_for_bit(start: Start) -> None:
     assert str(result) == "all 9 blocks are the same, bit for bit"
 
 
+def test_a_take_with_inputs_is_made_again_bit_for_bit(start: Start) -> None:
+    local = start(fake={"axes": True})
+    with RawClient(local) as client:
+        world = client.open(mode="lockstep", seed=1).world
+        client.ask(messages.Input, messages.InputAck, world=world, axes={"speed": 0.1, "horn": 1.0})
+        client.control_world(world, "record_start", path="steered")
+        client.control_world(world, "advance", ticks=12)
+        client.ask(messages.Input, messages.InputAck, world=world, axes={"speed": -1.0})
+        client.control_world(world, "advance", ticks=12)
+        client.control_world(world, "reset", seed=2)
+        client.control_world(world, "advance", ticks=8)
+        client.control_world(world, "record_stop")
+    path = local.server.config.takes / "steered.take"
+    take = read_take(path)
+    assert [block.actions for block in take.blocks if block.actions] == [(0.1, 0.0, 1.0), (-1.0, 0.0, 1.0)]
+    result = replay(take, FAKE, in_process=True)
+    assert (result.blocks, result.same) == (8, 8)
+    still = changed(take, path, {}, {3: TakeBlock(block=3, digest=take.blocks[3].digest)})
+    result = replay(still, FAKE, in_process=True)
+    assert result.first_difference is not None
+    assert result.first_difference.block == 3, "without its input the block is another"
+
+
 def test_it_says_where_it_first_differs(start: Start) -> None:
     take, path = recorded(start)
     wrong = TakeBlock(block=4, digest="ab" * 16)
