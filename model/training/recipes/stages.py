@@ -216,8 +216,11 @@ class Stages:
             "preset": self.config.preset,
             "parts": self.weights,
         }
-        if self.config.start is not None:
-            options["start"] = self.config.start
+        start = self.config.start
+        if start is not None and pieces(start / "transformer.safetensors")[0].exists():
+            options["start"] = start
+        else:
+            log.info("the transformer starts from nothing: %s", f"there is none in {start}" if start else "no --start")
         settings = [argument for each in self.config.settings for argument in ("--set", each)]
         return ["recipes.transformer", "--out", str(self.config.out / "transformer"), *_flags(options), *settings]
 

@@ -128,6 +128,9 @@ def test_parts_are_chosen(tmp_path: Path, weights: Path) -> None:
     machine = Machine()
     assert stages(machine, tmp_path / "one", weights, parts=("transformer",)).train()
     assert machine.stages == ["transformer"]
+    (weights / "transformer.safetensors").unlink()
+    assert stages(machine, tmp_path / "two", weights, parts=("transformer",)).train()
+    assert "--start" not in machine.ran[1]
     with pytest.raises(ConfigError, match="no part 'everything'"):
         stages(machine, tmp_path / "two", weights, parts=("everything",))
     with pytest.raises(ConfigError, match="is no folder"):
