@@ -14,7 +14,6 @@ PARTS = {
     "autoencoder": "recipes.autoencoder",
     "text_encoder": "recipes.text_encoder",
     "probe": "recipes.probe",
-    "latents": "data.latents",
     "transformer": "recipes.transformer",
     "export": "export",
 }
