@@ -48,6 +48,8 @@ def parse(text: str) -> Endpoint:
     if separator and scheme == "ipc":
         if not rest or "\0" in rest or len(rest.encode()) > MAX_IPC_PATH:
             raise EndpointError(f"{text[:120]!r} needs a path of 1 to {MAX_IPC_PATH} bytes")
+        if rest == "*":  # ZeroMQ would choose a path that no client can know
+            raise EndpointError(f"{text!r} names no path; write it out, as in ipc:///tmp/longtake")
         return Endpoint(scheme=scheme, address=rest)
     if separator and scheme == "inproc":
         if not _INPROC.fullmatch(rest):

@@ -10,8 +10,9 @@ from longtake.protocol.version import __version__
 
 if TYPE_CHECKING:
     from longtake.runtime.generator.hosts import GeneratorHostConfig
+    from longtake.runtime.server.binding import ServerError
     from longtake.runtime.server.local import LocalServer, local_server, server_thread
-    from longtake.runtime.server.loop import Server, ServerConfig, ServerError
+    from longtake.runtime.server.loop import Server, ServerConfig
     from longtake.runtime.takes.file import Take, TakeError, read_take
     from longtake.runtime.takes.replay import replay
 
@@ -35,7 +36,7 @@ _HOMES = {
     "LocalServer": "server.local",
     "Server": "server.loop",
     "ServerConfig": "server.loop",
-    "ServerError": "server.loop",
+    "ServerError": "server.binding",
     "Take": "takes.file",
     "TakeError": "takes.file",
     "local_server": "server.local",

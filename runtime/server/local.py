@@ -20,7 +20,8 @@ import zmq
 from longtake.protocol import sockets
 from longtake.runtime.clock import Clock
 from longtake.runtime.generator.hosts import GeneratorHost, GeneratorHostConfig
-from longtake.runtime.server.loop import Server, ServerConfig, ServerError
+from longtake.runtime.server.binding import ServerError
+from longtake.runtime.server.loop import Server, ServerConfig
 
 log = logging.getLogger(__name__)
 STOP_WITHIN_S = 10.0

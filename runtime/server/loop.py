@@ -8,7 +8,6 @@ Imports no torch: the models live in the generator. One thread, never blocked fo
 """
 
 import logging
-import os
 import platform
 import threading
 from collections.abc import Callable, Sequence
@@ -18,7 +17,7 @@ from pathlib import Path
 import zmq
 
 from longtake.protocol import sockets
-from longtake.protocol.endpoints import DEFAULT_ENDPOINT, Endpoint, frames_announcement, frames_bind, parse_bind
+from longtake.protocol.endpoints import DEFAULT_ENDPOINT, frames_announcement, frames_bind, parse_bind
 from longtake.protocol.errors import LongtakeError, ProtocolError, Refused, error_message
 from longtake.protocol.messages import (
     VERSION_MAJOR,
@@ -35,6 +34,7 @@ from longtake.runtime.clock import Clock, MonotonicClock, wait_until
 from longtake.runtime.generator.hosts import GeneratorHost, GeneratorHostConfig, ProcessHost, ThreadHost
 from longtake.runtime.generator.pool import GeneratorPool
 from longtake.runtime.generator.supervisor import Supervisor
+from longtake.runtime.server.binding import bind, require_free
 from longtake.runtime.server.jpeg_thread import JpegThread
 from longtake.runtime.server.limits import Limits
 from longtake.runtime.server.publisher import Publisher
@@ -53,13 +53,6 @@ CLOSE_TO_DEADLINE_S = 0.0015
 """this close to a deadline the loop sleeps and spins, because polling is only accurate to a millisecond"""
 FLOOD_PAUSE_S = 0.004
 """how long a socket is not read after `MESSAGES_AT_ONCE`, so that a flood does not take the whole processor"""
-
-
-class ServerError(LongtakeError):
-    """The server cannot run; `str()` says why and what to do."""
-
-    def __init__(self, message: str) -> None:
-        super().__init__("internal", message)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -128,8 +121,9 @@ class Server:
             control = parse_bind(self.config.endpoint)
             # Derived from the requested endpoint: with port 0 the system chooses both.
             beside = frames_bind(control)
-            control = _bind(self._control, control, "")
-            frames = _bind(self._frames, beside, f"the endpoint for frames beside {control}, ")
+            require_free(beside, f"the endpoint for frames beside {control}, ")
+            control = bind(self._control, control)
+            frames = bind(self._frames, beside, f"the endpoint for frames beside {control}, ")
         except LongtakeError:
             self._control.close()
             self._frames.close()
@@ -274,19 +268,3 @@ def versions() -> tuple[tuple[str, str], ...]:
         ("protocol", f"{VERSION_MAJOR}.{VERSION_MINOR}"),
         ("python", platform.python_version()),
     )
-
-
-def _bind(socket: sockets.Socket, endpoint: Endpoint, role: str) -> Endpoint:
-    """Bind and return the endpoint with its real port. Raises `ServerError` in one line that begins with `role`."""
-    address = f"tcp://{endpoint.address}:{endpoint.port or '*'}" if endpoint.scheme == "tcp" else str(endpoint)
-    try:
-        socket.bind(address)
-    except zmq.ZMQError as error:
-        if error.errno == zmq.EADDRINUSE:
-            raise ServerError(
-                f"{role}{endpoint} is in use: another server may be running there; stop it, or choose another port"
-            ) from None
-        raise ServerError(f"{role}{endpoint} cannot be bound: {os.strerror(error.errno or 0)}") from None
-    if endpoint.scheme != "tcp":
-        return endpoint
-    return parse_bind(socket.getsockopt_string(zmq.LAST_ENDPOINT).rstrip("\0"))

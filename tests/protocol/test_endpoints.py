@@ -55,6 +55,7 @@ def test_other_addresses_are_not_bound_and_the_tunnel_is_explained(text):
         "tcp://::1:5570",
         "udp://127.0.0.1:5570",
         "ipc://",
+        "ipc://*",
         "ipc://" + "a" * 101,
         "ipc://a\0b",
         "inproc://",

@@ -13,8 +13,9 @@ from longtake.clients.session import Session
 from longtake.protocol import messages
 from longtake.protocol.errors import EndpointError
 from longtake.runtime.generator.hosts import GeneratorHostConfig
+from longtake.runtime.server.binding import ServerError
 from longtake.runtime.server.local import local_server
-from longtake.runtime.server.loop import Server, ServerConfig, ServerError
+from longtake.runtime.server.loop import Server, ServerConfig
 from longtake.runtime.takes.file import TakeReset, TakeRestore, read_take
 from tests.reach import reach
 

@@ -16,8 +16,8 @@ from raw_client import RawClient
 from longtake.clients.session import Session
 from longtake.protocol import messages
 from longtake.runtime.generator.hosts import GeneratorHostConfig
+from longtake.runtime.server.binding import ServerError
 from longtake.runtime.server.local import local_server
-from longtake.runtime.server.loop import ServerError
 from longtake.runtime.takes.file import TakeRestore, read_take
 from longtake.runtime.takes.replay import replay
 
