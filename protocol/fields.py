@@ -8,6 +8,9 @@ from msgspec import Meta
 VERSION_MAJOR = 1
 VERSION_MINOR = 1
 
+MAX_NUMBER = 2**53 - 1
+"""the largest whole number of any field: the largest that every language holds exactly, JavaScript included"""
+
 Role = Literal["director", "viewer"]
 Mode = Literal["live", "lockstep", "offline"]
 Delivery = Literal["latest", "every"]
@@ -19,9 +22,9 @@ Action = Literal["pause", "resume", "step", "advance", "reset", "close", "record
 Name = Annotated[str, Meta(min_length=1, max_length=64, pattern=r"\A[A-Za-z0-9._-]+\Z")]
 Text = Annotated[str, Meta(min_length=1, max_length=2000)]
 Phrase = Annotated[str, Meta(max_length=300)]
-Count = Annotated[int, Meta(ge=0, le=2**53)]
-Seed = Annotated[int, Meta(ge=0, le=2**63 - 1)]
-Request = Annotated[int, Meta(ge=0, le=2**53)]
+Count = Annotated[int, Meta(ge=0, le=MAX_NUMBER)]
+Seed = Annotated[int, Meta(ge=0, le=MAX_NUMBER)]
+Request = Annotated[int, Meta(ge=0, le=MAX_NUMBER)]
 
 
 def _tag(name: str) -> str:

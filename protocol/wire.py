@@ -7,6 +7,7 @@
 import functools
 import re
 import typing
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar, cast
 
@@ -14,6 +15,7 @@ import msgpack
 import msgspec
 
 from longtake.protocol.errors import ProtocolError
+from longtake.protocol.fields import MAX_NUMBER
 from longtake.protocol.messages import FromClient, FromClientFrames, Message
 
 MAX_MESSAGE_BYTES = 256 * 1024
@@ -66,12 +68,15 @@ def decode(data: bytes | memoryview, union: Any) -> Any:
     """Return the message in `data`, an instance of a member of `union` (a class or a union of classes).
 
     Raises `ProtocolError` with code `too_large`, `malformed`, `unknown_type` or `invalid`, and with the
-    `request` number of the bad message if it has one.
+    `request` number of the bad message if that can be read.
     """
     rules = _rules(union)
-    fields = _unpack(data, rules.max_bytes)
-    request = fields.get("request")
-    number = request if type(request) is int and 0 <= request <= 2**53 else None
+    try:
+        fields = _unpack(data, rules.max_bytes)
+    except ProtocolError as error:
+        error.request = peek_request(data)
+        raise
+    number = _request_number(fields.get("request"))
     tag = fields.get("type")
     if not isinstance(tag, str):
         raise ProtocolError("malformed", "the map has no text `type`; put the message's name there", request=number)
@@ -86,9 +91,35 @@ def decode(data: bytes | memoryview, union: Any) -> Any:
         raise ProtocolError("invalid", _explain(tag, fields, str(error)), request=number) from None
 
 
+def decode_parts(parts: Sequence[bytes], union: Any) -> Any:
+    """Return the message in the only part of a ZeroMQ message; as `decode`."""
+    if len(parts) != 1:
+        number = peek_request(parts[0]) if parts else None
+        raise ProtocolError("malformed", f"a message to the server has one part, not {len(parts)}", request=number)
+    return decode(parts[0], union)
+
+
+def peek_request(data: bytes | memoryview) -> int | None:
+    """Return the `request` number of bytes that are no valid message, if it can be read; never raises."""
+    unpacker = msgpack.Unpacker(strict_map_key=False, raw=True, max_buffer_size=MAX_REQUEST_BYTES)
+    try:
+        unpacker.feed(data[:MAX_REQUEST_BYTES])
+        for _ in range(min(unpacker.read_map_header(), MAX_ITEMS)):
+            if unpacker.unpack() == b"request":
+                return _request_number(unpacker.unpack())
+            unpacker.skip()
+    except (ValueError, TypeError, RecursionError, MemoryError, msgpack.UnpackException):
+        return None  # cut short, or no map at all
+    return None
+
+
 def decode_as(data: bytes | memoryview, kind: type[M]) -> M:
     """Return the message in `data` if it is of this one class; as `decode`."""
     return cast(M, decode(data, kind))
+
+
+def _request_number(value: object) -> int | None:
+    return value if type(value) is int and 0 <= value <= MAX_NUMBER else None
 
 
 def _unpack(data: bytes | memoryview, max_bytes: int) -> dict[str, Any]:

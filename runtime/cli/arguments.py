@@ -10,7 +10,7 @@ from longtake.runtime.options import parse_option
 from longtake.runtime.world.prompt_state import MAX_PROMPT_CHARACTERS, tidy
 
 DEFAULT_MODEL = "diorama"
-MAX_SEED = 2**63 - 1
+MAX_SEED = 2**53 - 1
 _TIME = re.compile(r"(?=.)(?:(\d+(?:\.\d+)?)m)?(?:(\d+(?:\.\d+)?)s?)?")
 
 

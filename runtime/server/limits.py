@@ -14,7 +14,7 @@ class Limits:
     cues_per_second: int = 20
     cue_burst: int = 40
     messages_per_second: int = 500
-    """of any kind; messages beyond it are not read"""
+    """of any kind; those beyond it are refused with `too_fast`, except heartbeats and goodbyes"""
     message_burst: int = 1000
     queued_bytes: int = 64 * 1024 * 1024
     """frames that may wait for one `every` subscriber of a live world, in bytes"""

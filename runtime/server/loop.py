@@ -18,7 +18,7 @@ import zmq
 
 from longtake.protocol import sockets
 from longtake.protocol.endpoints import DEFAULT_ENDPOINT, frames_announcement, frames_bind, parse_bind
-from longtake.protocol.errors import LongtakeError, ProtocolError, Refused, error_message
+from longtake.protocol.errors import LongtakeError, Refused, error_message
 from longtake.protocol.messages import (
     VERSION_MAJOR,
     VERSION_MINOR,
@@ -29,7 +29,7 @@ from longtake.protocol.messages import (
     Unsubscribe,
 )
 from longtake.protocol.version import __version__
-from longtake.protocol.wire import decode
+from longtake.protocol.wire import decode_parts
 from longtake.runtime.clock import Clock, MonotonicClock, wait_until
 from longtake.runtime.generator.hosts import GeneratorHost, GeneratorHostConfig, ProcessHost, ThreadHost
 from longtake.runtime.generator.pool import GeneratorPool
@@ -224,9 +224,7 @@ class Server:
     def _read_frames(self, identity: bytes, parts: list[bytes]) -> None:
         request: int | None = None
         try:
-            if len(parts) != 1:
-                raise ProtocolError("malformed", f"a message has one part here, not {len(parts)}")
-            message = decode(parts[0], FromClientFrames)
+            message = decode_parts(parts, FromClientFrames)
             request = getattr(message, "request", None)
             if isinstance(message, Subscribe):
                 self._subscribe(identity, message)

@@ -4,7 +4,7 @@ import logging
 from collections.abc import Callable
 from typing import Any
 
-from longtake.protocol.errors import LongtakeError, ProtocolError, Refused, error_message
+from longtake.protocol.errors import LongtakeError, Refused, error_message
 from longtake.protocol.messages import (
     VERSION_MAJOR,
     VERSION_MINOR,
@@ -26,7 +26,7 @@ from longtake.protocol.messages import (
     WorldList,
     Worlds,
 )
-from longtake.protocol.wire import decode
+from longtake.protocol.wire import decode_parts
 from longtake.runtime.clock import Clock
 from longtake.runtime.generator.pool import GeneratorPool
 from longtake.runtime.server.limits import Limits
@@ -77,14 +77,15 @@ class RequestHandler:
     def handle(self, identity: bytes, parts: list[bytes]) -> None:
         """Carry out one message of a connection. A bad message gets an error and has no other effect."""
         client = self._sessions.by_identity(identity)
-        if client is not None and not self._admit(client):
-            return
+        admitted = client is None or self._admit(client)
         request: int | None = None
         try:
-            if len(parts) != 1:
-                raise ProtocolError("malformed", f"a control message has one part, not {len(parts)}")
-            message = decode(parts[0], FromClient)
+            message = decode_parts(parts, FromClient)
             request = getattr(message, "request", None)
+            # Signs of life are always taken, so that a client is not given up for asking too much.
+            if not admitted and not isinstance(message, Heartbeat | Goodbye):
+                limit = self._limits.messages_per_second
+                raise Refused("too_fast", f"more than {limit} messages per second from one client; send it again later")
             if isinstance(message, Hello):
                 self._hello(identity, message)
             elif client is None:
@@ -224,16 +225,9 @@ class RequestHandler:
             raise Refused("too_fast", f"more than {limit} cues per second from one client; send it again later")
 
     def _admit(self, client: Client) -> bool:
-        """Whether to read this message. A client that floods the server gets an error once a second."""
-        now = self._clock.now()
-        client.heard = now
-        if client.messages.take(now):
-            return True
-        if now - client.warned > 1:
-            client.warned = now
-            text = f"more than {self._limits.messages_per_second} messages per second; those beyond are left unread"
-            self._sessions.send(client, Error(code="too_fast", message=text, retryable=True))
-        return False
+        """Note that the client lives, and return whether it keeps within the rate of messages."""
+        client.heard = self._clock.now()
+        return client.messages.take(client.heard)
 
 
 def _hello_first() -> Error:

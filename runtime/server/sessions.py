@@ -35,8 +35,6 @@ class Client:
     """by world it has joined"""
     gone: bool = False
     """it left, fell silent or does not read; the server removes it soon"""
-    warned: float = -1e9
-    """when it last got the error for sending too much"""
 
 
 class Sessions:

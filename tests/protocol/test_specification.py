@@ -13,6 +13,7 @@ from longtake.protocol import messages as m
 from longtake.protocol import wire
 from longtake.protocol.endpoints import DEFAULT_PORT
 from longtake.protocol.errors import ERROR_CODES, LOCAL_CODES
+from longtake.protocol.fields import MAX_NUMBER
 
 ROOT = Path(__file__).parents[2]
 SPECIFICATION = (ROOT / "docs/protocol.md").read_text()
@@ -63,7 +64,7 @@ def text_in_words(kind: inspect.StrType) -> str:
 def bounds(low: float | None, high: float | None) -> str:
     if low is None and high is None:
         return ""
-    powers = {2**53: "2^53", 2**63 - 1: "2^63-1"}
+    powers = {MAX_NUMBER: "2^53-1"}
     return f" {low:g}..{powers.get(high) or f'{high:g}'}"
 
 

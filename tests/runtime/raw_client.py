@@ -71,10 +71,16 @@ class RawClient:
     def control_world(self, world: str, action: str, **fields: Any) -> Any:
         return self.ask(messages.Control, messages.Done, world=world, action=action, **fields)
 
+    def connect_frames(self) -> None:
+        """Make a new frame socket, and drop the one before."""
+        if self.frames is not None:
+            self.frames.close()
+        announced = frames_connect(parse_connect(self.endpoint), self.welcome.frames_endpoint)
+        self.frames = self._socket(str(announced))
+
     def subscribe(self, world: str, **fields: Any) -> Any:
         if self.frames is None:
-            announced = frames_connect(parse_connect(self.endpoint), self.welcome.frames_endpoint)
-            self.frames = self._socket(str(announced))
+            self.connect_frames()
         self.requests += 1
         self.frames.send(
             wire.encode(messages.Subscribe(request=self.requests, session=self.welcome.session, world=world, **fields))

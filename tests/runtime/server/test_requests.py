@@ -4,10 +4,13 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+import msgpack
+import msgspec
 import pytest
 from raw_client import RawClient
 
 from longtake.protocol import messages, wire
+from longtake.runtime.server.limits import Limits
 
 Start = Callable[..., Any]
 
@@ -74,10 +77,78 @@ def test_a_flood_of_messages_leaves_the_others_alone(start: Start) -> None:
     local = start()
     with RawClient(local) as flooder, RawClient(local) as good:
         world = good.open(mode="lockstep").world
-        for _ in range(5000):
+        for _ in range(3000):
             flooder.send(b"\xc1 nonsense")
         assert good.control_world(world, "advance", ticks=4).tick == 4
-        assert flooder.wait(messages.Error, code="too_fast").retryable
+        assert flooder.wait(messages.Error, code="malformed").retryable is False
+
+
+def test_every_request_of_a_flood_is_answered_with_its_number(start: Start) -> None:
+    local = start()
+    count = 1800
+    with RawClient(local) as client:
+        world = client.open(mode="lockstep").world
+        kinds: list[Any] = [
+            messages.Worlds(request=0),
+            messages.Control(request=0, world=world, action="pause"),
+            messages.Prompt(request=0, world=world, text="a fox"),
+            messages.Join(request=0, world=world, role="director"),
+            messages.Worlds(request=0),
+        ]
+        for number in range(count):
+            client.send(msgspec.structs.replace(kinds[number % len(kinds)], request=1000 + number))
+        answers: dict[int, Any] = {}
+        while len(answers) < count:
+            message = client.wait((messages.WorldList, messages.Done, messages.Ack, messages.Joined, messages.Error))  # type: ignore[arg-type]
+            assert message.request not in answers
+            answers[message.request] = message
+        assert sorted(answers) == list(range(1000, 1000 + count))
+        refused = [answer for answer in answers.values() if isinstance(answer, messages.Error)]
+        assert {(error.code, error.retryable) for error in refused} == {("too_fast", True)}
+        assert any("messages per second" in error.message for error in refused)
+
+
+def test_signs_of_life_are_taken_from_a_client_that_asks_too_much(start: Start) -> None:
+    local = start(limits=Limits(messages_per_second=1, message_burst=1))
+    with RawClient(local) as client:
+        client.send(messages.Worlds(request=1))
+        client.send(messages.Worlds(request=2))
+        assert client.wait(messages.Error, request=2).code == "too_fast"
+        client.send(messages.Heartbeat(sent=5.0))
+        assert client.wait(messages.Heartbeat, reply=True).sent == 5.0
+        client.send(messages.Displayed(world="w", cue=1, event_to_photon_ms=3.0))
+        assert client.wait(messages.Error, request=None).code == "too_fast"
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        [wire._encoder.encode({"type": "worlds", "request": 77}), b"and more"],
+        [wire._encoder.encode({"type": "prompt", "request": 77, "world": "w1", "text": "x" * 200_000})],
+        [wire._encoder.encode({"type": "worlds", "request": 77, "deep": [[[[[[[[[[1]]]]]]]]]]})],
+        [wire._encoder.encode({"deep": [[[[[[[[[[1]]]]]]]]]], "request": 77, "type": "worlds"})],
+        [msgpack.packb({"type": "worlds", "request": 77, 5: "a key"})],
+        [msgpack.packb({5: "a key", "type": "worlds", "request": 77})],
+        [msgpack.packb({"type": "worlds", "request": 77, "ext": msgpack.ExtType(4, b"x")})],
+        [msgpack.packb({"type": "worlds", "request": 77, "many": list(range(5000))})],
+        [msgpack.packb({"type": "worlds", "request": 77}) + b"\x01"],
+        [msgpack.packb({"type": "worlds", "request": 77, "x": "cut short"})[:-4]],
+        [msgpack.packb({"type": "worlds", "request": 77, "x": b"\xff".decode("latin-1")})[:-1] + b"\xff"],
+        [msgpack.packb({"request": 77})],
+        [msgpack.packb({"type": 5, "request": 77})],
+        [msgpack.packb({"type": "dance", "request": 77})],
+        [msgpack.packb({"type": "event", "request": 77})],
+    ],
+)
+def test_an_error_carries_the_request_number_whenever_it_can_be_read(start: Start, parts: list[bytes]) -> None:
+    local = start()
+    with RawClient(local) as client:
+        client.control.send_multipart(parts)
+        assert client.wait(messages.Error).request == 77
+        client.open(mode="lockstep")
+        client.connect_frames()
+        client.frames.send_multipart(parts)
+        assert client.frame_message()[0].request == 77
 
 
 def test_limits_on_worlds_are_errors_with_the_figure(start: Start) -> None:
