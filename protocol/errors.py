@@ -44,7 +44,7 @@ ERROR_CODES: dict[str, ErrorCode] = {
     "wrong_mode": ErrorCode(meaning="the world's mode or state does not allow it"),
     "no_capability": ErrorCode(meaning="the model lacks a capability the request needs"),
     "too_many": ErrorCode(meaning="a limit on clients, worlds or subscriptions is reached", retryable=True),
-    "too_fast": ErrorCode(meaning="more cues or messages per second than the server accepts from one client", retryable=True),
+    "too_fast": ErrorCode(meaning="more cues or messages per second than one client may send", retryable=True),
     "too_slow": ErrorCode(meaning="a subscriber fell too far behind the world and was unsubscribed", retryable=True),
     "no_room": ErrorCode(meaning="the world would not fit in the host's memory or time", retryable=True),
     "recording": ErrorCode(meaning="the take cannot be recorded"),
