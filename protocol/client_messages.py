@@ -73,6 +73,8 @@ class Prompt(Message, frozen=True, kw_only=True):
     text: Text
     at_tick: Count | None = None
     cut_in: bool = False
+    amend: bool | None = None
+    """True keeps what was said before and adds the text, False replaces it; None goes by the text's wording"""
 
 
 class Event(Message, frozen=True, kw_only=True):

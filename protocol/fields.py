@@ -89,6 +89,21 @@ class ModelInfo(msgspec.Struct, frozen=True, kw_only=True):
     """short hash of the weights"""
     device: str = ""
     precision: str = ""
+    knows: dict[str, list[str]] = {}
+    """all that the model can show, by kind, such as "place": ["meadow", ...]; empty if that is no closed list"""
+
+
+class Understood(msgspec.Struct, frozen=True, kw_only=True):
+    """What a model takes a prompt for. Models that can show anything have none."""
+
+    labels: dict[str, str] = {}
+    """what the prompt says, by kind, such as "actor": "train" """
+    shown_as: str = ""
+    """the same in words: "purple train, city, by day" """
+    by_chance: list[str] = []
+    """kinds of which the prompt says nothing, so that chance draws them"""
+    unknown: list[str] = []
+    """words of the prompt that the model does not know"""
 
 
 class WorldEntry(msgspec.Struct, frozen=True, kw_only=True):

@@ -46,6 +46,7 @@ from longtake.protocol.fields import (
     Seed,
     Slot,
     Text,
+    Understood,
     WorldEntry,
 )
 from longtake.protocol.server_messages import (
@@ -114,6 +115,7 @@ __all__ = [
     "Subscribe",
     "Subscribed",
     "Text",
+    "Understood",
     "Unsubscribe",
     "Welcome",
     "WorldEntry",

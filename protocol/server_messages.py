@@ -4,7 +4,18 @@ from typing import Literal
 
 import msgspec
 
-from longtake.protocol.fields import Delivery, Encoding, MarkKind, Message, Mode, ModelInfo, Role, Script, WorldEntry
+from longtake.protocol.fields import (
+    Delivery,
+    Encoding,
+    MarkKind,
+    Message,
+    Mode,
+    ModelInfo,
+    Role,
+    Script,
+    Understood,
+    WorldEntry,
+)
 
 
 class Welcome(Message, frozen=True, kw_only=True):
@@ -41,6 +52,8 @@ class Applied(Message, frozen=True, kw_only=True):
     prompt: str
     """the rendered prompt"""
     recache_ms: float = 0.0
+    understood: Understood | None = None
+    """what the model takes the prompt for, if it can say so"""
 
 
 class Joined(Message, frozen=True, kw_only=True):
@@ -74,6 +87,8 @@ class Ack(Message, frozen=True, kw_only=True):
     prompt: str
     coalesced: int = 1
     """cues that share this block so far, and one recache"""
+    understood: Understood | None = None
+    """as in `applied`"""
 
 
 class InputAck(Message, frozen=True, kw_only=True):

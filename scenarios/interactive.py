@@ -70,7 +70,8 @@ def _scenario(name: str, prompts: list[str], model: ModelInfo, switches: Sequenc
         seed=seed,
         template=prompts[0].replace("{", "(").replace("}", ")"),  # Braces would name slots.
         timeline=[
-            Moment(tick=first_tick(latent, model), prompt=prompt)
+            # Each prompt of these files is whole, whatever its wording.
+            Moment(tick=first_tick(latent, model), prompt=prompt, amend=False)
             for latent, prompt in zip(used, prompts[1:], strict=True)
         ],
         seconds=first_tick(last, model) / model.fps,

@@ -161,6 +161,8 @@ def _moment_problems(scenario: Scenario, where: str, moment: Moment, named: set[
         yield where, "give exactly one of prompt and event"
     if moment.event is not None and moment.event not in scenario.events:
         yield f"{where}.event", f"{moment.event!r} is not an event; the events are {_list(scenario.events)}"
+    if moment.amend is not None and moment.prompt is None:
+        yield f"{where}.amend", "only a prompt can amend; an event sets its slots"
     if moment.after is not None and moment.after not in named:
         yield f"{where}.after", f"{moment.after!r} is not the name of an earlier entry"
     if moment.name is not None and moment.name in named:

@@ -95,8 +95,10 @@ def schedule(world: World, cues: Sequence[TimedCue]) -> list[Ack]:
     for cue in cues:
         for attempt in range(RETRIES):
             try:
-                send = world.event if cue.kind == "event" else world.prompt
-                acks.append(send(cue.text, at_tick=cue.tick))
+                if cue.kind == "event":
+                    acks.append(world.event(cue.text, at_tick=cue.tick))
+                else:
+                    acks.append(world.prompt(cue.text, at_tick=cue.tick, amend=cue.amend))
                 break
             except Refused as error:
                 if not error.retryable or attempt == RETRIES - 1:

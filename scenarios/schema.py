@@ -44,6 +44,8 @@ class TimedCue(NamedTuple):
     name: str = ""
     labels: dict[str, str] | None = None
     """labels that the probe should read from here on, by kind"""
+    amend: bool | None = None
+    """for a prompt, as in `World.prompt`"""
 
 
 class _Strict(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -70,6 +72,7 @@ class Moment(_Strict, frozen=True, kw_only=True):
 
     `after` names an earlier entry, and `delay` counts from it, so that a group of entries can be moved together.
     `labels` says what the probe should read after a free prompt; after an event, the slots' values say it.
+    `amend` says whether a prompt changes a part of the one before or replaces it; left out, its wording decides.
     """
 
     at: TimeText | None = None
@@ -80,6 +83,7 @@ class Moment(_Strict, frozen=True, kw_only=True):
     event: Name | None = None
     name: Name | None = None
     labels: dict[str, str] = {}
+    amend: bool | None = None
 
 
 class Expectations(_Strict, frozen=True, kw_only=True):
@@ -137,7 +141,9 @@ class Scenario(_Strict, frozen=True, kw_only=True):
                 cues.append(TimedCue(ticks[index], "event", moment.event, moment.name or moment.event, labels))
             elif moment.prompt is not None:
                 labels = dict(moment.labels)
-                cues.append(TimedCue(ticks[index], "prompt", moment.prompt, moment.name or "", labels))
+                cues.append(
+                    TimedCue(ticks[index], "prompt", moment.prompt, moment.name or "", labels, amend=moment.amend)
+                )
         return cues
 
     def first_labels(self) -> dict[str, str]:

@@ -10,7 +10,7 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import Literal
 
-from longtake.protocol.messages import Ack, Applied, CueKind, Frame, Joined, Notice, Script, Status
+from longtake.protocol.messages import Ack, Applied, CueKind, Frame, Joined, Notice, Script, Status, Understood
 
 TOAST_S = 4.0
 FLASH_S = 0.6
@@ -97,12 +97,16 @@ class PlayerState:
     @property
     def prompt(self) -> str:
         """The rendered prompt of the frame on the screen."""
-        for mark in reversed(self.timeline):
-            if mark.tick <= self.tick:
-                return mark.prompt
-        if self.info is not None:
-            return self.info.prompt
-        return ""
+        mark = self._mark_in_force()
+        if mark is not None:
+            return mark.prompt
+        return self.info.prompt if self.info is not None else ""
+
+    @property
+    def understood(self) -> Understood | None:
+        """What the model takes the prompt of the frame on the screen for; None if it does not say."""
+        mark = self._mark_in_force()
+        return mark.understood if mark is not None else None
 
     @property
     def recording(self) -> str:
@@ -130,6 +134,9 @@ class PlayerState:
         """Return the events whose values the picture shows."""
         values = self.slots().items()
         return {name for name, event in self.script.events.items() if event.set.items() <= values}
+
+    def _mark_in_force(self) -> Applied | None:
+        return next((mark for mark in reversed(self.timeline) if mark.tick <= self.tick), None)
 
     # --- changes -------------------------------------------------------------------------------------------
 

@@ -81,9 +81,12 @@ class AsyncWorld:
         """Cues in force so far, in this generation."""
         return self.sync.timeline
 
-    async def prompt(self, text: str, *, at_tick: int | None = None, cut_in: bool = False) -> Ack:
-        """Replace the prompt; the answer says from which block and tick."""
-        return await self._ask(self.sync.prompt(text, at_tick=at_tick, cut_in=cut_in, wait=False), "prompt")
+    async def prompt(
+        self, text: str, *, at_tick: int | None = None, cut_in: bool = False, amend: bool | None = None
+    ) -> Ack:
+        """Replace the prompt, or amend it; see `World.prompt`."""
+        future = self.sync.prompt(text, at_tick=at_tick, cut_in=cut_in, amend=amend, wait=False)
+        return await self._ask(future, "prompt")
 
     async def event(self, name: str, *, at_tick: int | None = None, cut_in: bool = False) -> Ack:
         """Fire an event of the world's script; the answer says from which block and tick."""

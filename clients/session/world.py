@@ -64,16 +64,40 @@ class World(Feed):
         self.readings: deque[Reading] = deque(maxlen=KEPT)
 
     @overload
-    def prompt(self, text: str, *, at_tick: int | None = ..., cut_in: bool = ..., wait: Literal[True] = ...) -> Ack: ...
+    def prompt(
+        self,
+        text: str,
+        *,
+        at_tick: int | None = ...,
+        cut_in: bool = ...,
+        amend: bool | None = ...,
+        wait: Literal[True] = ...,
+    ) -> Ack: ...
     @overload
     def prompt(
-        self, text: str, *, at_tick: int | None = ..., cut_in: bool = ..., wait: Literal[False]
+        self,
+        text: str,
+        *,
+        at_tick: int | None = ...,
+        cut_in: bool = ...,
+        amend: bool | None = ...,
+        wait: Literal[False],
     ) -> "Future[Ack]": ...
     def prompt(
-        self, text: str, *, at_tick: int | None = None, cut_in: bool = False, wait: bool = True
+        self,
+        text: str,
+        *,
+        at_tick: int | None = None,
+        cut_in: bool = False,
+        amend: bool | None = None,
+        wait: bool = True,
     ) -> "Ack | Future[Ack]":
-        """Replace the prompt; the answer says from which block and tick. `wait=False` returns its future."""
-        future = self._channel.ask(Prompt, Ack, world=self.name, text=text, at_tick=at_tick, cut_in=cut_in)
+        """Replace the prompt, or amend it; the answer says with which text, and from which block and tick.
+
+        `amend=True` keeps what was said before and adds `text`, False replaces it, None goes by the wording ("the
+        same fox at dawn" amends). `wait=False` returns the answer's future.
+        """
+        future = self._channel.ask(Prompt, Ack, world=self.name, text=text, at_tick=at_tick, cut_in=cut_in, amend=amend)
         return self._answer(future, "prompt") if wait else future
 
     @overload

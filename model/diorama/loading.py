@@ -19,6 +19,7 @@ from longtake.model.diorama.autoencoder import SHIPPED, Decoder, make_decoder
 from longtake.model.diorama.files import bundled_folder, digest, part_paths
 from longtake.model.diorama.moving_decoder import MovingDecoder
 from longtake.model.diorama.probe import Probe, ProbeConfig
+from longtake.model.diorama.reading import KNOWS
 from longtake.model.diorama.spec import CAPABILITIES, NAME
 from longtake.model.diorama.text_encoder import TextEncoder, TextEncoderConfig
 from longtake.model.generation.generator import Generator
@@ -93,6 +94,7 @@ def load_diorama(
         weights=digest(part_paths(folder)),
         device=str(chosen),
         precision=precision_name(dtype),
+        knows=KNOWS,
     )
     log.info("diorama on %s in %s, weights %s", info.device, info.precision, info.weights)
     return LoadedModel(generator, info, probe.to(memory_format=torch.channels_last))  # type: ignore[call-overload]

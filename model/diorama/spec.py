@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from longtake.model.diorama.files import PARTS, bundled_folder, digest, part_paths
+from longtake.model.diorama.reading import KNOWS, understand
 from longtake.model.interface.spec import LoadRequest, ModelSpec, SelfCheck, Weights, WeightsFile
 from longtake.model.interface.world_model import WorldModel
 from longtake.model.options import BACKEND_ARGUMENTS, BackendOptions
@@ -65,6 +66,8 @@ SPEC = ModelSpec(
     bundled=True,
     weights=weights,
     digest=lambda: digest(part_paths(bundled_folder())),
+    understand=understand,
+    knows=KNOWS,
     plan=_plan,
     self_check=_self_check,
 )

@@ -24,6 +24,7 @@ from longtake.model.interface.spec import (
     Weights,
     WeightsFile,
 )
+from longtake.model.interface.understanding import Understanding
 from longtake.model.interface.world_model import (
     VERBS,
     Axis,
@@ -50,6 +51,7 @@ __all__ = [
     "Options",
     "SelfCheck",
     "Snapshot",
+    "Understanding",
     "Weights",
     "WeightsFile",
     "World",

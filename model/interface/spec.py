@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from longtake.model.interface.options import Options
+from longtake.model.interface.understanding import Understanding
 from longtake.model.interface.world_model import WorldModel
 
 if TYPE_CHECKING:
@@ -132,6 +133,10 @@ class ModelSpec:
     """returns the hash of the weights, if it can be had without loading them"""
     pull: Callable[[Path | None, Callable[[str], None], Sequence[str]], list[Path]] | None = None
     """fetches public weights into a folder (None: where they belong), tells what it does, some parts only or all"""
+    understand: Callable[[str], Understanding] | None = None
+    """says what the model takes a text for, within a millisecond; the server asks it for every prompt"""
+    knows: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """all that the model can show, by kind, if that is a closed list; clients list it"""
     plan: "Callable[[], PlanSource] | None" = None
     """returns what `bench plan` counts"""
     self_check: "Callable[[SelfCheck], Iterator[CaseResult]] | None" = None

@@ -1,7 +1,7 @@
 """The verbs of a world model, as typed Protocols: what the runtime asks, and what a model answers."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol, TypeAlias, runtime_checkable
 
 import numpy.typing as npt
@@ -51,6 +51,8 @@ class ModelInfo:
     """first 16 hex digits of the weights' hash"""
     device: str = ""
     precision: str = ""
+    knows: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """as in `ModelSpec.knows`"""
 
 
 class Block(Protocol):

@@ -151,7 +151,14 @@ class RequestHandler:
     def _cue(self, client: Client, message: Prompt | Event, kind: Any, label: str) -> None:
         room = self._table.of_member(client, message.world, steer=True)
         self._spend(client)
-        ack = room.world.cue(kind, label, at_tick=message.at_tick, cut_in=message.cut_in, request=message.request)
+        ack = room.world.cue(
+            kind,
+            label,
+            at_tick=message.at_tick,
+            cut_in=message.cut_in,
+            request=message.request,
+            amend=message.amend if isinstance(message, Prompt) else None,
+        )
         self._sessions.send(client, ack)
         self._table.settle(room)
 

@@ -16,6 +16,7 @@ from longtake.runtime.server.world_room import ServerPorts, WorldRoom
 from longtake.runtime.world.config import WorldConfig
 from longtake.runtime.world.effects import Requester
 from longtake.runtime.world.running_world import RunningWorld
+from longtake.runtime.world.understanding import reader_of
 
 log = logging.getLogger(__name__)
 
@@ -216,6 +217,7 @@ class WorldTable:
             threads=generator.threads,
             options=self._config.options,
             versions=self._config.versions,
+            understand=reader_of(message.model),
         )
 
     def _give_turn(self, generator: Supervisor) -> None:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 
 from longtake.protocol.conditioning import Conditioning
 from longtake.protocol.messages import CueKind, ModelInfo
+from longtake.runtime.world.amending import amends
 from longtake.runtime.world.cues import BlockGrid, Cue, CueQueue
 from longtake.runtime.world.held_input import HeldInput
 from longtake.runtime.world.prompt_state import PromptState
@@ -96,10 +97,14 @@ class BlockPlan:
         """The prompt state asked for last: cues for the next block count, cues for later ticks do not."""
         return self._queue.preview(self.state, self.committed)
 
-    def accept(self, kind: CueKind, label: str, at_tick: int | None) -> Accepted:
-        """Give a cue its block. Raises `Refused` if it names no event, renders too long, or too many wait."""
+    def accept(self, kind: CueKind, label: str, at_tick: int | None, *, amend: bool | None = None) -> Accepted:
+        """Give a cue its block. Raises `Refused` if it names no event, renders too long, or too many wait.
+
+        `amend` says whether a prompt amends the one before; None goes by its wording.
+        """
         block = self.committed if at_tick is None else max(self.committed, self.grid.block_from(at_tick))
-        cue = Cue(number=self._numbers + 1, kind=kind, label=label, block=block)
+        amend = kind == "prompt" and (amends(label) if amend is None else amend)
+        cue = Cue(number=self._numbers + 1, kind=kind, label=label, block=block, amend=amend)
         state = cue.apply(self._queue.preview(self.state, block))
         state.check()
         coalesced = self._queue.add(cue)

@@ -85,8 +85,8 @@ class Chronicle:
         """Return the newest marks that fit into one message."""
         kept, room = 0, MAX_TIMELINE_CHARACTERS
         for mark in reversed(self.timeline):
-            # 200: the names and numbers of one mark on the wire
-            room -= 200 + 4 * (len(mark.label) + len(mark.prompt))
+            # 500: the names, numbers and labels of one mark on the wire
+            room -= 500 + 4 * (len(mark.label) + 2 * len(mark.prompt))
             if room < 0:
                 break
             kept += 1
@@ -111,6 +111,7 @@ class Chronicle:
             label=label,
             prompt=prompt,
             recache_ms=message.timings_ms.get("recache", 0.0),
+            understood=self._config.understand(prompt),
         )
         self.timeline.append(mark)
         del self.timeline[:-MAX_MARKS]

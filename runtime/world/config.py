@@ -1,8 +1,9 @@
 """What a world is opened with."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from longtake.protocol.messages import Mode, ModelInfo, Script
+from longtake.protocol.messages import Mode, ModelInfo, Script, Understood
 from longtake.runtime.world.lead import LeadConfig
 
 
@@ -20,6 +21,8 @@ class WorldConfig:
     readings: bool = False
     snapshot_every_s: float = 5.0
     lead: LeadConfig = field(default_factory=LeadConfig)
+    understand: Callable[[str], Understood | None] = lambda prompt: None
+    """what the model takes a prompt for"""
     threads: int = 0
     """CPU threads of the generator; for the take's header only"""
     options: tuple[tuple[str, str], ...] = ()

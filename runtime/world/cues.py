@@ -50,10 +50,14 @@ class Cue:
     label: str
     """the typed text or the event's name"""
     block: int
+    amend: bool = False
+    """a typed text that changes a part of the prompt in force, instead of replacing it"""
 
     def apply(self, state: PromptState) -> PromptState:
         """Return the prompt state after this cue."""
-        return state.with_prompt(self.label) if self.kind == "prompt" else state.with_event(self.label)
+        if self.kind == "event":
+            return state.with_event(self.label)
+        return state.with_prompt(self.label, amend=self.amend)
 
 
 class CueQueue:

@@ -1,7 +1,8 @@
 """Prompt state: base text plus slots, and the one prompt they render to. The same rule serves every model.
 
 While the base is the script's own, the prompt is its template filled with the slots' phrases. After a typed
-prompt it is that text, followed by the phrases of the slots that events have set since.
+prompt it is that text, followed by the phrases of the slots that events have set since. A typed prompt replaces what
+was said before, or amends it (`longtake.runtime.world.amending`).
 """
 
 import re
@@ -9,6 +10,7 @@ from dataclasses import dataclass, field, replace
 
 from longtake.protocol.errors import Refused
 from longtake.protocol.messages import EventDef, Script
+from longtake.runtime.world.amending import amended
 
 MAX_PROMPT_CHARACTERS = 2000
 """limit of the rendered prompt, and on the wire of a typed one"""
@@ -50,9 +52,12 @@ class PromptState:
         state.check()
         return state
 
-    def with_prompt(self, text: str) -> "PromptState":
-        """Return the state after a typed prompt: it replaces the base and clears the slots."""
-        return replace(self, base=text, slots={})
+    def with_prompt(self, text: str, *, amend: bool = False) -> "PromptState":
+        """Return the state after a typed prompt: it replaces the base and clears the slots.
+
+        With `amend` the base becomes the whole prompt in force, followed by the text.
+        """
+        return replace(self, base=amended(self.prompt(), text) if amend else text, slots={})
 
     def with_event(self, name: str) -> "PromptState":
         """Return the state after an event. Raises `Refused("unknown_event")`."""
@@ -71,7 +76,9 @@ class PromptState:
         length = len(self.prompt())
         if not 0 < length <= MAX_PROMPT_CHARACTERS:
             text = f"the prompt would have {length} characters; 1 to {MAX_PROMPT_CHARACTERS} are accepted"
-            raise Refused("invalid", text)
+            # A prompt that amends grows with each change, and events add their clauses.
+            more = ": type the whole scene again" if length and len(self.base or "") > MAX_PROMPT_CHARACTERS else ""
+            raise Refused("invalid", text + more)
 
     def _definition(self, name: str) -> EventDef:
         definition = self.script.events.get(name)

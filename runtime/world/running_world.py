@@ -197,11 +197,20 @@ class RunningWorld:
 
     # --- the clients' side ---------------------------------------------------------------------------------
 
-    def cue(self, kind: CueKind, label: str, *, at_tick: int | None, cut_in: bool, request: int) -> Ack:
+    def cue(
+        self,
+        kind: CueKind,
+        label: str,
+        *,
+        at_tick: int | None,
+        cut_in: bool,
+        request: int,
+        amend: bool | None = None,
+    ) -> Ack:
         """Accept a prompt or an event; the answer says where it takes effect."""
         if cut_in and self.config.mode != "live":
             raise Refused("wrong_mode", "a cut-in cue needs a live world; elsewhere nothing waits to be shown")
-        accepted = self.plan.accept(kind, plain(label), at_tick)
+        accepted = self.plan.accept(kind, plain(label), at_tick, amend=amend)
         if cut_in:
             self._cut_block = accepted.cue.block
         self.effects.append(Command(message=GenEncode(model=self.config.model.name, **fields(accepted.conditioning))))
@@ -214,6 +223,7 @@ class RunningWorld:
             tick=accepted.tick,
             prompt=accepted.conditioning.prompt,
             coalesced=accepted.coalesced,
+            understood=self.config.understand(accepted.conditioning.prompt),
         )
 
     def hold(self, axes: Mapping[str, float], *, at_tick: int | None, who: object, request: int) -> InputAck:

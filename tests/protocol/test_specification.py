@@ -20,7 +20,7 @@ SPECIFICATION = (ROOT / "docs/protocol.md").read_text()
 GOLDEN = json.loads((ROOT / "tests/data/protocol/golden.json").read_text())
 UNIONS = (m.FromClient, m.FromServer, m.FromClientFrames, m.FromServerFrames)
 MESSAGES = sorted({kind for union in UNIONS for kind in get_args(union)}, key=lambda kind: kind.__name__)
-PARTS = [m.ModelInfo, m.Axis, m.Script, m.Slot, m.EventDef, m.WorldEntry]
+PARTS = [m.ModelInfo, m.Axis, m.Script, m.Slot, m.EventDef, m.Understood, m.WorldEntry]
 PLAIN = {inspect.BoolType: "bool", inspect.NoneType: "nil", inspect.AnyType: "anything"}
 
 

@@ -65,8 +65,8 @@ def test_control_characters_of_a_prompt_reach_nobodys_terminal() -> None:
 
 def test_text_is_encoded_as_soon_as_the_cue_arrives() -> None:
     stage = Stage().open()
-    prompt(stage, "later", at_tick=400)
-    assert [message.prompt for message in stage.commands(GenEncode)] == ["later"]
+    prompt(stage, "a fox", at_tick=400)
+    assert [message.prompt for message in stage.commands(GenEncode)] == ["a fox"]
 
 
 def test_cues_within_one_block_coalesce_in_order_into_one_recache() -> None:
