@@ -201,9 +201,10 @@ class Connection:
                 lost = ConnectionLost(f"{self._endpoint} {reason}")
             with self._lock:
                 self.state = ConnectionState.RECONNECTING
-            logger.warning("%s", lost)
-            self._receiver.on_lost(lost)
             patience_s, again = self._config.reconnect_s, True
+            # without patience the error says it
+            logger.log(logging.WARNING if patience_s else logging.INFO, "%s", lost)
+            self._receiver.on_lost(lost)
             if patience_s == 0:
                 raise lost
 

@@ -40,6 +40,7 @@ PACKAGES: dict[str, tuple[str, str]] = {
     "gymnasium": ("the Gymnasium environment", "'longtake[agents]'"),
 }
 """distribution: (what needs it, what pip has to install)"""
+HOST = "pip install 'longtake[host]'"
 NOTABLE = ("amx", "avx", "bf16", "fma", "neon", "sve")
 """prefixes of the instruction sets that matter here"""
 
@@ -81,8 +82,19 @@ def print_report(found: list[Finding]) -> None:
             area = finding.area
         advice = f"  -> {finding.advice}" if finding.advice else ""
         print(f"  {SIGNS[finding.state]} {finding.name:<{width}}  {finding.value}{advice}")
+    print(f"\n{verdict(found)}")
+
+
+def verdict(found: list[Finding]) -> str:
+    """Return the report's last line: what this machine can do, and what it lacks for more."""
     problems = sum(finding.state == "problem" for finding in found)
-    print(f"\n{'all is well' if not problems else f'{problems} to fix, marked with !'}")
+    if problems:
+        return f"{problems} to fix, marked with !"
+    hosting = [finding for finding in found if finding.state == "note" and finding.name in ("torch", "av")]
+    if hosting:
+        lacks = " and ".join(sorted({finding.name for finding in hosting}))
+        return f"this machine can watch and steer; for worlds and films of its own it lacks {lacks}: {HOST}"
+    return "all is well"
 
 
 def machine() -> list[Finding]:

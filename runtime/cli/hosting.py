@@ -86,10 +86,11 @@ def load_here(options: argparse.Namespace) -> tuple[WorldModel, int]:
 
 
 @contextmanager
-def hosted(options: argparse.Namespace, *, model: str, takes: Path | None = None) -> Iterator[str]:
+def hosted(options: argparse.Namespace, *, model: str, takes: Path | None = None, bind: str = "") -> Iterator[str]:
     """Yield the endpoint of the server at `--endpoint`, or of one that lives as long as the block.
 
-    `takes` is the folder where that one writes take files. Raises LongtakeError.
+    `takes` is the folder where that one writes take files, and `bind` where it listens (by default at any free
+    port). Raises LongtakeError.
     """
     if options.endpoint:
         if weights_options(options, model):
@@ -105,6 +106,7 @@ def hosted(options: argparse.Namespace, *, model: str, takes: Path | None = None
 
     with local_server(
         model,
+        endpoint=bind,
         factory=config.factory,
         device=config.device,
         precision=config.precision,

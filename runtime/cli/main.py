@@ -5,6 +5,7 @@ expectation, a replay, a conformance case), 2 the request cannot be carried out,
 """
 
 import argparse
+import difflib
 import importlib
 import logging
 import os
@@ -16,8 +17,10 @@ from contextlib import contextmanager
 from typing import Any, NoReturn
 
 from longtake.model.errors import ModelError
+from longtake.model.interface import model_names, model_spec, model_specs
 from longtake.protocol.errors import LongtakeError
 from longtake.protocol.version import __version__
+from longtake.runtime.cli.arguments import DEFAULT_MODEL
 from longtake.runtime.cli.usage import INTERRUPTED, UNUSABLE, unknown
 
 log = logging.getLogger(__name__)
@@ -26,6 +29,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "play": ("play", "open a window on a scenario and direct it; without a display, film it instead"),
     "serve": ("serve", "host worlds for players, scenarios and agents"),
     "join": ("join", "watch or direct a world that runs on a server"),
+    "scenarios": ("scenarios", "list the scenarios of the library, or show the file of one"),
     "run": ("run", "run a scenario and check its expectations"),
     "render": ("render", "film a prompt or a scenario to an MP4"),
     "replay": ("replay", "generate a take again and compare it bit by bit"),
@@ -48,7 +52,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
     if named is not None and named not in COMMANDS:
         print(f"longtake: {unknown('command', named, COMMANDS)}", file=sys.stderr)
         return UNUSABLE
-    options = build_parser(named).parse_args(given)
+    options = build_parser(named, model_of(given)).parse_args(given)
     if options.command is None:
         build_parser(None).print_help()
         return UNUSABLE
@@ -81,12 +85,39 @@ class Parser(argparse.ArgumentParser):
     """Reports a mistake in one line, without the usage."""
 
     def error(self, message: str) -> NoReturn:
-        """Print the line and exit."""
-        self.exit(UNUSABLE, f"{self.prog}: {message}; see {self.prog} --help\n")
+        """Print the line and exit; an unknown option gets the closest one that exists."""
+        wrong = message.removeprefix("unrecognized arguments: ").split("=")[0].split()
+        close = difflib.get_close_matches(wrong[0], flags_of(self), n=1) if wrong and wrong[0].startswith("-") else []
+        hint = f"; did you mean {close[0]}?" if close else ""
+        self.exit(UNUSABLE, f"{self.prog}: {message}{hint}; see {self.prog} --help\n")
 
 
-def build_parser(named: str | None) -> argparse.ArgumentParser:
-    """Return the parser. Only the command `named` gets its arguments, because that imports its module."""
+def flags_of(parser: argparse.ArgumentParser) -> list[str]:
+    """Return all options that a parser and the parsers of its commands take."""
+    flags: list[str] = []
+    for action in parser._actions:
+        flags += action.option_strings if action.help != argparse.SUPPRESS else []
+        if isinstance(action, argparse._SubParsersAction):
+            for command in action.choices.values():
+                flags += flags_of(command)
+    return flags
+
+
+def model_of(given: Sequence[str]) -> str:
+    """Return the model that a command line names, or the default one; for `--help`."""
+    for place, word in enumerate(given):
+        if word == "--model" and place + 1 < len(given):
+            return given[place + 1]
+        if word.startswith("--model="):
+            return word.removeprefix("--model=")
+    return DEFAULT_MODEL
+
+
+def build_parser(named: str | None, model: str = DEFAULT_MODEL) -> argparse.ArgumentParser:
+    """Return the parser. Only the command `named` gets its arguments, because that imports its module.
+
+    Its `--help` lists the options of `model`, and not those that only other models take.
+    """
     parser = Parser(
         prog="longtake",
         description="A world simulation runtime: long video, generated live, steered while it runs.",
@@ -102,7 +133,22 @@ def build_parser(named: str | None) -> argparse.ArgumentParser:
         )
         if name == named:
             module_of(name).add_arguments(command)
+            hide_other_models(command, model)
     return parser
+
+
+def hide_other_models(command: argparse.ArgumentParser, model: str) -> None:
+    """Leave out of `--help` what only other models take, and say how to see it."""
+    if model not in model_names():
+        return
+    own = {argument.flag for argument in model_spec(model).arguments}
+    others = {argument.flag for spec in model_specs() for argument in spec.arguments} - own
+    hidden = [action for action in command._actions if not others.isdisjoint(action.option_strings)]
+    for action in hidden:
+        action.help = argparse.SUPPRESS
+    if hidden:
+        more = [spec.name for spec in model_specs() if {argument.flag for argument in spec.arguments} - own]
+        command.epilog = f"`{command.prog} --model {more[0]} --help` lists the options of that model as well."
 
 
 def one_line(error: BaseException) -> str:

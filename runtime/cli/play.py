@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from longtake.protocol.endpoints import DEFAULT_ENDPOINT
 from longtake.runtime.cli.arguments import add_hosting_arguments, positive_seconds, prompt, seed
 from longtake.runtime.cli.display import HOW_TO_GET_A_WINDOW, open_display
 from longtake.runtime.cli.hosting import hosted, load_scenario
@@ -26,6 +27,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--fullscreen", action="store_true", help="fill the screen (F11 in the window)")
     parser.add_argument("--hud", action="store_true", help="show the numbers (F3 in the window)")
     parser.add_argument(
+        "--share",
+        action="store_true",
+        help=f"listen at {DEFAULT_ENDPOINT}, where `longtake join` finds the world (otherwise at any free port)",
+    )
+    parser.add_argument(
         "--headless", action="store_true", help=f"film the scenario into {RENDERS}/ instead of opening a window"
     )
     parser.add_argument("--seconds", type=positive_seconds, help="length of that film (default: the scenario's)")
@@ -40,9 +46,11 @@ def run(options: argparse.Namespace) -> int:
     if options.headless or why_not:
         return film(options, scenario, model, why_not)
     print(f"{scenario.title or scenario.name}: loading {model} ...", file=sys.stderr)
-    with hosted(options, model=model) as endpoint:
+    with hosted(options, model=model, bind=DEFAULT_ENDPOINT if options.share else "") as endpoint:
         from longtake.clients.player.player import play
 
+        where = "" if endpoint == DEFAULT_ENDPOINT else f" {endpoint}"
+        print(f"others on this machine can watch: longtake join{where}", file=sys.stderr)
         play(
             endpoint,
             script=scenario.script(),

@@ -66,6 +66,9 @@ class WorldTable:
         """Return a world; an empty name means the newest. Raises `Refused("unknown_world")`."""
         if not name and self._worlds:
             return next(reversed(self._worlds.values()))
+        if not name:
+            how = "open one: `longtake play --endpoint ADDRESS`, or start the server as `longtake serve SCENARIO`"
+            raise Refused("unknown_world", f"no world runs here yet; {how}")
         if name not in self._worlds:
             known = ", ".join(self._worlds) or "none"
             raise Refused("unknown_world", f"no world {name!r} runs here; there are: {known}")

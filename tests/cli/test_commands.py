@@ -12,6 +12,8 @@ from typing import Any
 
 import pytest
 
+from longtake.clients.session import Session
+
 Call = Callable[..., Any]
 
 
@@ -171,13 +173,19 @@ def test_serve_announces_itself_and_ends_in_order(fake: list[str]) -> None:
         assert process.stdout is not None
         said = [json.loads(process.stdout.readline()) for _ in range(2)]
         assert [line["state"] for line in said] == ["loading", "ready"]
-        assert said[0]["endpoint"].startswith("tcp://127.0.0.1:")
+        endpoint = said[0]["endpoint"]
+        assert endpoint.startswith("tcp://127.0.0.1:")
+        with Session.connect(endpoint) as session:
+            world = session.join()
+            assert world.info.script.name == "default"
+            assert world.next_picture(30).header.tick >= 0  # it runs as soon as somebody is there
         children = children_of(process.pid)
         assert children, "the generator is a process of its own"
         process.send_signal(signal.SIGINT)
-        _, err = process.communicate(timeout=20)
-        assert process.returncode == 130
-        assert err.strip() == "longtake serve: interrupted"
+        out, err = process.communicate(timeout=20)
+        assert process.returncode == 0
+        assert json.loads(out)["state"] == "stopped"
+        assert err == ""
         assert gone(children)
     finally:
         process.kill()

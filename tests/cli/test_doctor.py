@@ -10,6 +10,7 @@ import pytest
 
 from longtake.clients.player import pygame_packages
 from longtake.runtime.cli import doctor
+from longtake.runtime.cli.doctor import Finding, verdict
 
 Call = Callable[..., Any]
 
@@ -56,3 +57,13 @@ def test_a_port_in_use_is_seen() -> None:
         port = taken.getsockname()[1]
         assert not doctor.port_is_free(port)
     assert doctor.port_is_free(port)
+
+
+def test_the_last_line_says_what_the_machine_lacks() -> None:
+    fine = Finding(area="packages", name="torch", state="ok", value="2")
+    missing = Finding(area="packages", name="torch", state="note", value="not installed")
+    optional = Finding(area="packages", name="gymnasium", state="note", value="not installed")
+    problem = Finding(area="packages", name="msgpack", state="problem", value="not installed")
+    assert verdict([fine, optional]) == "all is well"
+    assert "pip install 'longtake[host]'" in verdict([missing, optional])
+    assert verdict([missing, problem]) == "1 to fix, marked with !"

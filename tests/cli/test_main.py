@@ -70,3 +70,32 @@ def test_help_says_what_every_argument_is_and_no_default_is_a_riddle(command: st
         assert "()" not in text
         unexplained = [action.dest for action in parser._actions if not action.help]
         assert set(unexplained) <= {"kind", "action"}, "only a choice of subcommands explains itself"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "meant"),
+    [
+        (["play", "--fulscreen"], "--fullscreen"),
+        (["play", "--hedless"], "--headless"),
+        (["serve", "--bnd", "x"], "--bind"),
+        (["render", "a fox", "--secnds=4"], "--seconds"),
+        (["models", "pull", "x", "--fodler"], "--folder"),
+        (["scenarios", "--shwo"], "--show"),
+    ],
+)
+def test_an_unknown_option_gets_the_nearest_one(call: Call, arguments: list[str], meant: str) -> None:
+    called = call(*arguments)
+    assert called.code == 2
+    assert f"did you mean {meant}?" in called.line
+
+
+def test_help_lists_the_options_of_the_model_that_is_asked_for(call: Call) -> None:
+    assert "--text-encoder" not in call("play", "--help").out
+    assert "longtake play --model longlive-1.3b --help" in call("play", "--help").out
+    for words in (["--model", "longlive-1.3b"], ["--model=longlive-1.3b"]):
+        assert "--text-encoder" in call("play", *words, "--help").out
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_no_help_speaks_python(call: Call, command: str) -> None:
+    assert "None" not in call(command, "--help").out
