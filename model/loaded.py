@@ -25,15 +25,16 @@ class LoadedModel:
 
     def open(self, *, seed: int, conditioning: Conditioning) -> World:
         """Start a take."""
-        return self.generator.open(seed=seed, prompt=conditioning.prompt)
+        return self.generator.open(seed=seed, prompt=conditioning.prompt, actions=conditioning.actions)
 
     def prepare(self, conditioning: Conditioning) -> None:
         """Encode a prompt ahead of its cue."""
         self.generator.encode(conditioning.prompt)
 
     def cue(self, world: AnyWorld, conditioning: Conditioning) -> None:
-        """Make the next blocks under `conditioning`; a new prompt is followed by a recache."""
+        """Make the next blocks under `conditioning`; a new prompt is followed by a recache, new actions are not."""
         own = _own(world)
+        self.generator.steer(own, conditioning.actions)
         if own.prompt.texts != (conditioning.prompt,) * own.batch:
             self.generator.cue(own, conditioning.prompt)
 

@@ -20,7 +20,7 @@ from longtake.model.diorama.files import bundled_folder, digest, part_paths
 from longtake.model.diorama.moving_decoder import MovingDecoder
 from longtake.model.diorama.probe import Probe, ProbeConfig
 from longtake.model.diorama.reading import KNOWS
-from longtake.model.diorama.spec import CAPABILITIES, NAME
+from longtake.model.diorama.spec import NAME, axes, capabilities
 from longtake.model.diorama.text_encoder import TextEncoder, TextEncoderConfig
 from longtake.model.generation.generator import Generator
 from longtake.model.interface import LoadRequest, ModelInfo
@@ -90,7 +90,8 @@ def load_diorama(
         block_frames=frames,
         first_block_frames=frames,
         window_blocks=config.window_frames // config.block_frames,
-        capabilities=CAPABILITIES,
+        capabilities=capabilities(config.transformer),
+        axes=axes(config.transformer),
         weights=digest(part_paths(folder)),
         device=str(chosen),
         precision=precision_name(dtype),

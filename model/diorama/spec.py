@@ -3,10 +3,11 @@
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from longtake.model.config import TransformerConfig, preset
 from longtake.model.diorama.files import PARTS, bundled_folder, digest, part_paths
 from longtake.model.diorama.reading import KNOWS, understand
 from longtake.model.interface.spec import LoadRequest, ModelSpec, SelfCheck, Weights, WeightsFile
-from longtake.model.interface.world_model import WorldModel
+from longtake.model.interface.world_model import Axis, WorldModel
 from longtake.model.options import BACKEND_ARGUMENTS, BackendOptions
 from longtake.model.pieces import pieces
 
@@ -15,7 +16,18 @@ if TYPE_CHECKING:
     from longtake.model.evaluation.plan_parts import PlanSource
 
 NAME = "diorama"
-CAPABILITIES = ("reading", "snapshot")
+AXES = (Axis(name="speed"), Axis(name="lift"))
+"""what a hand can steer by, as `longtake.model.diorama.actions` describes it; in that order"""
+
+
+def axes(sizes: TransformerConfig) -> tuple[Axis, ...]:
+    """Return the axes of a network of these sizes: none unless it was built with actions."""
+    return AXES[: sizes.actions]
+
+
+def capabilities(sizes: TransformerConfig) -> tuple[str, ...]:
+    """Return the capabilities of a network of these sizes."""
+    return ("reading", "snapshot", *(("actions",) if sizes.actions else ()))
 
 
 def weights() -> Weights:
@@ -60,7 +72,8 @@ SPEC = ModelSpec(
     arguments=BACKEND_ARGUMENTS,
     # its operations are so small that a second thread only costs time
     threads=1,
-    capabilities=CAPABILITIES,
+    capabilities=capabilities(preset(NAME).transformer),
+    axes=axes(preset(NAME).transformer),
     licence="Apache-2.0",
     parameters="9 M (16 M with decoder, text encoder and probe)",
     bundled=True,

@@ -4,6 +4,7 @@ Denoising reads the cache and overwrites only the block's own slots (`flow`); th
 (`write`).
 """
 
+from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
@@ -15,6 +16,15 @@ from longtake.model.network.layers import PromptKV
 from longtake.model.network.transformer import Condition, Transformer
 
 CLEAN_TIMESTEP = 0.0
+CLEAN = -1
+"""the clean pass among the steps of the sampler"""
+KEPT_CONDITIONS = 64
+"""how many conditions of steered blocks are kept"""
+
+Actions = tuple[float, ...]
+"""What a latent frame was made under: a value for each axis of the model; empty for all at rest."""
+FrameActions = Sequence[Actions]
+"""One for each of some frames, or one for all of them; empty for all at rest."""
 
 
 class Executor(Protocol):
@@ -29,7 +39,18 @@ class Executor(Protocol):
         """text: [B, L, D] from `Transformer.embed_text` -> keys and values per layer, laid out as passes read them."""
         ...
 
-    def flow(self, block: CacheBlock, latents: Tensor, step: int, prompt_kv: Sequence[PromptKV]) -> Tensor:
+    def condition(self, step: int, actions: FrameActions = ()) -> Condition:
+        """Return what a pass is modulated by; for the same arguments it is the same object, as long as it is kept.
+
+        Args:
+            step: index of the timestep, or `CLEAN`.
+            actions: what the frames are made under.
+        """
+        ...
+
+    def flow(
+        self, block: CacheBlock, latents: Tensor, step: int, prompt_kv: Sequence[PromptKV], condition: Condition
+    ) -> Tensor:
         """Return the flow of noisy latents at a step of the sampler.
 
         Args:
@@ -37,14 +58,15 @@ class Executor(Protocol):
             latents: [B, F, C, h, w] float.
             step: index of the timestep.
             prompt_kv: from `prompt_kv`.
+            condition: from `condition` at this step.
 
         Returns:
             [B, F, C, h, w] in the transformer's type; good until the next call.
         """
         ...
 
-    def write(self, block: CacheBlock, latents: Tensor, prompt_kv: Sequence[PromptKV]) -> None:
-        """Write the keys and values of clean latents [B, F, C, h, w] into the cache."""
+    def write(self, block: CacheBlock, latents: Tensor, prompt_kv: Sequence[PromptKV], condition: Condition) -> None:
+        """Write the keys and values of clean latents [B, F, C, h, w] into the cache; `condition` is at `CLEAN`."""
         ...
 
 
@@ -63,10 +85,10 @@ class ExecutorFactory(Protocol):
 
 
 class Conditions:
-    """The condition of every pass of a block: the sampler's steps, and the clean pass.
+    """The conditions of passes: by the sampler's step (or `CLEAN`), and by the actions of the frames.
 
-    Modulation depends on the timestep alone and the sampler knows a handful, so it is computed once and not in the
-    loop. What a block adds to it (actions) belongs here: computed once for each block, for all its passes.
+    Modulation depends on the timestep and the actions alone. The sampler knows a handful of timesteps, so they are
+    computed once; actions that change are computed once for each block, and not in the loop.
 
     Args:
         transformer: with its final weights.
@@ -80,13 +102,37 @@ class Conditions:
         timesteps: Sequence[float],
         prepare: Callable[[Condition], Condition] = lambda condition: condition,
     ) -> None:
-        def at(timestep: float) -> Condition:
-            t = torch.tensor([[timestep]], dtype=torch.float32, device=transformer.patch_embedding.weight.device)
-            with torch.inference_mode():
-                return prepare(transformer.condition(t))
+        self._transformer, self._prepare = transformer, prepare
+        self._timesteps = dict(enumerate(timesteps)) | {CLEAN: CLEAN_TIMESTEP}
+        self._at_rest = {step: self._make(step, None) for step in self._timesteps}
+        self._steered: OrderedDict[tuple[int, Actions], Condition] = OrderedDict()
 
-        self.steps = [at(timestep) for timestep in timesteps]
-        self.clean = at(CLEAN_TIMESTEP)
+    def at(self, step: int, actions: FrameActions = ()) -> Condition:
+        """Return the condition of a pass; see `Executor.condition`."""
+        if all(not any(each) for each in actions):
+            return self._at_rest[step]
+        first = tuple(actions[0])
+        if any(tuple(each) != first for each in actions):
+            # A recache of frames that were steered differently; it will hardly come again.
+            return self._make(step, actions)
+        key = step, first
+        if key not in self._steered:
+            self._steered[key] = self._make(step, [first])
+            if len(self._steered) > KEPT_CONDITIONS:
+                self._steered.popitem(last=False)
+        self._steered.move_to_end(key)
+        return self._steered[key]
+
+    def _make(self, step: int, actions: FrameActions | None) -> Condition:
+        """Compute a condition: for each frame if there is a vector for each, or one for all frames."""
+        device = self._transformer.patch_embedding.weight.device
+        frames = 1 if actions is None else len(actions)
+        t = torch.full((1, frames), self._timesteps[step], dtype=torch.float32, device=device)
+        # A frame at rest may come with no vector.
+        rows = [list(each) or [0.0] * self._transformer.config.actions for each in actions or ()]
+        vectors = torch.tensor([rows], dtype=torch.float32, device=device) if rows else None
+        with torch.inference_mode():
+            return self._prepare(self._transformer.condition(t, vectors))
 
 
 def as_attention_reads(pair: PromptKV) -> PromptKV:

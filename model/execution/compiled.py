@@ -49,7 +49,10 @@ class Halves(NamedTuple):
 
 
 class CompiledLayer:
-    """Runs a layer's compiled halves if the number of latent frames is one of theirs, and otherwise the layer."""
+    """Runs a layer's compiled halves if the number of latent frames is one of theirs, and otherwise the layer.
+
+    Frames that are modulated each in its own way run uncompiled too: only a recache of a steered take has them.
+    """
 
     def __init__(self, layer: Layer, halves: Halves) -> None:
         self._layer, self._halves = layer, halves
@@ -58,7 +61,7 @@ class CompiledLayer:
         """See `Layer.forward`."""
         layer, halves = self._layer, self._halves
         m = condition if isinstance(condition, Modulation) else layer.modulate(condition)
-        if x.shape[1] not in halves.frames:
+        if x.shape[1] not in halves.frames or m.shift.shape[1] != 1:
             out: Tensor = layer(x, m, attend, prompt_kv)
             return out
         return halves.after(layer, x, attend(*halves.before(layer, x, m)), m, prompt_kv)

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from longtake.model.cache.base import CacheBlock
-from longtake.model.execution.base import Conditions, as_attention_reads
+from longtake.model.execution.base import Conditions, FrameActions, as_attention_reads
 from longtake.model.network.layers import Layer, Modulation, PromptKV
 from longtake.model.network.transformer import Condition, Transformer
 from longtake.model.ops.attention.prescaled import prescaled
@@ -47,16 +47,20 @@ class CpuExecutor:
         pairs = zip(self.layers, self._transformer.prompt_kv(text), strict=True)
         return [as_attention_reads(layer.prompt_kv(pair)) for layer, pair in pairs]
 
-    def flow(self, block: CacheBlock, latents: Tensor, step: int, prompt_kv: Sequence[PromptKV]) -> Tensor:
+    def condition(self, step: int, actions: FrameActions = ()) -> Condition:
         """See `Executor`."""
-        condition = self._conditions.steps[step]
+        return self._conditions.at(step, actions)
+
+    def flow(
+        self, block: CacheBlock, latents: Tensor, step: int, prompt_kv: Sequence[PromptKV], condition: Condition
+    ) -> Tensor:
+        """See `Executor`."""
         x = self._run(self.layers, block, latents, condition, prompt_kv)
         flow: Tensor = self._transformer.head(x, condition.e)
         return flow
 
-    def write(self, block: CacheBlock, latents: Tensor, prompt_kv: Sequence[PromptKV]) -> None:
+    def write(self, block: CacheBlock, latents: Tensor, prompt_kv: Sequence[PromptKV], condition: Condition) -> None:
         """See `Executor`."""
-        condition = self._conditions.clean
         x = self._run(self.layers[:-1], block, latents, condition, prompt_kv)
         last = len(self.layers) - 1
         block.store(last, *self._transformer.layers[last].keys_values(x, condition.modulations[last]))
@@ -78,13 +82,13 @@ class CpuExecutor:
 
 
 def flat_condition(condition: Condition) -> Condition:
-    """Return the condition of one batch member and frame with each layer's modulation as vectors [D]."""
+    """Return a condition with each layer's modulation as `flat` has it."""
     return Condition(condition.e, [flat(m) for m in condition.modulations])
 
 
 def flat(modulation: Modulation) -> Modulation:
-    """Return a timestep's modulation of one batch member and frame, [1, 1, 1, D], as vectors [D]."""
-    return Modulation(*(vector.flatten() for vector in modulation))
+    """Return a modulation that all frames share, [1, 1, 1, D], as vectors [D]; one for each frame stays as it is."""
+    return Modulation(*(vector.flatten() if vector.shape[1] == 1 else vector for vector in modulation))
 
 
 class CpuLayer:
@@ -126,7 +130,7 @@ class CpuLayer:
 
         Args:
             x: all the frames' tokens, [B, T, D]; overwritten.
-            m: of the timestep, from `flat`.
+            m: from `flat`.
             block: the frames' place in the cache.
             index: of the layer.
             prompt_kv: the prompt's, from `CpuLayer.prompt_kv`.
@@ -134,13 +138,21 @@ class CpuLayer:
         Returns:
             [B, T, D].
         """
-        attended = block.attend_pair(index, *self._pair_and_values(self._norm(x, m.scale, m.shift)), self.attention)
-        x.addcmul_(self._o(attended.reshape(x.shape)), m.gate)
+        normed = self._modulated(x, m.scale, m.shift)
+        attended = block.attend_pair(index, *self._pair_and_values(normed), self.attention)
+        add_gated(x, self._o(attended.reshape(x.shape)), m.gate)
         x.add_(self._cross(self._norm(x, *self._norm3), prompt_kv))
-        inner = self._norm(x, m.ffn_scale, m.ffn_shift)
+        inner = self._modulated(x, m.ffn_scale, m.ffn_shift)
         for product in self._ffn:
             inner = product(inner)
-        return x.addcmul_(inner, m.ffn_gate)
+        return add_gated(x, inner, m.ffn_gate)
+
+    def _modulated(self, x: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
+        """Norm and modulate: x [B, T, D]; scale and shift [D], or [1, F, 1, D] for frames that differ."""
+        if scale.ndim == 1:
+            return self._norm(x, scale, shift)
+        normed = torch.layer_norm(x, (self._width,), None, None, self._eps)
+        return torch.addcmul(shift, normed.unflatten(1, (scale.shape[1], -1)), scale).flatten(1, 2)
 
     def _norm(self, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
         return torch.layer_norm(x, (self._width,), weight, bias, self._eps)
@@ -167,3 +179,12 @@ class CpuLayer:
         """Return one over the root of the mean square: x [..., D] float32 -> [..., 1]."""
         length = torch.linalg.vector_norm(x, dim=-1, keepdim=True)
         return torch.addcmul(self._eps_tensor, length, length, value=1 / self._width).rsqrt_()
+
+
+def add_gated(x: Tensor, y: Tensor, gate: Tensor) -> Tensor:
+    """Add y times the gate to x in place: x and y [B, T, D]; gate [D], or [1, F, 1, D] for frames that differ."""
+    if gate.ndim == 1:
+        return x.addcmul_(y, gate)
+    frames = gate.shape[1], -1
+    x.unflatten(1, frames).addcmul_(y.unflatten(1, frames), gate)
+    return x

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from torch import Tensor
 
 from longtake.model.cache.base import CacheBlock
-from longtake.model.execution.base import Conditions, as_attention_reads
+from longtake.model.execution.base import Conditions, FrameActions, as_attention_reads
 from longtake.model.network.layers import PromptKV
-from longtake.model.network.transformer import RunLayer, Transformer
+from longtake.model.network.transformer import Condition, RunLayer, Transformer
 
 
 class EagerExecutor:
@@ -36,16 +36,20 @@ class EagerExecutor:
         """See `Executor`."""
         return [as_attention_reads(pair) for pair in self._transformer.prompt_kv(text)]
 
-    def flow(self, block: CacheBlock, latents: Tensor, step: int, prompt_kv: Sequence[PromptKV]) -> Tensor:
+    def condition(self, step: int, actions: FrameActions = ()) -> Condition:
         """See `Executor`."""
-        flow: Tensor = self._transformer(
-            latents, self._conditions.steps[step], prompt_kv, block.attend, layers=self._layers
-        )
+        return self._conditions.at(step, actions)
+
+    def flow(
+        self, block: CacheBlock, latents: Tensor, step: int, prompt_kv: Sequence[PromptKV], condition: Condition
+    ) -> Tensor:
+        """See `Executor`."""
+        flow: Tensor = self._transformer(latents, condition, prompt_kv, block.attend, layers=self._layers)
         return flow
 
-    def write(self, block: CacheBlock, latents: Tensor, prompt_kv: Sequence[PromptKV]) -> None:
+    def write(self, block: CacheBlock, latents: Tensor, prompt_kv: Sequence[PromptKV], condition: Condition) -> None:
         """See `Executor`."""
         keys, values = self._transformer.last_keys_values(
-            latents, self._conditions.clean, prompt_kv, block.attend, layers=self._layers
+            latents, condition, prompt_kv, block.attend, layers=self._layers
         )
         block.store(len(prompt_kv) - 1, keys, values)

@@ -1,9 +1,10 @@
-"""The world model's verbs: open, cue, step, snapshot, restore, close.
+"""The world model's verbs: open, cue, steer, step, snapshot, restore, close.
 
     generator = Generator(transformer, decoder, text_encoder, preset("diorama"))
     world = generator.open(seed=7, prompt="a fox in the snow")
     block = generator.step(world)              # block.frames: [1, 4, 192, 320, 3] uint8
     generator.cue(world, "night falls")        # from the next block on
+    generator.steer(world, (1.0, 0.0))         # so is this, for a model with two axes
     saved = generator.snapshot(world)
     generator.close(world)
 
@@ -25,7 +26,7 @@ from longtake.model.cache.registry import CACHES
 from longtake.model.cache.ring import RingCache
 from longtake.model.config import GeneratorConfig
 from longtake.model.errors import BackendError, ConfigError, ShapeError, SnapshotError, WorldError
-from longtake.model.execution.base import Executor
+from longtake.model.execution.base import CLEAN, Actions, Executor
 from longtake.model.execution.cuda_graphs import CudaGraphs, cuda_capture
 from longtake.model.execution.registry import EXECUTIONS
 from longtake.model.generation.block import Block
@@ -107,6 +108,7 @@ class Generator:
         prompt: str | Sequence[str] | None = None,
         embedding: Tensor | None = None,
         noise: NoiseSource | None = None,
+        actions: Actions = (),
     ) -> World:
         """Start a take.
 
@@ -115,7 +117,9 @@ class Generator:
             prompt: what to show, one for all or one for each member of the batch.
             embedding: the prompt's tokens instead of a text, [1 or B, <= text_tokens, text_dim].
             noise: a random stream instead of the seeds', whose number is then only the batch's size.
+            actions: as in `steer`.
         """
+        self._check_actions(actions)
         seeds = (seed,) if isinstance(seed, int) else tuple(seed)
         stopwatch = Stopwatch(self.device, self._clock)
         with torch.inference_mode():
@@ -124,7 +128,20 @@ class Generator:
                 prompt_kv = self._prompt_kv(chosen)
             world = self._new_world(noise or SeededNoise(seeds), chosen, prompt_kv, stopwatch)
             world.decoder_state = self._decoding.open(world.batch) if self._decoding else None
+        world.actions = actions
         return world
+
+    def steer(self, world: World, actions: Actions) -> None:
+        """Make the next blocks under actions: a value for each axis of the model; empty puts all at rest.
+
+        It costs no recache: what is in the cache stays under the actions that it was made under.
+
+        Raises:
+            ShapeError: the model has another number of axes.
+        """
+        self._check(world)
+        self._check_actions(actions)
+        world.actions = actions
 
     @torch.inference_mode()
     def cue(self, world: World, prompt: str | Sequence[str] | None = None, *, embedding: Tensor | None = None) -> None:
@@ -154,9 +171,11 @@ class Generator:
         decode_watch = Stopwatch(self.device, self._clock)
         world.pending = self._decoding.start(latents, world.decoder_state, decode_watch) if self._decoding else None
         with watch.region("clean"):
-            world.executor.write(block, latents, world.prompt_kv)
+            condition = world.executor.condition(CLEAN, (world.actions,))
+            world.executor.write(block, latents, world.prompt_kv, condition)
             world.cache.commit(block)
-            world.record(first_frame, latents, (self.config.block_frames,), self.config.window_frames)
+            groups = (self.config.block_frames,)
+            world.record(first_frame, latents, groups, self.config.window_frames, (world.actions,))
         overlaps = self._decoding is not None and self._decoding.overlaps
         made = Block(
             index=world.block,
@@ -203,6 +222,7 @@ class Generator:
             prompt_kv = self._prompt_kv(snapshot.prompt)
         world = self._new_world(snapshot.noise, snapshot.prompt, prompt_kv, stopwatch)
         world.block, world.next_tick, world.groups = snapshot.block, snapshot.next_tick, snapshot.groups
+        world.actions = snapshot.actions
         world.past = [w._replace(latents=w.latents.to(self.device)) for w in snapshot.past]
         world.sink = [w._replace(latents=w.latents.to(self.device)) for w in snapshot.sink]
         if snapshot.exact is not None:
@@ -307,6 +327,11 @@ class Generator:
         if world.closed:
             raise WorldError("the world is closed")
 
+    def _check_actions(self, actions: Actions) -> None:
+        axes = self.config.transformer.actions
+        if len(actions) not in (0, axes):
+            raise ShapeError(f"{len(actions)} actions for a model with {axes} axes")
+
     def _prompt(self, batch: int, prompt: str | Sequence[str] | None, embedding: Tensor | None) -> Prompt:
         texts = (prompt,) * batch if isinstance(prompt, str) else None if prompt is None else tuple(prompt)
         if texts is not None and len(texts) != batch:
@@ -331,7 +356,8 @@ class Generator:
         for index, sigma in enumerate(self._sigmas):
             if index:
                 xt = add_noise(x0, noise[index], sigma)
-            flow = world.executor.flow(block, xt, index, world.prompt_kv)
+            condition = world.executor.condition(index, (world.actions,))
+            flow = world.executor.flow(block, xt, index, world.prompt_kv, condition)
             x0 = clean(xt, flow, sigma)
             if trace is not None:
                 trace(f"s{index}", xt, flow, x0)

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from longtake.model.config import GeneratorConfig
-from longtake.model.execution.base import Executor
+from longtake.model.execution.base import CLEAN, Executor, FrameActions
 from longtake.model.generation.world import CachedWindow, CacheT, Prompt
 from longtake.model.network.layers import PromptKV
 
@@ -80,10 +80,11 @@ def rewrite(
     latents: Tensor,
     group_frames: Sequence[int],
     prompt_kv: Sequence[PromptKV],
+    actions: FrameActions = (),
 ) -> None:
-    """Compute clean latents [B, F, C, h, w] into the cache as the frames that come next."""
+    """Compute clean latents [B, F, C, h, w] into the cache as the frames that come next, each under its actions."""
     block = world.cache.begin(group_frames)
-    executor.write(block, latents, prompt_kv)
+    executor.write(block, latents, prompt_kv, executor.condition(CLEAN, actions))
     world.cache.commit(block)
 
 
@@ -101,15 +102,16 @@ def recache(world: CachedWindow[CacheT], executor: Executor, config: GeneratorCo
         world.sink.clear()
     if not plan.group_frames:
         return
-    latents = torch.stack([w.latents for w in world.latents_of(plan.first_frame, end_frame)], dim=1)
-    rewrite(world, executor, latents, plan.group_frames, world.prompt_kv)
-    world.record(plan.first_frame, latents, plan.group_frames, config.window_frames)
+    frames = world.latents_of(plan.first_frame, end_frame)
+    latents, actions = torch.stack([w.latents for w in frames], dim=1), [w.actions for w in frames]
+    rewrite(world, executor, latents, plan.group_frames, world.prompt_kv, actions)
+    world.record(plan.first_frame, latents, plan.group_frames, config.window_frames, actions)
 
 
 def rebuild(
     world: CachedWindow[CacheT], executor: Executor, config: GeneratorConfig, end_frame: int, prompt_kv_of: PromptKVOf
 ) -> None:
-    """Fill an emptied cache from the world's recorded frames, each under the prompt it was written under.
+    """Fill an emptied cache from the world's recorded frames, each under its prompt and actions.
 
     Frames are computed in the groups they were written in. What they saw of frames that have left the window is lost:
     the result equals the original if no frame has left since the last recache, and comes near it otherwise.
@@ -125,4 +127,5 @@ def rebuild(
         for prompt, same in groupby(run, lambda w: w.prompt):
             frames = list(same)
             groups = [len(list(group)) for _, group in groupby(frames, lambda w: w.group)]
-            rewrite(world, executor, torch.stack([w.latents for w in frames], dim=1), groups, prompt_kv_of(prompt))
+            latents, actions = torch.stack([w.latents for w in frames], dim=1), [w.actions for w in frames]
+            rewrite(world, executor, latents, groups, prompt_kv_of(prompt), actions)

@@ -16,6 +16,7 @@ from torch import Tensor
 from longtake.model.cache.base import CacheState
 from longtake.model.config import GeneratorConfig
 from longtake.model.errors import SnapshotError
+from longtake.model.execution.base import Actions
 from longtake.model.generation.noise import NoiseSource, SeededNoise
 from longtake.model.generation.packing import Packed
 from longtake.model.generation.world import CachedFrame, Prompt, World
@@ -46,8 +47,9 @@ class Snapshot:
         block, next_tick, groups: the world's counters.
         first_frame, end_frame: the cache's: frames since it was emptied, and the next one.
         prompt: in force from the next block on.
-        past, sink: the latent frames of window and sink, and the prompts they were written under.
+        past, sink: the latent frames of window and sink, with the prompts and actions that they were written under.
         exact: cache and decoder state, or None in a compact snapshot.
+        actions: what the next blocks are made under.
     """
 
     config: GeneratorConfig
@@ -61,6 +63,7 @@ class Snapshot:
     past: tuple[CachedFrame, ...]
     sink: tuple[CachedFrame, ...]
     exact: Exact | None = None
+    actions: Actions = ()
 
     @classmethod
     def of(cls, world: World, config: GeneratorConfig, exact: Exact | None = None) -> "Snapshot":
@@ -77,6 +80,7 @@ class Snapshot:
             past=tuple(world.past),
             sink=tuple(world.sink),
             exact=exact,
+            actions=world.actions,
         )
 
     def compact(self) -> "Snapshot":
@@ -103,8 +107,9 @@ class Snapshot:
             "end_frame": self.end_frame,
             "texts": [prompt.texts for prompt in prompts],
             "prompt": prompts.index(self.prompt),
-            "past": [(w.frame, prompts.index(w.prompt), w.group) for w in self.past],
-            "sink": [(w.frame, prompts.index(w.prompt), w.group) for w in self.sink],
+            "actions": self.actions,
+            "past": [(w.frame, prompts.index(w.prompt), w.group, w.actions) for w in self.past],
+            "sink": [(w.frame, prompts.index(w.prompt), w.group, w.actions) for w in self.sink],
         }
         if self.exact is not None:
             meta["exact"] = _write_exact(self.exact, tensors)
@@ -132,6 +137,7 @@ class Snapshot:
             past=_written(meta["past"], tensors.get("past"), prompts),
             sink=_written(meta["sink"], tensors.get("sink"), prompts),
             next_tick=meta["pictures"],
+            actions=tuple(meta.get("actions", ())),
             exact=_read_exact(meta["exact"], tensors) if "exact" in meta else None,
             **{name: meta[name] for name in ("block", "groups", "first_frame", "end_frame")},
         )
@@ -166,12 +172,12 @@ def _read_exact(meta: dict[str, Any], tensors: dict[str, Tensor]) -> Exact:
     return Exact(cache=cache, decoder_state=Packed(tree=meta["decoder"], tensors=memory))
 
 
-def _written(rows: list[list[int]], latents: Tensor | None, prompts: list[Prompt]) -> tuple[CachedFrame, ...]:
+def _written(rows: list[list[Any]], latents: Tensor | None, prompts: list[Prompt]) -> tuple[CachedFrame, ...]:
     if latents is None:
         return ()
     return tuple(
-        CachedFrame(frame, latents[:, index], prompts[prompt], group)
-        for index, (frame, prompt, group) in enumerate(rows)
+        CachedFrame(frame, latents[:, index], prompts[prompt], group, *(tuple(actions) for actions in more))
+        for index, (frame, prompt, group, *more) in enumerate(rows)
     )
 
 

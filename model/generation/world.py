@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Generic, NamedTuple, Protocol, TypeVar
 from torch import Tensor
 
 from longtake.model.cache.base import Cache, WorldCache
-from longtake.model.execution.base import Executor
+from longtake.model.execution.base import Actions, Executor, FrameActions
 from longtake.model.generation.noise import NoiseSource
 from longtake.model.generation.timing import Stopwatch
 from longtake.model.network.layers import PromptKV
@@ -57,12 +57,14 @@ class CachedFrame(NamedTuple):
         latents: [B, C, h, w].
         prompt: under which its keys were written.
         group: number of the group it was computed in; frames of a group saw each other.
+        actions: what it was made under.
     """
 
     frame: int
     latents: Tensor
     prompt: Prompt
     group: int
+    actions: Actions = ()
 
 
 CacheT = TypeVar("CacheT", bound=Cache)
@@ -88,12 +90,23 @@ class CachedWindow(Generic[CacheT]):
     sink: list[CachedFrame] = field(default_factory=list)
     groups: int = 0
 
-    def record(self, first_frame: int, latents: Tensor, group_frames: Sequence[int], window_frames: int) -> None:
-        """Record that frames from first_frame on were written under the prompt in force: latents [B, F, C, h, w]."""
+    def record(
+        self,
+        first_frame: int,
+        latents: Tensor,
+        group_frames: Sequence[int],
+        window_frames: int,
+        actions: FrameActions = (),
+    ) -> None:
+        """Record that frames from first_frame on were written under the prompt in force.
+
+        latents: [B, F, C, h, w]; actions: what each frame was made under, or one for all.
+        """
         groups = [self.groups + index for index, count in enumerate(group_frames) for _ in range(count)]
         self.groups += len(group_frames)
+        each = [*actions] if len(actions) == len(groups) else [*(actions or [()])] * len(groups)
         written = [
-            CachedFrame(first_frame + offset, latents[:, offset], self.prompt, group)
+            CachedFrame(first_frame + offset, latents[:, offset], self.prompt, group, each[offset])
             for offset, group in enumerate(groups)
         ]
         self.past = [w for w in self.past if w.frame < first_frame] + written
@@ -113,6 +126,7 @@ class World(CachedWindow[WorldCache]):
     Attributes, beside those of its window:
         noise: its own random stream.
         batch: members of the batch.
+        actions: what the next blocks are made under, all members of the batch alike.
         executor: runs its passes; the generator's, or its own recorded ones.
         stopwatch: time spent since the last block.
         decoder_state: the decoder's memory; None without a decoder.
@@ -127,6 +141,7 @@ class World(CachedWindow[WorldCache]):
     executor: Executor
     stopwatch: Stopwatch
     decoder_state: Any = None
+    actions: Actions = ()
     block: int = 0
     next_tick: int = 0
     closed: bool = False

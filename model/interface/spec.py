@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from longtake.model.interface.options import Options
 from longtake.model.interface.understanding import Understanding
-from longtake.model.interface.world_model import WorldModel
+from longtake.model.interface.world_model import Axis, WorldModel
 
 if TYPE_CHECKING:
     from longtake.model.evaluation.conformance import CaseResult
@@ -119,6 +119,8 @@ class ModelSpec:
     """a generator that is not ready by then is taken to hang"""
     capabilities: tuple[str, ...] = ()
     """as in `ModelInfo.capabilities`"""
+    axes: tuple[Axis, ...] = ()
+    """as in `ModelInfo.axes`"""
     logger: str = ""
     """a logger whose progress is always shown, for a model that takes minutes to load"""
     licence: str = ""

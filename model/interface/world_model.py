@@ -29,6 +29,11 @@ class Axis:
     button: bool = False
     """True if it is either 0 or 1"""
 
+    @property
+    def in_words(self) -> str:
+        """Name and range, such as `speed -1 to 1`."""
+        return f"{self.name} 0 or 1" if self.button else f"{self.name} {self.low:g} to {self.high:g}"
+
 
 @dataclass(frozen=True, kw_only=True)
 class ModelInfo:

@@ -7,7 +7,7 @@ import argparse
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from longtake.model.interface import ModelSpec, Weights, model_specs
+from longtake.model.interface import Axis, ModelSpec, Weights, model_specs
 from longtake.runtime.cli.arguments import add_json_argument
 from longtake.runtime.cli.output import print_json, table
 from longtake.runtime.cli.usage import OK, UsageError, unknown
@@ -38,6 +38,8 @@ class Listing:
     licence: str
     parameters: str
     capabilities: list[str]
+    axes: list[Axis]
+    """what `input` can hold"""
     ready: bool
     """True if all its files are here"""
     size_mib: float
@@ -66,6 +68,7 @@ def listing(spec: ModelSpec) -> Listing:
         licence=spec.licence,
         parameters=spec.parameters,
         capabilities=list(spec.capabilities),
+        axes=list(spec.axes),
         ready=not missing,
         size_mib=mib(sum(file.here_bytes for file in weights.files)),
         whole_mib=mib(sum(file.size_bytes for file in weights.files)),
@@ -116,6 +119,8 @@ def run(options: argparse.Namespace) -> int:
     for row in rows:
         print(f"\n{row.name}: {row.summary}")
         print(f"  {row.parameters} parameters; {row.licence}")
+        if row.axes:
+            print(f"  steered by hand: {', '.join(axis.in_words for axis in row.axes)}")
         if row.folder:
             print(f"  {row.folder}")
         for file in row.files:

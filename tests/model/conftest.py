@@ -70,6 +70,7 @@ class PlainWorld:
         self.latents: dict[int, Tensor] = {}
         self.sink: list[int] = []
         self.end = 0
+        self.actions: dict[int, tuple[float, ...]] = {}
         self.set_prompt(embedding)
 
     def set_prompt(self, embedding: Tensor) -> None:
@@ -101,7 +102,9 @@ class PlainWorld:
             position = {frame: slot for slot, frame in enumerate(window)}
         transformer = self.transformer
         x = transformer.embed_patches(latents)
-        e, e0 = transformer.embed_time(torch.full((1, len(current)), t))
+        rest = [0.0] * self.config.transformer.actions
+        actions = torch.tensor([[list(self.actions.get(frame, rest)) for frame in current]]) if rest else None
+        e, e0 = transformer.embed_time(torch.full((1, len(current)), t), actions)
         fresh: dict[int, list[tuple[Tensor, Tensor]]] = {frame: [] for frame in current}
         for index, layer in enumerate(transformer.layers):
 

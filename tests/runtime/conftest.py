@@ -30,7 +30,8 @@ def start(tmp_path: Path) -> Iterator[Callable[..., Any]]:
 
         def begin(*, process: bool = False, fake: dict[str, Any] | None = None, **config: Any) -> Any:
             os.environ["LONGTAKE_FAKE"] = json.dumps(fake or {})
-            generator = GeneratorHostConfig(models=("fake",), factory="fakes:load", **config.pop("generator", {}))
+            chosen = {"models": ("fake",), "factory": "fakes:load"} | config.pop("generator", {})
+            generator = GeneratorHostConfig(**chosen)
             config.setdefault("endpoint", "tcp://127.0.0.1:0")
             config.setdefault("takes", tmp_path / "takes")
             config.setdefault("heartbeat_s", 1.0)

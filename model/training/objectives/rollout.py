@@ -23,14 +23,14 @@ from longtake.model.cache.base import CacheBlock
 from longtake.model.cache.functional import FunctionalCache
 from longtake.model.config import GeneratorConfig
 from longtake.model.errors import ConfigError
-from longtake.model.execution.base import CLEAN_TIMESTEP
+from longtake.model.execution.base import CLEAN, CLEAN_TIMESTEP, FrameActions
 from longtake.model.generation.noise import NoiseSource
 from longtake.model.generation.recache import recache
 from longtake.model.generation.schedule import Schedule, add_noise, clean
 from longtake.model.generation.world import CachedWindow, Prompt
 from longtake.model.network.layers import Attend, Layer, Modulation, PromptKV
 from longtake.model.network.rope import Rope
-from longtake.model.network.transformer import Transformer
+from longtake.model.network.transformer import Condition, Transformer
 from longtake.model.ops.attention import Attention, sdpa
 from longtake.model.training.objectives.reference import CarriedHistory, reference_recache
 from longtake.model.training.objectives.scores import Conditioning
@@ -82,12 +82,18 @@ class RolloutExecutor:
         keys_values: list[PromptKV] = self._transformer.prompt_kv(text)
         return keys_values
 
-    def flow(self, block: CacheBlock, latents: Tensor, step: int, prompt_kv: Sequence[PromptKV]) -> Tensor:
-        """See `Executor`."""
+    def condition(self, step: int, actions: FrameActions = ()) -> Condition:
+        """Return an empty condition: every pass computes its own from the rollout's conditioning."""
+        return Condition(torch.empty(0), ())
+
+    def flow(
+        self, block: CacheBlock, latents: Tensor, step: int, prompt_kv: Sequence[PromptKV], condition: Condition
+    ) -> Tensor:
+        """See `Executor`; the condition is not used."""
         return self._pass(block, latents, self._timesteps[step], prompt_kv)
 
-    def write(self, block: CacheBlock, latents: Tensor, prompt_kv: Sequence[PromptKV]) -> None:
-        """See `Executor`; what is written is constant."""
+    def write(self, block: CacheBlock, latents: Tensor, prompt_kv: Sequence[PromptKV], condition: Condition) -> None:
+        """See `Executor`; what is written is constant, and the condition is not used."""
         with torch.no_grad():
             self._pass(block, latents, CLEAN_TIMESTEP, prompt_kv)
 
@@ -280,12 +286,13 @@ class Rollout:
         self, world: RolloutWorld, block: CacheBlock, xt: Tensor, step: int, prompt_kv: Sequence[PromptKV]
     ) -> Tensor:
         """Return the clean latents that the network sees in noisy ones at a step."""
-        return clean(xt, world.executor.flow(block, xt, step, prompt_kv), self._sigmas[step])
+        flow = world.executor.flow(block, xt, step, prompt_kv, world.executor.condition(step))
+        return clean(xt, flow, self._sigmas[step])
 
     def _commit(self, world: RolloutWorld, block: CacheBlock, latents: Tensor, seen: Tensor) -> None:
         """Make latents the next block: `seen` is what the clean pass writes, and a recache later sees the latents."""
         first_frame = world.cache.end_frame
-        world.executor.write(block, seen, world.prompt_kv)
+        world.executor.write(block, seen, world.prompt_kv, world.executor.condition(CLEAN))
         world.cache.commit(block)
         world.record(first_frame, latents, (self.config.block_frames,), self.config.window_frames)
         world.block += 1

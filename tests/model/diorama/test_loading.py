@@ -1,5 +1,7 @@
 """Loading diorama from a folder, and every way its files can be wrong."""
 
+import json
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
@@ -8,14 +10,16 @@ from safetensors.torch import load_file, save_file
 
 from longtake.model.config import preset
 from longtake.model.diorama.autoencoder import SHIPPED, make_decoder
-from longtake.model.diorama.files import PARTS
+from longtake.model.diorama.files import PARTS, bundled_folder
 from longtake.model.diorama.loading import load, load_diorama
 from longtake.model.diorama.probe import Probe, ProbeConfig
+from longtake.model.diorama.spec import SPEC, axes, capabilities
 from longtake.model.diorama.text_encoder import TextEncoder, TextEncoderConfig
 from longtake.model.errors import BackendError, CheckpointError, ConfigError, WorldError
 from longtake.model.interface import Conditioning, LoadRequest
 from longtake.model.loaded import LoadedModel
 from longtake.model.network.transformer import Transformer
+from longtake.model.weights import SIZES, read_sizes
 
 
 @pytest.fixture(scope="module")
@@ -116,3 +120,34 @@ def test_a_cue_with_the_same_prompt_costs_no_recache(model: LoadedModel) -> None
 def test_a_world_of_another_model_is_refused(model: LoadedModel) -> None:
     with pytest.raises(WorldError, match="a dict is not a world of this model"):
         model.step({})
+
+
+def test_weights_with_actions_are_steered(folder: Path, tmp_path: Path) -> None:
+    for name in PARTS[1:]:
+        (tmp_path / f"{name}.safetensors").write_bytes((folder / f"{name}.safetensors").read_bytes())
+    sizes = replace(preset("diorama").transformer, actions=2)
+    torch.manual_seed(0)
+    transformer = Transformer(sizes)
+    with torch.no_grad():
+        for part in (transformer.action_embedding, transformer.head):
+            for parameter in part.parameters():
+                parameter.normal_(std=0.3)
+    metadata = {SIZES: json.dumps(asdict(sizes))}
+    save_file(transformer.state_dict(), tmp_path / "transformer.safetensors", metadata)
+    model = load_diorama(tmp_path, device="cpu", precision="fp32")
+    assert "actions" in model.info.capabilities
+    assert [(axis.name, axis.low, axis.high) for axis in model.info.axes] == [("speed", -1, 1), ("lift", -1, 1)]
+    pictures = []
+    for actions in ((), (0.0, 0.0), (1.0, 0.0)):
+        world = model.open(seed=3, conditioning=Conditioning(prompt="a fox"))
+        model.cue(world, Conditioning(prompt="a fox", actions=actions))
+        pictures.append(model.step(world).frames)
+        model.close(world)
+    assert torch.equal(pictures[0], pictures[1])
+    assert not torch.equal(pictures[0], pictures[2])
+
+
+def test_the_shipped_weights_have_the_axes_that_the_registry_announces() -> None:
+    sizes = read_sizes(bundled_folder() / "transformer.safetensors", preset("diorama").transformer)
+    assert SPEC.axes == axes(sizes)
+    assert SPEC.capabilities == capabilities(sizes)

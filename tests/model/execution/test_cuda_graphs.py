@@ -1,6 +1,7 @@
 """Recorded forwards against those that are run each time."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -40,6 +41,8 @@ def film(small: Any, config: Any, capture: Any, *, cache: str = "plain", device:
         for index, world in enumerate(worlds):
             if block in (2, 6, 11):
                 generator.cue(world, embedding=small.embedding(config, 10 * block + index))
+            if config.transformer.actions and block % 3 != 2:
+                generator.steer(world, (block / 14, -index / 2))
             made.append(generator.step(world).latents.clone())
         if block == 8:
             worlds[0] = generator.restore(generator.snapshot(worlds[0], exact=True))
@@ -70,6 +73,15 @@ def test_replayed_forwards_are_the_same(
     # Every block that sees a full window, of both worlds.
     full = 14 - (window // block - 1)
     assert recorder.replayed == 2 * forwards * full
+
+
+def test_the_modulation_of_a_steered_take_is_copied_in(small: Any) -> None:
+    config = small.config(timesteps=(1000.0, 500.0))
+    config = replace(config, transformer=replace(config.transformer, actions=2))
+    recorder = Recorder()
+    wanted, made = film(small, config, None), film(small, config, recorder)
+    assert recorder.replayed
+    assert all(torch.equal(one, other) for one, other in zip(made, wanted, strict=True))
 
 
 def test_a_ring_of_no_whole_blocks_is_run_as_ever(small: Any, caplog: pytest.LogCaptureFixture) -> None:

@@ -17,6 +17,7 @@ from longtake.runtime.takes.replay import Replay, ReplayFailed, replay
 
 Start = Callable[..., Any]
 FAKE = GeneratorHostConfig(models=("fake",), factory="fakes:load")
+TINY = GeneratorHostConfig(models=("fake",), factory="tiny_model:load")
 
 
 def recorded(start: Start) -> tuple[Take, Path]:
@@ -77,6 +78,23 @@ def test_a_take_with_inputs_is_made_again_bit_for_bit(start: Start) -> None:
     result = replay(still, FAKE, in_process=True)
     assert result.first_difference is not None
     assert result.first_difference.block == 3, "without its input the block is another"
+
+
+def test_a_steered_take_of_a_real_network_is_made_again_bit_for_bit(start: Start) -> None:
+    local = start(generator={"factory": "tiny_model:load"})
+    with RawClient(local) as client:
+        world = client.open(mode="lockstep", seed=1).world
+        client.control_world(world, "record_start", path="steered")
+        for axes in ({"speed": 1.0}, {"lift": -0.3}, {"speed": 0.1, "lift": 0.0}):
+            client.control_world(world, "advance", ticks=12)
+            client.ask(messages.Input, messages.InputAck, world=world, axes=axes)
+        client.ask(messages.Prompt, messages.Ack, world=world, text="a fox at night")
+        client.control_world(world, "advance", ticks=24)
+        client.control_world(world, "record_stop")
+    take = read_take(local.server.config.takes / "steered.take")
+    assert [block.actions for block in take.blocks if block.actions] == [(1.0, 0.0), (1.0, -0.3), (0.1, 0.0)]
+    result = replay(take, TINY, in_process=True)
+    assert (result.blocks, result.same) == (len(take.blocks), len(take.blocks))
 
 
 def test_it_says_where_it_first_differs(start: Start) -> None:
