@@ -36,6 +36,7 @@ ERROR_CODES: dict[str, ErrorCode] = {
     "version": ErrorCode(meaning="the major versions differ"),
     "hello_first": ErrorCode(meaning="the server does not know this connection: send hello again", retryable=True),
     "unknown_session": ErrorCode(meaning="subscribe names a session that does not exist", retryable=True),
+    "not_subscribed": ErrorCode(meaning="the connection has no subscription of the world: subscribe", retryable=True),
     "unknown_world": ErrorCode(meaning="no such world, or the client has not joined it"),
     "unknown_model": ErrorCode(meaning="the server has no such model"),
     "unknown_event": ErrorCode(meaning="the world's script has no such event"),

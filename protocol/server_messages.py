@@ -146,6 +146,8 @@ class Status(Message, frozen=True, kw_only=True):
     prompt: str = ""
     axes: dict[str, float] = msgspec.field(default_factory=dict)
     """what is held now, by axis; empty for a model without axes"""
+    waiting_for: list[str] = msgspec.field(default_factory=list)
+    """names of the directors that must take frames before the world can go on"""
 
 
 class Reading(Message, frozen=True, kw_only=True):
@@ -178,7 +180,7 @@ class Error(Message, frozen=True, kw_only=True):
     request: int | None = None
     """number of the request it answers"""
     world: str | None = None
-    """the world, if it answers no request (`too_slow`)"""
+    """the world, if it answers no request (`too_slow`, `not_subscribed`)"""
 
 
 # --- frame socket ------------------------------------------------------------------------------------------

@@ -59,6 +59,7 @@ class AsyncWorld:
         self._timeout_s = request_timeout_s
         self._loop = asyncio.get_running_loop()
         self._arrived = asyncio.Event()
+        self._advancing = asyncio.Lock()
         self._unlisten = sync.listen(lambda: self._loop.call_soon_threadsafe(self._arrived.set))
 
     @property
@@ -115,6 +116,10 @@ class AsyncWorld:
 
     async def advance(self, ticks: int, timeout_s: float = FRAMES_TIMEOUT_S) -> list[Picture]:
         """Lockstep: make the world go on by `ticks` and return their pictures; see `World.advance`."""
+        async with self._advancing:
+            return await self._advance(ticks, timeout_s)
+
+    async def _advance(self, ticks: int, timeout_s: float) -> list[Picture]:
         future = self.sync.control("advance", ticks=ticks)
         pictures: list[Picture] = []
         while self.sync.has_pictures and not has_last(future, pictures):

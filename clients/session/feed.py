@@ -157,6 +157,12 @@ class Feed:
                 credit=self._buffer.initial_credit(),
             )
 
+    def subscribe_again(self) -> None:
+        """The frame connection was lost and made again: subscribe on the new one, unless that is under way."""
+        under_way = self.subscribed is None or not self.subscribed.done()
+        if not under_way and self.no_more_pictures is None:
+            self.subscribe()
+
     def on_frame(self, header: Frame, payload: memoryview) -> None:
         """A frame arrived."""
         if self._buffer is None:

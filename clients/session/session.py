@@ -289,7 +289,11 @@ class Session:
             self._notify()
             return
         world = self._worlds.get(getattr(message, "world", None) or "")
-        if isinstance(message, Error):
+        if isinstance(message, Error) and message.code == "not_subscribed":
+            if world is not None:  # otherwise it was left or closed while credit was on its way
+                logger.info("subscribing again: %s", message.message)
+                world.subscribe_again()
+        elif isinstance(message, Error):
             logger.warning("the server reports %s: %s", message.code, message.message)
             if world is not None and message.code == "too_slow":
                 world.on_unsubscribed(Refused(message.code, message.message, retryable=message.retryable))

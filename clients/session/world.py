@@ -4,6 +4,7 @@ Thread-safe. Its state is written by the connection's thread and read by anybody
 """
 
 import logging
+import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future
@@ -60,6 +61,8 @@ class World(Feed):
         """the newest status; the server sends one twice a second"""
         self.timeline: list[Applied] = list(joined.timeline)
         """the cues of this generation that have taken effect"""
+        self.advancing = threading.Lock()
+        """held during an `advance`, since the pictures that arrive belong to it"""
         self.notices: deque[Notice] = deque(maxlen=KEPT)
         self.readings: deque[Reading] = deque(maxlen=KEPT)
 
@@ -195,7 +198,14 @@ class World(Feed):
         With `every` that is one for each tick; with `latest` those that came, the last one included; without a
         subscription none. Pictures of earlier ticks that nobody took are dropped. `timeout_s` is for each
         picture and for the answer, not for the whole.
+
+        Threads that advance one world take turns, so that each gets the pictures of its own ticks. A `reset` of the
+        world meanwhile raises `Refused` (`wrong_mode`); if it is left or closed, `WorldClosed` is raised.
         """
+        with self.advancing:
+            return self._advance(ticks, timeout_s)
+
+    def _advance(self, ticks: int, timeout_s: float) -> list[Picture]:
         future = self.control("advance", ticks=ticks)
         pictures: list[Picture] = []
         while self.has_pictures and not has_last(future, pictures):

@@ -11,6 +11,8 @@ class Limits:
     worlds: int = 8
     worlds_per_client: int = 4
     subscriptions_per_client: int = 8
+    credit: int = 4096
+    """frames that one subscription may have credit for; more credit is cut to it"""
     cues_per_second: int = 20
     cue_burst: int = 40
     messages_per_second: int = 500

@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import msgspec
 import zmq
 
 from longtake.protocol import sockets
@@ -99,7 +100,7 @@ class Server:
         )
         self.sessions = Sessions(self._control, config.limits, config.heartbeat_s)
         self._jpegs = JpegThread(self._context)
-        self.publisher = Publisher(self._frames, self.clock, config.limits, self._jpegs)
+        self.publisher = Publisher(self._frames, self.clock, config.limits, self._jpegs, self.sessions.send)
         self.worlds = WorldTable(
             WorldTableConfig(
                 takes=config.takes,
@@ -163,6 +164,7 @@ class Server:
             wait_until(self.clock, deadline)
         self.worlds.service()
         self.publisher.encoded()
+        self.publisher.expire()
         self.worlds.give_turns()
         self.sessions.beat(self.clock.now())
         for client in self.sessions.all():
@@ -223,6 +225,7 @@ class Server:
 
     def _read_frames(self, identity: bytes, parts: list[bytes]) -> None:
         request: int | None = None
+        message: FromClientFrames | None = None
         try:
             message = decode_parts(parts, FromClientFrames)
             request = getattr(message, "request", None)
@@ -233,7 +236,9 @@ class Server:
             elif isinstance(message, Unsubscribe):
                 self.publisher.unsubscribe(identity, message.world)
         except LongtakeError as error:
-            self.publisher.send(identity, error_message(error, request))
+            # Credit has no request number, so its error names the world instead.
+            world = message.world if isinstance(message, Credit) else None
+            self.publisher.send(identity, msgspec.structs.replace(error_message(error, request), world=world))
 
     def _subscribe(self, identity: bytes, message: Subscribe) -> None:
         client = self.sessions.by_token(message.session)
@@ -252,7 +257,7 @@ class Server:
             frame_bytes=config.model.height * config.model.width * 3,
         )
         self.publisher.send(identity, room.subscribed(message))
-        self.publisher.show_last(identity, message.world)
+        self.publisher.begin(client, message.world)
 
     def _from_generator(self) -> None:
         for generator, message, part in self.pool.received():

@@ -4,10 +4,14 @@
 otherwise an encoder slower than the frame rate would never finish one. `every`: all frames wait, in order. In lockstep
 and offline mode the world waits for its directors (see `ready`). In live mode a subscriber that falls too far behind
 is unsubscribed.
+
+A subscription belongs to a session and a world. If its frame connection is lost, it is kept for a while, and a new
+connection of the same session takes it over with the frames that wait.
 """
 
 import logging
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import zmq
@@ -24,8 +28,8 @@ from longtake.runtime.world.effects import Publish
 
 log = logging.getLogger(__name__)
 
-MAX_CREDIT = 4096
-"""frames a subscriber may be ahead with its credit"""
+LOST_S = 10.0
+"""how long a subscription without a frame connection is kept, and a world waits for it"""
 
 
 @dataclass(kw_only=True, eq=False)
@@ -44,17 +48,33 @@ class Subscription:
     queue_frames: int
     """frames that may wait if the world does not"""
     waiting: deque[Publish] = field(default_factory=deque)
+    lost_at: float | None = None
+    """when its frame connection turned out to be gone"""
+
+    @property
+    def blocked(self) -> bool:
+        """Whether it cannot take another frame now."""
+        return self.credit <= 0 or bool(self.waiting)
 
 
 class Publisher:
-    """All subscriptions of a server, by frame connection and world."""
+    """All subscriptions of a server, by client and world."""
 
-    def __init__(self, socket: sockets.Socket, clock: Clock, limits: Limits, jpegs: JpegThread) -> None:
+    def __init__(
+        self,
+        socket: sockets.Socket,
+        clock: Clock,
+        limits: Limits,
+        jpegs: JpegThread,
+        tell: Callable[[Client, Message], None],
+    ) -> None:
+        """`tell` sends a client a message on its control connection."""
         self._socket = socket
+        self._tell = tell
         self._jpegs = jpegs
         self._clock = clock
         self._limits = limits
-        self._all: dict[tuple[bytes, str], Subscription] = {}
+        self._all: dict[tuple[Client, str], Subscription] = {}
         self._by_world: dict[str, list[Subscription]] = {}
         self._last: dict[str, Publish] = {}
         self._headers: dict[Encoding, tuple[Publish, bytes]] = {}
@@ -72,57 +92,73 @@ class Publisher:
         mode: Mode,
         frame_bytes: int,
     ) -> None:
-        """Add or replace a subscription. Raises `Refused("too_many")`."""
-        self.unsubscribe(identity, world)
-        if sum(sub.client is client for sub in self._all.values()) >= self._limits.subscriptions_per_client:
-            raise Refused("too_many", f"a client has at most {self._limits.subscriptions_per_client} subscriptions")
-        subscription = Subscription(
-            client=client,
-            identity=identity,
-            world=world,
-            delivery=delivery,
-            encoding=encoding,
-            credit=credit,
-            blocks_world=delivery == "every" and mode != "live" and client.roles.get(world) == "director",
-            queue_frames=max(16, self._limits.queued_bytes // frame_bytes),
-        )
-        self._all[identity, world] = subscription
-        self._by_world.setdefault(world, []).append(subscription)
+        """Add or replace a subscription. Raises `Refused("too_many")`.
 
-    def show_last(self, identity: bytes, world: str) -> None:
-        """Send a new `latest` subscriber the current frame, so that it does not wait for the next one."""
-        subscription = self._all.get((identity, world))
-        if subscription is not None and subscription.delivery == "latest" and world in self._last:
+        The frames that wait for the old one go to the new one, if both are `every`.
+        """
+        mine = sum(sub.client is client and sub.world != world for sub in self._all.values())
+        if mine >= self._limits.subscriptions_per_client:
+            raise Refused("too_many", f"a client has at most {self._limits.subscriptions_per_client} subscriptions")
+        old = self._all.get((client, world))
+        self._end(self._of_connection(identity, world))  # another session's, on the same connection
+        self._end(old)
+        self._add(
+            Subscription(
+                client=client,
+                identity=identity,
+                world=world,
+                delivery=delivery,
+                encoding=encoding,
+                credit=credit,
+                blocks_world=delivery == "every" and mode != "live" and client.roles.get(world) == "director",
+                queue_frames=max(16, self._limits.queued_bytes // frame_bytes),
+                waiting=old.waiting if old is not None and old.delivery == delivery == "every" else deque(),
+            )
+        )
+
+    def begin(self, client: Client, world: str) -> None:
+        """Send a new subscriber what waits: with `latest` the current frame, so that it does not wait for the next."""
+        subscription = self._all[client, world]
+        if subscription.delivery == "latest" and world in self._last:
             subscription.waiting.append(self._last[world])
-            self._flush(subscription)
+        self._flush(subscription)
 
     def credit(self, identity: bytes, world: str, frames: int) -> None:
-        """Add credit and send the frames that waited for it."""
-        subscription = self._all.get((identity, world))
-        if subscription is not None:
-            subscription.credit = min(MAX_CREDIT, subscription.credit + frames)
-            self._flush(subscription)
+        """Add credit and send the frames that waited for it. Raises `Refused("not_subscribed")`."""
+        subscription = self._of_connection(identity, world)
+        if subscription is None:
+            raise Refused("not_subscribed", f"this connection has no subscription of {world}: subscribe (again)")
+        subscription.credit = min(self._limits.credit, subscription.credit + frames)
+        self._flush(subscription)
 
     def unsubscribe(self, identity: bytes, world: str) -> None:
-        """End a subscription, if there is one."""
-        subscription = self._all.pop((identity, world), None)
-        if subscription is not None:
-            self._by_world[world].remove(subscription)
+        """End a connection's subscription, if there is one."""
+        self._end(self._of_connection(identity, world))
+
+    def blocking(self, world: str) -> list[Client]:
+        """Return the clients that the world waits for."""
+        return [sub.client for sub in self._by_world.get(world, []) if sub.blocks_world and sub.blocked]
+
+    def expire(self) -> None:
+        """End the subscriptions whose frame connection has been gone for too long."""
+        now = self._clock.now()
+        for sub in [sub for sub in self._all.values() if sub.lost_at is not None and now - sub.lost_at > LOST_S]:
+            log.info("%s does not come back for the frames of %s", sub.client.name or "a client", sub.world)
+            self._end(sub)
 
     def forget_client(self, client: Client) -> None:
         """End all subscriptions of a client."""
         for subscription in [sub for sub in self._all.values() if sub.client is client]:
-            self.unsubscribe(subscription.identity, subscription.world)
+            self._end(subscription)
 
     def forget_membership(self, client: Client, world: str) -> None:
-        """End a client's subscriptions of one world."""
-        for subscription in [sub for sub in self._by_world.get(world, []) if sub.client is client]:
-            self.unsubscribe(subscription.identity, world)
+        """End a client's subscription of one world."""
+        self._end(self._all.get((client, world)))
 
     def forget_world(self, world: str) -> None:
         """End all subscriptions of a world."""
         for subscription in list(self._by_world.pop(world, [])):
-            del self._all[subscription.identity, world]
+            del self._all[subscription.client, world]
         self._last.pop(world, None)
 
     def drop_waiting(self, world: str) -> None:
@@ -138,7 +174,7 @@ class Publisher:
             return mode != "offline"
         for subscription in blocking:
             self._flush(subscription)
-        return all(sub.credit > 0 and not sub.waiting for sub in blocking)
+        return not any(sub.blocked for sub in blocking)
 
     def publish(self, world: str, shown: Publish) -> None:
         """Send a frame to every subscriber, or queue it until there is credit."""
@@ -160,11 +196,23 @@ class Publisher:
 
     def send(self, identity: bytes, message: Message) -> bool:
         """Send a message without a frame; return whether that was possible."""
-        return self._send([identity, encode(message)])
+        return not self._send([identity, encode(message)])
+
+    def _add(self, subscription: Subscription) -> None:
+        self._all[subscription.client, subscription.world] = subscription
+        self._by_world.setdefault(subscription.world, []).append(subscription)
+
+    def _end(self, subscription: Subscription | None) -> None:
+        if subscription is not None:
+            del self._all[subscription.client, subscription.world]
+            self._by_world[subscription.world].remove(subscription)
+
+    def _of_connection(self, identity: bytes, world: str) -> Subscription | None:
+        return next((sub for sub in self._by_world.get(world, []) if sub.identity == identity), None)
 
     def _flush(self, subscription: Subscription) -> None:
         """Send waiting frames as far as credit, the encoder and the socket allow."""
-        while subscription.waiting and subscription.credit > 0:
+        while subscription.waiting and subscription.credit > 0 and subscription.lost_at is None:
             shown = subscription.waiting[0]
             data = shown.frame.encoded(subscription.encoding)
             if data is None:
@@ -174,7 +222,10 @@ class Publisher:
                 subscription.waiting.popleft()  # it cannot be encoded; the client sees the gap in the frame numbers
                 continue
             header = self._header(subscription.world, shown, subscription.encoding)
-            if not self._send([subscription.identity, header, data]):
+            failure = self._send([subscription.identity, header, data])
+            if failure == zmq.EHOSTUNREACH:
+                self._lost(subscription)
+            if failure:
                 return
             subscription.waiting.popleft()
             subscription.credit -= 1
@@ -203,19 +254,28 @@ class Publisher:
         self._headers[encoding] = (shown, header)
         return header
 
-    def _send(self, parts: list[bytes | memoryview]) -> bool:
+    def _send(self, parts: list[bytes | memoryview]) -> int:
+        """Send on the frame socket; return 0, or the error's number."""
         try:
             self._socket.send_multipart(parts, zmq.NOBLOCK, copy=False)
         except zmq.ZMQError as error:
-            # EAGAIN: its queue is full. EHOSTUNREACH: it is gone; the control connection notices that.
+            # EAGAIN: its queue is full. EHOSTUNREACH: it is gone. Both concern this connection only.
             if error.errno not in (zmq.EAGAIN, zmq.EHOSTUNREACH):
                 raise
-            return False
-        return True
+            return int(error.errno)
+        return 0
+
+    def _lost(self, subscription: Subscription) -> None:
+        """The frame connection is gone. Tell the client where it can still hear it, on the control connection."""
+        subscription.lost_at = self._clock.now()
+        world = subscription.world
+        log.info("%s lost its frame connection for %s", subscription.client.name or "a client", world)
+        text = f"the connection for the frames of {world} is gone: subscribe again within {LOST_S:g} s to miss none"
+        self._tell(subscription.client, Error(code="not_subscribed", message=text, retryable=True, world=world))
 
     def _too_slow(self, subscription: Subscription) -> None:
         log.warning("%s takes its frames too slowly and is unsubscribed", subscription.client.name)
-        self.unsubscribe(subscription.identity, subscription.world)
+        self._end(subscription)
         text = (
             f"{len(subscription.waiting)} frames of {subscription.world} wait for credit, and a live world does not "
             "wait: subscribe again, with delivery latest if the client cannot keep up"

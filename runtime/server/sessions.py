@@ -97,7 +97,8 @@ class Sessions:
             log.info("client %s has gone", client.name or client.token[:6])
         elif failure:
             log.warning("client %s does not take its messages and is dropped", client.name or client.token[:6])
-        client.gone = bool(failure)
+        if failure:
+            client.gone = True
 
     def send_to(self, identity: bytes, message: Message) -> bool:
         """Send to a connection without a session; return whether that was possible."""

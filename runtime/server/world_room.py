@@ -123,7 +123,11 @@ class WorldRoom:
         if not self.members:
             return
         status = self.world.status(
-            now, members=len(self.members), recording=self.recorder.name, generator=standing(self.generator)
+            now,
+            members=len(self.members),
+            recording=self.recorder.name,
+            generator=standing(self.generator),
+            waiting_for=[client.name or "a client without a name" for client in self._to.publisher.blocking(self.name)],
         )
         self.tell(status)
 

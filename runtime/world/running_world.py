@@ -10,7 +10,7 @@ blocks made, `Playback` shows them, and this class connects the two.
     while world.service(now): carry out world.effects
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Literal
 
 from longtake.protocol.axes import checked
@@ -325,9 +325,15 @@ class RunningWorld:
         )
 
     def status(
-        self, now: float, *, members: int, recording: str, generator: Literal["ready", "starting", "lost"]
+        self,
+        now: float,
+        *,
+        members: int,
+        recording: str,
+        generator: Literal["ready", "starting", "lost"],
+        waiting_for: Sequence[str] = (),
     ) -> Status:
-        """Return the current figures; `generator` is the state of the process."""
+        """Return the current figures. `generator` is the state of the process, `waiting_for` names blocked readers."""
         lead, playback = self.lead, self.playback
         return Status(
             world=self.name,
@@ -352,6 +358,7 @@ class RunningWorld:
             generator="lost" if self.stale and generator == "ready" else generator,
             prompt=self.plan.state.prompt(),
             axes=self.plan.input.values,
+            waiting_for=list(waiting_for) if self.running and self.config.mode != "live" else [],
         )
 
     def done(self, request: int, detail: str = "") -> Done:

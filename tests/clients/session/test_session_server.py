@@ -207,6 +207,67 @@ def test_the_async_session_too(server):
     asyncio.run(play())
 
 
+def test_threads_that_advance_one_world_take_turns(server):
+    with connect(server) as session:
+        world = session.open("fake", prompt="x", mode="lockstep", delivery="every", buffer_frames=4)
+        shares: list[list[int]] = []
+
+        def advance(ticks: int) -> None:
+            for _ in range(4):
+                shares.append([picture.header.tick for picture in world.advance(ticks)])
+
+        threads = [threading.Thread(target=advance, args=(ticks,)) for ticks in (3, 8, 5)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(60)
+        assert sorted(len(share) for share in shares) == sorted([3, 8, 5] * 4)
+        assert all(share == list(range(share[0], share[0] + len(share))) for share in shares)
+        assert sorted(tick for share in shares for tick in share) == list(range(64)), "no tick is lost or given twice"
+
+
+def test_tasks_that_advance_one_world_take_turns(server):
+    async def play() -> None:
+        async with await AsyncSession.connect(reach(server)) as session:
+            world = await session.open("fake", prompt="x", mode="lockstep", delivery="every", buffer_frames=4)
+            shares = await asyncio.gather(*(world.advance(ticks) for ticks in (3, 8, 5, 8)))
+            ticks = [[picture.header.tick for picture in share] for share in shares]
+            assert ticks == [list(range(3)), list(range(3, 11)), list(range(11, 16)), list(range(16, 24))]
+
+    asyncio.run(play())
+
+
+@pytest.mark.parametrize(
+    ("action", "error", "reason"),
+    [
+        ("reset", Refused, "the world was reset before the frames were shown"),
+        ("leave", WorldClosed, "this client left"),
+        ("close", WorldClosed, "w1.* (was closed|has ended)"),
+    ],
+)
+def test_what_ends_an_advance_is_its_answer(server, action, error, reason):
+    with connect(server) as session:
+        world = session.open("fake", prompt="x", mode="lockstep", delivery="every", buffer_frames=4)
+        failures: list[BaseException] = []
+
+        def advance() -> None:
+            try:
+                world.advance(100_000)
+            except Exception as failure:
+                failures.append(failure)
+
+        thread = threading.Thread(target=advance)
+        thread.start()
+        world.wait(lambda w: w.status is not None and w.status.tick > 0, "the first frame")
+        getattr(world, action)()
+        thread.join(30)
+        (failure,) = failures
+        assert isinstance(failure, error | Refused)
+        assert re.search(reason, str(failure)) or failure.code == "unknown_world"
+        if action == "reset":
+            assert [picture.header.tick for picture in world.advance(3)] == [0, 1, 2]
+
+
 def test_the_client_in_the_specification_works(server, capsys):
     if not server.endpoint.startswith("tcp"):
         pytest.skip("it is written for tcp")

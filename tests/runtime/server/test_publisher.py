@@ -1,16 +1,19 @@
 """Frames over real sockets: who gets them, in which order, against which credit."""
 
 import io
+import threading
 import time
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import pytest
 from PIL import Image
 from raw_client import RawClient
 
-from longtake.clients.session import Session
+from longtake.clients.session import Session, ZmqTransport
 from longtake.protocol import messages
+from longtake.runtime.server import publisher
 from tests.reach import reach
 
 Start = Callable[..., Any]
@@ -130,3 +133,86 @@ def test_a_slow_every_viewer_of_a_live_world_is_let_go_and_the_world_goes_on(sta
         assert (error.code, error.retryable, error.world) == ("too_slow", True, world)
         ticks = [director.frame_message()[0].tick for _ in range(24)]
         assert ticks == sorted(ticks)
+
+
+def blocked_at_five(client: RawClient) -> str:
+    """Open a lockstep world whose `advance 40` stands at tick 5 for want of credit."""
+    world: str = client.open(mode="lockstep").world
+    client.subscribe(world, delivery="every", credit=5)
+    client.send(messages.Control(request=900, world=world, action="advance", ticks=40))
+    assert [client.frame_message()[0].tick for _ in range(5)] == list(range(5))
+    client.wait(messages.Status, tick=5, waiting_for=["raw"])
+    return world
+
+
+def test_a_new_frame_socket_of_the_session_takes_the_subscription_over(start: Start) -> None:
+    with RawClient(start()) as client:
+        world = blocked_at_five(client)
+        client.connect_frames()
+        client.subscribe(world, delivery="every", credit=100)
+        assert [client.frame_message()[0].tick for _ in range(35)] == list(range(5, 40)), "nothing is lost"
+        assert client.wait(messages.Done, request=900).tick == 40
+        assert client.wait(messages.Status, tick=40).waiting_for == []
+
+
+def test_the_old_frame_socket_gets_no_more_and_its_credit_an_error(start: Start) -> None:
+    with RawClient(start()) as client:
+        world = blocked_at_five(client)
+        old, client.frames = client.frames, None
+        client.subscribe(world, delivery="every", credit=100)
+        new, client.frames = client.frames, old
+        client.credit(world, 3)
+        error = client.frame_message()[0]
+        assert (error.code, error.retryable, error.world, error.request) == ("not_subscribed", True, world, None)
+        assert client.no_frame(0.1)
+        client.frames = new
+        assert client.frame_message()[0].tick == 5
+        old.close()
+
+
+@pytest.mark.parametrize("world", ["", "w99", "../x"])
+def test_credit_without_a_subscription_is_an_error(start: Start, world: str) -> None:
+    with RawClient(start()) as client:
+        mine = client.open(mode="lockstep").world
+        client.connect_frames()
+        client.credit(world or mine, 3)
+        error = client.frame_message()[0]
+        assert error.code == ("invalid" if "/" in world else "not_subscribed")
+
+
+def test_a_frame_connection_that_is_gone_is_noticed_and_in_the_end_not_waited_for(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(publisher, "LOST_S", 0.5)
+    with RawClient(start()) as client:
+        world = client.open(mode="lockstep").world
+        client.subscribe(world, delivery="every", credit=100)
+        client.frames.close()
+        client.frames = None
+        time.sleep(0.2)
+        client.send(messages.Control(request=900, world=world, action="advance", ticks=40))
+        assert client.wait(messages.Error, code="not_subscribed").world == world
+        assert client.wait(messages.Status, waiting_for=["raw"]).tick < 40
+        assert client.wait(messages.Done, request=900).tick == 40
+
+
+def test_a_session_survives_the_loss_of_its_frame_connection(start: Start) -> None:
+    """As after a TCP break that ZeroMQ mends by itself: the socket's identity is new, and nobody is told."""
+    with Session.connect(reach(start())) as session:
+        world = session.open(model="fake", prompt="x", mode="lockstep", delivery="every", buffer_frames=8)
+        assert len(world.advance(4)) == 4
+        transport = session._connection._transport
+        assert isinstance(transport, ZmqTransport)
+        broken = threading.Event()
+
+        def break_once() -> None:  # on the connection's own thread
+            if not broken.is_set():
+                endpoint = transport._frames.last_endpoint
+                transport._frames.disconnect(endpoint)
+                transport._frames.connect(endpoint)
+                broken.set()
+
+        world.listen(break_once)
+        assert broken.wait(10)
+        assert [p.header.tick for p in world.advance(24)][-1] == 27
+        assert [p.header.tick for p in world.advance(24)] == list(range(28, 52))

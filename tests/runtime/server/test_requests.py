@@ -268,3 +268,23 @@ def test_medians_of_cues_and_inputs_are_kept_apart(steered: Any) -> None:
         client.control_world(world, "pause")
         status = client.wait(messages.Status, input_to_photon_ms=200.0)
         assert status.event_to_photon_ms == 400.0
+
+
+def test_overlapping_runs_are_answered_in_order_each_after_its_own_frames(start: Start) -> None:
+    with RawClient(start()) as one:
+        world = one.open(mode="lockstep").world
+        for number, (action, ticks) in enumerate([("advance", 5), ("step", 2), ("advance", 3)]):
+            one.send(messages.Control(request=500 + number, world=world, action=action, ticks=ticks))  # type: ignore[arg-type]
+        done = [one.wait(messages.Done) for _ in range(3)]
+        assert [(answer.request, answer.tick) for answer in done] == [(500, 5), (501, 7), (502, 10)]
+
+
+def test_a_run_goes_on_when_its_sender_leaves_and_is_answered(start: Start) -> None:
+    with RawClient(start()) as client:
+        world = client.open(mode="lockstep").world
+        client.subscribe(world, delivery="every", credit=3)
+        client.send(messages.Control(request=500, world=world, action="advance", ticks=9))
+        client.wait(messages.Status, waiting_for=["raw"])
+        client.send(messages.Leave(request=501, world=world))
+        assert client.wait(messages.Done, request=501).tick == 3
+        assert client.wait(messages.Done, request=500).tick == 9
