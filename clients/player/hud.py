@@ -19,6 +19,9 @@ def rows(state: PlayerState, shown_fps: float) -> list[tuple[str, str, theme.Col
     lines.append(("screen", f"{shown_fps:.1f} fps", _rate_colour(shown_fps, wanted)))
     latency = state.latency_ms
     lines.append(("event to photon", f"{latency:.0f} ms" if latency is not None else "-", theme.BRIGHT))
+    if state.axes:
+        latency = state.input_latency_ms
+        lines.append(("stick to photon", f"{latency:.0f} ms" if latency is not None else "-", theme.BRIGHT))
     if status is None or info is None:
         return [*lines, ("server", "-", theme.MUTED)]
     lines += [

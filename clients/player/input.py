@@ -10,6 +10,9 @@ if TYPE_CHECKING:
 REPEAT_MS = (400, 40)
 """while typing only: a held event key must not fire repeatedly"""
 
+ARROWS = {pygame.K_LEFT: "left", pygame.K_RIGHT: "right", pygame.K_UP: "up", pygame.K_DOWN: "down"}
+"""keys that steer by hand, unless the script has given them to an event"""
+
 
 class Keyboard:
     """Turns pygame's events into calls of the player."""
@@ -29,6 +32,10 @@ class Keyboard:
             self._opening = False
             if not self._any_time(event):
                 self._typing(event) if self._player.prompt.focused else self._playing(event)
+        elif event.type == pygame.KEYUP and event.key in ARROWS:
+            self._player.steering.release(ARROWS[event.key], self._player.now())
+        elif event.type == pygame.WINDOWFOCUSLOST:
+            self._player.steering.let_go(self._player.now())
         elif event.type == pygame.MOUSEBUTTONDOWN and event.button == 1:
             self._click(event.pos)
 
@@ -71,6 +78,8 @@ class Keyboard:
             name = self._event_of(event)
             if name is not None:
                 player.fire(name)
+            elif event.key in ARROWS:
+                player.steering.push(ARROWS[event.key], player.now())
 
     def _typing(self, event: pygame.event.Event) -> None:
         prompt = self._player.prompt
@@ -118,6 +127,7 @@ class Keyboard:
         if not self._player.state.director:
             self._player.toast("watching only: join with the role of director to steer")
             return
+        self._player.steering.let_go(self._player.now())
         self._player.prompt.focus()
         pygame.key.set_repeat(*REPEAT_MS)
         pygame.key.start_text_input()

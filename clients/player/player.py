@@ -18,10 +18,12 @@ from typing import Any
 
 import pygame
 
+from longtake.clients.player.gamepad import Gamepads
 from longtake.clients.player.input import Keyboard
 from longtake.clients.player.prompt import PromptLine
 from longtake.clients.player.pygame_packages import pygame_conflict
 from longtake.clients.player.state import PendingCue, PlayerState
+from longtake.clients.player.steering import Steering
 from longtake.clients.player.view import View
 from longtake.clients.player.world_connector import PATIENCE_S, Entry, WorldConnector
 from longtake.clients.session import Session, Transport, World
@@ -130,7 +132,9 @@ class Player:
         self.state = PlayerState()
         self.prompt = PromptLine()
         self.view = View(pygame.display.set_mode(size, pygame.RESIZABLE))
+        self.steering = Steering(self.state, self.toast)
         self.keyboard = Keyboard(self)
+        self._gamepads = Gamepads(self.steering)
         self.connector = WorldConnector(session, enter, self._wake)
         self.running = True
         self._clock = clock
@@ -170,13 +174,18 @@ class Player:
                 surface = pygame.display.get_surface()
                 assert surface is not None  # the window is open while the loop turns
                 self.view.resize(surface)
-            else:
+            elif not self._gamepads.handle(event, self.now()):
                 self.keyboard.handle(event)
         while not self._later.empty():
             self._later.get()()
         if self.running:
             self._look()
+            self.steering.turn(self._world, self.now())
             self._draw()
+
+    def now(self) -> float:
+        """Return the time on the player's clock, seconds."""
+        return self._clock()
 
     @property
     def fps(self) -> float:
@@ -321,12 +330,14 @@ class Player:
         if world is not None and world is not self._world:
             self._world, self._last_number, self._last_notice = world, -1, None
             self.state.joined(world.info, another=True)
+            self.steering.joined(world.info)
             pygame.display.set_caption(f"{self.state.script.title or world.info.prompt[:60]} - Longtake")
         self.state.connection, self.state.detail = self.connector.connection()
         if world is None:
             return
         if world.info is not self.state.info:
             self.state.joined(world.info)
+            self.steering.joined(world.info)
         self.state.status = world.status
         self.state.timeline = list(world.timeline)
         for notice in self._new_notices(world):
@@ -355,11 +366,18 @@ class Player:
             self._shown_at.append(now)
         assert self.state.frame is not None
         for cue, latency_ms in self.state.shown(self.state.frame, now):
-            try:
-                assert self._world is not None
-                self._world.displayed(cue, latency_ms)
-            except LongtakeError as error:
-                logger.debug("the latency of cue %d was not reported: %s", cue, error)
+            self._report(cue, latency_ms)
+
+        input_ms = self.steering.shown(self.state.frame, now)
+        if input_ms is not None:
+            self._report(None, input_ms)
+
+    def _report(self, cue: int | None, latency_ms: float) -> None:
+        try:
+            assert self._world is not None
+            self._world.displayed(cue, latency_ms)
+        except LongtakeError as error:
+            logger.debug("a latency was not reported: %s", error)
 
     def _new_notices(self, world: World) -> list[Notice]:
         notices = list(world.notices)
@@ -374,6 +392,8 @@ class Player:
     def _patience(self) -> float:
         now = self._clock()
         if any(self.state.glow(event, now) > 0 for event in self.state.flashes):
+            return MOTION_S
+        if self.steering.moving(now):
             return MOTION_S
         if self.prompt.focused or self.state.pending or self.state.connection != "live" or self.state.live_toasts(now):
             return BLINK_S

@@ -10,7 +10,7 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import Literal
 
-from longtake.protocol.messages import Ack, Applied, CueKind, Frame, Joined, Notice, Script, Status, Understood
+from longtake.protocol.messages import Ack, Applied, Axis, CueKind, Frame, Joined, Notice, Script, Status, Understood
 
 TOAST_S = 4.0
 FLASH_S = 0.6
@@ -63,6 +63,9 @@ class PlayerState:
     timeline: list[Applied] = field(default_factory=list)
     pending: list[PendingCue] = field(default_factory=list)
     latencies_ms: deque[float] = field(default_factory=lambda: deque(maxlen=LATENCIES))
+    held: dict[str, float] = field(default_factory=dict)
+    """what this client holds, by axis, as it was sent last"""
+    input_latencies_ms: deque[float] = field(default_factory=lambda: deque(maxlen=LATENCIES))
     flashes: dict[str, float] = field(default_factory=dict)
     """when each event was last fired from here"""
     toasts: list[Toast] = field(default_factory=list)
@@ -119,6 +122,23 @@ class PlayerState:
     def latency_ms(self) -> float | None:
         """Median event-to-photon latency of this client's own cues."""
         return statistics.median(self.latencies_ms) if self.latencies_ms else None
+
+    @property
+    def input_latency_ms(self) -> float | None:
+        """Median latency from this client's hand to the screen."""
+        return statistics.median(self.input_latencies_ms) if self.input_latencies_ms else None
+
+    @property
+    def axes(self) -> list[Axis]:
+        """What the world can be steered by; empty if its model takes no input."""
+        return self.info.model.axes if self.info else []
+
+    @property
+    def in_hand(self) -> dict[str, float]:
+        """What is held: by this client if it directs the world, else by whoever does."""
+        if self.director and any(self.held.values()):
+            return self.held
+        return self.status.axes if self.status and not self.director else self.held
 
     def slots(self) -> dict[str, str]:
         """Return the value of each slot in the current prompt, without slots that the prompt does not mention.

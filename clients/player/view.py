@@ -16,8 +16,8 @@ import numpy as np
 import numpy.typing as npt
 import pygame
 
+from longtake.clients.player import gauge, hud, theme, timeline
 from longtake.clients.player import help as player_help
-from longtake.clients.player import hud, theme, timeline
 from longtake.clients.player.prompt import PromptLine
 from longtake.clients.player.state import PlayerState
 from longtake.protocol.messages import EventDef
@@ -110,6 +110,7 @@ class View:
         self._draw_picture(area, state)
         if self.options.chrome:
             self._draw_corner(state, now)
+            gauge.draw(surface, MARGIN, area.bottom - MARGIN, state, self.text)
         if self.options.hud:
             hud.draw(surface, surface.get_width() - MARGIN, MARGIN, state, self.text, fps)
         self._draw_toasts(area, state, now)

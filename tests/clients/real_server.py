@@ -1,14 +1,15 @@
 """The real server for tests of clients, on a small model whose pictures say where a take stands.
 
 A picture's red channel counts the prompts that the world was given since it was opened, its green channel is the
-tick. What the clients send is recorded in `got`, by the name of the message.
+tick, and its blue channel is 90, or with axes 100 times the first one plus 100. What the clients send is recorded in
+`got`, by the name of the message.
 """
 
 import threading
 from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -43,11 +44,11 @@ class PaintedModel(FakeModel):
 
     def open(self, *, seed: int, conditioning: Conditioning) -> PaintedWorld:
         self._newest = conditioning.prompt
-        return PaintedWorld(seed=seed, prompt=conditioning.prompt)
+        return PaintedWorld(seed=seed, prompt=conditioning.prompt, actions=conditioning.actions)
 
     def cue(self, world: World, conditioning: Conditioning) -> None:
         assert isinstance(world, PaintedWorld)
-        world.prompts += 1
+        world.prompts += conditioning.prompt != world.prompt
         super().cue(world, conditioning)
         self._newest = conditioning.prompt
 
@@ -55,7 +56,8 @@ class PaintedModel(FakeModel):
         assert isinstance(world, PaintedWorld)
         block = super().block_of(own(world))
         ticks = np.arange(block.first_frame, block.first_frame + self.config.block_frames)
-        block.pixels[...] = (world.prompts, 0, 90)
+        speed = 100 + round(100 * world.actions[0]) if world.actions else 90
+        block.pixels[...] = (world.prompts, 0, speed)
         block.pixels[0, ..., 1] = (ticks % 256)[:, None, None]
         return block
 
@@ -124,9 +126,12 @@ class RealServer:
 
 
 @contextmanager
-def real_server(takes: Path, *, heartbeat_s: float = 1.0, limits: Limits | None = None) -> Iterator[RealServer]:
-    """Start a server over inproc, and stop it at the end."""
+def real_server(
+    takes: Path, *, heartbeat_s: float = 1.0, limits: Limits | None = None, axes: bool = False
+) -> Iterator[RealServer]:
+    """Start a server over inproc, and stop it at the end; with `axes` its model takes input."""
     model = PaintedModel()
+    model.config = replace(model.config, axes=axes)
     config = ServerConfig(
         endpoint=f"inproc://real-{takes.name}",
         takes=takes / "takes",
