@@ -59,6 +59,8 @@ ADAM_NAMES: Final = (
 )
 """parameters that are no hidden matrices"""
 HELD_OUT_SEED: Final = 1_000_003
+WORTH_COMPILING_HOURS: Final = 0.05
+"""a shorter run on a GPU would spend most of its time in the compiler"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -259,6 +261,7 @@ def recipe(folder: Path, device: str, hours: float, *, network: str = "diorama",
         workers = max(1, (os.cpu_count() or 2) - 2)
         supply = SupplyConfig(workers=workers, pool_clips=20_000, first_clips=400)
         task = replace(task, supply=supply, opening_frames=2048, clips=48, singles=384, held_out=32, samples_every_s=60)
+        task = replace(task, compile=hours >= WORTH_COMPILING_HOURS)
         loop = replace(loop, ranks=1, checkpoint_every_s=60.0, log_every=50)
     elif hours < 0.1:
         # A rehearsal: nothing that takes longer than the run itself.
