@@ -2,18 +2,20 @@
 checksum is wrong.
 
 It talks to the hub through huggingface_hub. That library's own downloads start over after an interruption, so this
-module appends to a `.part` file beside the target.
+module appends to a `.part` file beside the target, under a lock: two processes never append to the same one.
 """
 
 import hashlib
 import logging
+import os
 import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from longtake.model.errors import BackendError, HubError
+from longtake.model.locks import Locked, locked
 from longtake.model.longlive.table import HubFile, KnownModel
 
 log = logging.getLogger(__name__)
@@ -48,6 +50,16 @@ class Wanted:
     def part(self) -> Path:
         """The file that holds the first bytes until all have arrived."""
         return self.path.with_name(self.path.name + ".part")
+
+    @property
+    def fresh(self) -> Path:
+        """What a server sends from the front on, although it was asked for the rest."""
+        return self.path.with_name(self.path.name + ".part.new")
+
+    @property
+    def lock(self) -> Path:
+        """Held by the process that fetches the file."""
+        return self.path.with_name(f".{self.path.name}.lock")
 
     @property
     def complete(self) -> bool:
@@ -105,17 +117,30 @@ def pull(
                 report(f"{item.path} is there; looking at its checksum")
                 _verify(item, item.path, remedy="delete it and run the same command again")
             continue
-        kept = item.size_bytes - item.missing_bytes
-        resumed = f", going on after {_size(kept)}" if kept else ""
-        report(f"fetching {item.file.name} of {item.file.repository.repo_id} ({_size(item.size_bytes)}{resumed})")
-        _fetch(hub, item, endpoint, progress_class)
         try:
-            _verify(item, item.part, remedy="it was thrown away; run the same command again")
-        except HubError:
-            item.part.unlink()
-            raise
-        item.part.replace(item.path)
+            with locked(item.lock):
+                _complete(hub, item, report, endpoint, progress_class)
+        except Locked:
+            raise HubError(f"another longtake is fetching {item.path}: wait for it, or stop it") from None
+        except OSError as error:
+            raise HubError(f"{item.path} cannot be written: {error.strerror or error}") from None
     return [item.path for item in wanted]
+
+
+def _complete(hub: Any, item: Wanted, report: Report, endpoint: str | None, progress_class: Any) -> None:
+    """Fetch what is missing of a file, check the whole, and put it in place. Needs the file's lock."""
+    if item.complete:  # the process that had the lock before has fetched it
+        return
+    kept = item.size_bytes - item.missing_bytes
+    resumed = f", going on after {_size(kept)}" if kept else ""
+    report(f"fetching {item.file.name} of {item.file.repository.repo_id} ({_size(item.size_bytes)}{resumed})")
+    _fetch(hub, item, endpoint, progress_class)
+    try:
+        _verify(item, item.part, remedy="it was thrown away; run the same command again")
+    except HubError:
+        item.part.unlink()
+        raise
+    item.part.replace(item.path)
 
 
 def _hub() -> Any:
@@ -188,15 +213,14 @@ def _fetch(hub: Any, item: Wanted, endpoint: str | None, progress_class: Any) ->
 
     repository = item.file.repository
     url = hub.hf_hub_url(repository.repo_id, item.file.name, revision=repository.revision, endpoint=endpoint)
-    item.part.parent.mkdir(parents=True, exist_ok=True)
     have = item.part.stat().st_size if item.part.is_file() else 0
     if have > item.size_bytes:
         item.part.unlink()
         have = 0
     # With compression in transit, sizes and offsets would mean something else.
     headers = {**build_hf_headers(), "Accept-Encoding": "identity"}
-    try:
-        with item.part.open("ab") as out:
+    with _Arrivals(item) as out:
+        try:
             http_get(
                 url,
                 out,
@@ -206,14 +230,65 @@ def _fetch(hub: Any, item: Wanted, endpoint: str | None, progress_class: Any) ->
                 displayed_filename=item.file.name,
                 tqdm_class=progress_class,
             )
-    except Exception as error:
-        first = str(error).strip().split("\n", 1)[0]
-        here = _size(item.part.stat().st_size)
-        raise HubError(f"{item.file.name} stopped coming ({first}); the same command goes on after {here}") from None
+        except Exception as error:
+            out.flush()
+            # An answer that ends as it should and has the wrong size is no part of the file: a captive portal's page.
+            if type(error) is OSError and error.errno is None:
+                os.truncate(item.part, have)
+            first = str(error).strip().split("\n", 1)[0]
+            here = _size(item.part.stat().st_size)
+            raise HubError(
+                f"{item.file.name} stopped coming ({first}); the same command goes on after {here}"
+            ) from None
+        out.flush()
+        if item.fresh.is_file():
+            item.fresh.replace(item.part)
+
+
+class _Arrivals:
+    """The file that huggingface_hub writes to: appends to the part.
+
+    If the server does not send the rest but begins at the front, huggingface_hub empties the file first. Then the bytes
+    go to a fresh file instead, since what comes may be a login page and the part worth hours.
+    """
+
+    def __init__(self, item: Wanted) -> None:
+        self._item = item
+        self._file: BinaryIO = item.part.open("ab")
+
+    def __enter__(self) -> "_Arrivals":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+        self._item.fresh.unlink(missing_ok=True)
+
+    def write(self, data: bytes) -> int:
+        """Append."""
+        return self._file.write(data)
+
+    def tell(self) -> int:
+        """Return the length so far."""
+        return self._file.tell()
+
+    def seek(self, place: int) -> int:
+        """Only ever followed by `truncate`."""
+        return place
+
+    def truncate(self) -> None:
+        """The server begins at the front."""
+        self._file.close()
+        self._file = self._item.fresh.open("wb")
+
+    def flush(self) -> None:
+        """Hand everything to the system."""
+        self._file.flush()
 
 
 def _verify(item: Wanted, path: Path, *, remedy: str) -> None:
-    """Compare a file with the hub's checksum; raises HubError if it differs."""
+    """Compare a file with the hub's size and checksum; raises HubError if it differs."""
+    if path.stat().st_size != item.size_bytes:
+        raise HubError(f"{path} has the wrong size: {remedy}")
     if item.digest is None:
         return
     if item.algorithm == "sha256":

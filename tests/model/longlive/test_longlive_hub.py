@@ -4,11 +4,12 @@ import hashlib
 import json
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Thread
+from threading import Event, Thread
 from typing import Any
 
 import pytest
@@ -30,6 +31,8 @@ class StandIn:
         files: name to content; `large` ones have a sha256, the others git's checksum.
         stop_after: close the connection after so many bytes of the next download.
         corrupt: send other bytes than promised.
+        page: answer every download with this and status 200, as a captive portal does.
+        slow_s: wait in the middle of a download.
         requests: what was asked: method, path, Range.
     """
 
@@ -37,6 +40,8 @@ class StandIn:
     large: set[str] = field(default_factory=set)
     stop_after: int | None = None
     corrupt: bool = False
+    page: bytes | None = None
+    slow_s: float = 0.0
     requests: list[tuple[str, str, str | None]] = field(default_factory=list)
     endpoint: str = ""
 
@@ -70,6 +75,8 @@ def hub() -> Iterator[StandIn]:
             content = stand_in.files.get(self.path.removeprefix(PREFIX))
             if content is None:
                 return self.answer(404, b"no")
+            if stand_in.page is not None:
+                return self.answer(200, stand_in.page)
             start = int(wanted.removeprefix("bytes=").rstrip("-").split("-")[0]) if wanted else 0
             body = b"x" * len(content) if stand_in.corrupt else content
             self.answer(206 if start else 200, body[start:], start, len(content))
@@ -85,7 +92,9 @@ def hub() -> Iterator[StandIn]:
                 self.wfile.write(body[: stand_in.stop_after])
                 self.close_connection = True
                 return
-            self.wfile.write(body)
+            self.wfile.write(body[: len(body) // 2])
+            time.sleep(stand_in.slow_s if total else 0)
+            self.wfile.write(body[len(body) // 2 :])
 
         def log_message(self, *_: Any) -> None:
             pass
@@ -148,6 +157,53 @@ def test_a_cut_download_goes_on(hub: StandIn, tmp_path: Path) -> None:
     assert (tmp_path / "Small-Model" / "models" / "base.pt").read_bytes() == hub.files["models/base.pt"]
     assert [wanted for _, path, wanted in hub.requests if path.endswith("base.pt")] == ["bytes=30000-"]
     assert "going on after 30.0 kB" in said[0]
+
+
+PORTAL = b"<html>please log in first</html>\n"
+
+
+@pytest.mark.parametrize("page", [PORTAL, b"", PORTAL * 2000, b"x" * 102_399])
+@pytest.mark.parametrize("kept", [0, 10, 30_000])
+def test_a_captive_portals_page_is_no_part_of_the_file(hub: StandIn, tmp_path: Path, page: bytes, kept: int) -> None:
+    part = tmp_path / "Small-Model" / "models" / "base.pt.part"
+    part.parent.mkdir(parents=True)
+    part.write_bytes(hub.files["models/base.pt"][:kept])
+    hub.page = page
+    with pytest.raises(HubError, match="stopped coming"):
+        pull(replace(MODEL, files=(BASE,)), tmp_path, endpoint=hub.endpoint)
+    assert part.read_bytes() == hub.files["models/base.pt"][:kept], "what was there is kept, and nothing else"
+    hub.page = None
+    (path,) = pull(replace(MODEL, files=(BASE,)), tmp_path, endpoint=hub.endpoint)
+    assert path.read_bytes() == hub.files["models/base.pt"]
+    assert [each.name for each in path.parent.iterdir()] == ["base.pt"]
+
+
+def test_a_server_that_only_sends_whole_files_is_fine(hub: StandIn, tmp_path: Path) -> None:
+    part = tmp_path / "Small-Model" / "models" / "base.pt.part"
+    part.parent.mkdir(parents=True)
+    part.write_bytes(b"the front of an older try")
+    hub.page = hub.files["models/base.pt"]
+    (path,) = pull(replace(MODEL, files=(BASE,)), tmp_path, endpoint=hub.endpoint)
+    assert path.read_bytes() == hub.files["models/base.pt"]
+    assert [each.name for each in path.parent.iterdir()] == ["base.pt"]
+
+
+def test_two_pulls_of_one_file_do_not_mix(hub: StandIn, tmp_path: Path) -> None:
+    hub.slow_s = 1.0
+    model = replace(MODEL, files=(BASE,))
+    begun = Event()
+    first = Thread(
+        target=pull, args=(model, tmp_path), kwargs={"endpoint": hub.endpoint, "report": lambda _: begun.set()}
+    )
+    first.start()
+    assert begun.wait(10)
+    with pytest.raises(HubError, match=r"another longtake is fetching .*base\.pt: wait for it"):
+        pull(model, tmp_path, endpoint=hub.endpoint)
+    first.join()
+    (path,) = pull(model, tmp_path, endpoint=hub.endpoint)
+    assert path.read_bytes() == hub.files["models/base.pt"]
+    assert len([each for _, each, _ in hub.requests if each.endswith("base.pt")]) == 1
+    assert [each.name for each in path.parent.iterdir()] == ["base.pt"]
 
 
 def test_wrong_bytes_do_not_count(hub: StandIn, tmp_path: Path) -> None:
