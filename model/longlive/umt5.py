@@ -11,6 +11,7 @@ import html
 import logging
 import os
 import re
+import secrets
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -96,7 +97,7 @@ class EmbeddingCache:
     def put(self, prompt: str, tokens: Tensor) -> None:
         """Keep the tokens of a cleaned prompt; a folder that cannot be written is a warning, not an error."""
         path = self.path(prompt)
-        fresh = path.with_suffix(f".{os.getpid()}.new")
+        fresh = path.with_name(f".lt-{os.getpid()}-{secrets.token_hex(3)}.part")
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             save_file({"tokens": tokens.cpu().contiguous()}, fresh, metadata={"prompt": prompt})

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import secrets
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,7 +17,7 @@ def write_whole(path: Path, write: Callable[[Path], object]) -> None:
     Raises:
         TrainingError: the disk is full or refuses; the old file is still there and the temporary one is gone.
     """
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    beside = beside_of(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         write(beside)
@@ -33,6 +34,11 @@ def write_whole(path: Path, write: Callable[[Path], object]) -> None:
             f"cannot write {path}: {_reason(error)}; mend that and run the same command again, it goes on from "
             "the last checkpoint"
         ) from error
+
+
+def beside_of(path: Path) -> Path:
+    """Return a temporary name in the same folder: unique and short; the name itself may be as long as allowed."""
+    return path.with_name(f".lt-{os.getpid()}-{secrets.token_hex(3)}.part")
 
 
 def append_line(path: Path, line: str) -> None:

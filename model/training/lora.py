@@ -25,6 +25,7 @@ from longtake.model.longlive.names import lora_part, lora_targets
 from longtake.model.network.layers import Linear
 from longtake.model.network.transformer import Transformer
 from longtake.model.ops.linear import LinearFactory
+from longtake.model.training.files import beside_of
 
 Part = Literal["generator", "critic"]
 PUBLIC_PREFIX = "base_model.model."
@@ -139,7 +140,7 @@ def save_lora(path: Path, *, generator: Transformer, critic: Transformer | None 
     content: dict[str, object] = {"generator_lora": lora_state(generator)}
     if critic is not None:
         content["critic_lora"] = lora_state(critic)
-    partial = path.with_name(f".{path.name}.partial")
+    partial = beside_of(path)
     try:
         torch.save({**content, "step": step}, partial)
         partial.replace(path)

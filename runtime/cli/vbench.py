@@ -207,7 +207,23 @@ def interactive_shots(path: Path, options: argparse.Namespace, endpoint: str) ->
 
 
 def film_list(name: str, shots: Sequence[Shot], options: argparse.Namespace, endpoint: str) -> dict[str, Any]:
-    """Film what is missing, and update the account after every film. Raises LongtakeError."""
+    """Film what is missing, and update the account after every film. Raises LongtakeError.
+
+    A folder is one command's: two that write the same account would each lose what the other filmed.
+    """
+    from longtake.model.locks import Locked, locked
+
+    folder = options.output / name
+    try:
+        with locked(folder / ".lock"):
+            return _film_list(name, shots, options, endpoint)
+    except Locked:
+        raise UsageError(
+            f"another longtake is filming into {folder}: wait for it, or choose another --output"
+        ) from None
+
+
+def _film_list(name: str, shots: Sequence[Shot], options: argparse.Namespace, endpoint: str) -> dict[str, Any]:
     folder, account = options.output / name, options.output / f"{name}.json"
     entries = read_account(account)
     folder.mkdir(parents=True, exist_ok=True)

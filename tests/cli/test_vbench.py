@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from longtake.model.locks import locked
 from longtake.runtime.cli.vbench import file_name
 
 Call = Callable[..., Any]
@@ -51,6 +52,17 @@ def test_a_list_is_filmed_as_vbench_names_it(call: Call, fake: list[str]) -> Non
     assert called.code == 2
     assert "films of weights older" in called.line
     assert films("out/color") == names[1:]
+
+
+def test_two_commands_do_not_film_into_one_folder(call: Call, fake: list[str]) -> None:
+    Path("color.txt").write_text("a red bus\n", encoding="utf-8")
+    arguments = ["eval", "vbench", "color.txt", "--samples", "1", "--seconds", "0.5", "--output", "out", *fake]
+    with locked(Path("out/color/.lock")):
+        called = call(*arguments)
+        assert called.code == 2
+        assert "another longtake is filming into out/color: wait for it, or choose another --output" in called.line
+    assert call(*arguments).code == 0
+    assert films("out/color") == ["a red bus-0.mp4"]
 
 
 def test_interactive_prompts_keep_their_cues(call: Call, fake: list[str]) -> None:

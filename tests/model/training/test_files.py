@@ -30,6 +30,25 @@ def test_a_failed_write_leaves_the_old_file(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [path]
 
 
+def test_a_name_as_long_as_the_file_system_allows(tmp_path: Path) -> None:
+    path = tmp_path / ("n" * 255)
+    write_whole(path, lambda beside: beside.write_text("one"))
+    assert path.read_text() == "one"
+
+
+def test_temporary_names_are_never_shared(tmp_path: Path) -> None:
+    path = tmp_path / "a"
+
+    def slow(beside: Path) -> None:
+        beside.write_text("outer")
+        write_whole(path, lambda other: other.write_text("inner"))
+        assert path.read_text() == "inner"
+
+    write_whole(path, slow)
+    assert path.read_text() == "outer"
+    assert list(tmp_path.iterdir()) == [path]
+
+
 def test_a_full_disk_leaves_whole_lines() -> None:
     with pytest.raises(TrainingError, match="No space left"):
         append_line(Path("/dev/full"), "a line")

@@ -124,7 +124,7 @@ def test_a_saved_lora_comes_back(tmp_path: Path, part: str) -> None:
     add_lora(again, CONFIG)
     load_lora(tmp_path / "lora.pt", again, part)  # type: ignore[arg-type]
     assert torch.equal(output(again), output(saved[part]))
-    assert not list(tmp_path.glob("*.partial"))
+    assert not list(tmp_path.glob("*.part"))
 
 
 def test_a_public_file_can_be_trained_on(tmp_path: Path) -> None:
