@@ -6,6 +6,7 @@ with locked(folder / ".lock"):
 
 import contextlib
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -48,7 +49,7 @@ def _is_at(handle: int, path: Path) -> bool:
 def _take(handle: int) -> None:
     """Lock an open file without waiting. Raises `Locked`."""
     try:
-        if os.name == "nt":
+        if sys.platform == "win32":
             import msvcrt
 
             msvcrt.locking(handle, msvcrt.LK_NBLCK, 1)
