@@ -4,6 +4,7 @@ ScenarioError                  base: what is wrong, where, and what to do
 `- ScenarioNotFound            no such file and no such name in the library
 """
 
+import math
 import re
 from collections.abc import Iterator
 from importlib import resources
@@ -157,8 +158,9 @@ def _timeline_problems(scenario: Scenario) -> Iterator[tuple[str, str]]:
 def _moment_problems(scenario: Scenario, where: str, moment: Moment, named: set[str]) -> Iterator[tuple[str, str]]:
     if sum(value is not None for value in (moment.at, moment.tick, moment.after)) != 1:
         yield where, "give exactly one of at, tick and after"
-    if (moment.prompt is None) == (moment.event is None):
-        yield where, "give exactly one of prompt and event"
+    if sum(value is not None for value in (moment.prompt, moment.event, moment.input)) != 1:
+        yield where, "give exactly one of prompt, event and input"
+    yield from _input_problems(f"{where}.input", moment)
     if moment.event is not None and moment.event not in scenario.events:
         yield f"{where}.event", f"{moment.event!r} is not an event; the events are {_list(scenario.events)}"
     if moment.amend is not None and moment.prompt is None:
@@ -168,6 +170,19 @@ def _moment_problems(scenario: Scenario, where: str, moment: Moment, named: set[
     if moment.name is not None and moment.name in named:
         yield f"{where}.name", f"{moment.name!r} is used twice"
     yield from _label_problems(scenario, f"{where}.labels", moment.labels)
+
+
+def _input_problems(where: str, moment: Moment) -> Iterator[tuple[str, str]]:
+    """Yield what no model could hold. The axes and their ranges are the model's (`runner.check_inputs`)."""
+    if moment.input is None:
+        return
+    if not moment.input:
+        yield where, "names no axis; write for example {speed: 1}"
+    for axis, value in moment.input.items():
+        if not math.isfinite(value):
+            yield f"{where}.{axis}", f"{value} is not a number that can be held"
+    if moment.labels:
+        yield where.removesuffix("input") + "labels", "an input changes no label"
 
 
 def _label_problems(scenario: Scenario, where: str, labels: dict[str, str]) -> Iterator[tuple[str, str]]:

@@ -13,11 +13,12 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from longtake.clients.session import Picture, Session, Transport, World
+from longtake.protocol.axes import checked
 from longtake.protocol.errors import Refused
 from longtake.protocol.messages import Ack, Mode, ModelInfo, Reading
 from longtake.scenarios.loading import ScenarioError, load
 from longtake.scenarios.report import Adherence, Check, CueReport, Report
-from longtake.scenarios.schema import Scenario, TimedCue
+from longtake.scenarios.schema import Scenario, TimedCue, TimedInput
 
 SETTLE_S = 3.0
 """time that the picture has to follow a cue; blocks within it are not judged"""
@@ -56,6 +57,7 @@ def run_scenario(
         model = model_for(loaded, session.models)
         ticks = max(1, round((seconds or loaded.seconds) * model.fps))
         cues = [cue for cue in loaded.cues(model.fps) if cue.tick < ticks]
+        inputs = [each for each in loaded.inputs(model.fps) if each.tick < ticks]
         world = session.open(
             loaded.model,
             seed=loaded.seed if seed is None else seed,
@@ -68,6 +70,7 @@ def run_scenario(
         with world.closing():
             if record is not None:
                 world.record_start(record)
+            hold(world, inputs)
             run = _Run(loaded, world, ticks, mode)
             run.go(cues, progress)
             if record is not None:
@@ -76,7 +79,7 @@ def run_scenario(
 
 
 def model_for(scenario: Scenario, models: Sequence[ModelInfo]) -> ModelInfo:
-    """Return the server's model for a scenario. Raises ScenarioError if it is missing or lacks a capability."""
+    """Return the server's model for a scenario. Raises ScenarioError if it is missing or cannot do what is asked."""
     model = next((model for model in models if model.name == scenario.model), None)
     if model is None:
         offered = ", ".join(model.name for model in models) or "none"
@@ -86,7 +89,24 @@ def model_for(scenario: Scenario, models: Sequence[ModelInfo]) -> ModelInfo:
             f"{scenario.name}: expect.adherence_min: needs a model with the capability 'reading', which "
             f"{model.name} lacks; leave it out or use diorama"
         )
+    check_inputs(scenario, model)
     return model
+
+
+def check_inputs(scenario: Scenario, model: ModelInfo) -> None:
+    """Raise ScenarioError if the timeline has an input that the model cannot take."""
+    for index, moment in enumerate(scenario.timeline):
+        try:
+            if moment.input is not None:
+                checked(model, moment.input)
+        except Refused as error:
+            raise ScenarioError(f"{scenario.name}: timeline[{index}].input: {error.message}") from None
+
+
+def hold(world: World, inputs: Sequence[TimedInput]) -> None:
+    """Send inputs with their ticks, in order. Raises `Refused` if the world's model cannot take one."""
+    for each in inputs:
+        world.input(each.axes, at_tick=each.tick)
 
 
 def schedule(world: World, cues: Sequence[TimedCue]) -> list[Ack]:

@@ -48,6 +48,14 @@ class TimedCue(NamedTuple):
     """for a prompt, as in `World.prompt`"""
 
 
+class TimedInput(NamedTuple):
+    """An input of a timeline and its tick."""
+
+    tick: int
+    axes: dict[str, float]
+    """what to hold from here on, by axis"""
+
+
 class _Strict(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Base class. An unknown key is an error, because it is a misspelt one."""
 
@@ -68,9 +76,10 @@ class EventSpec(_Strict, frozen=True, kw_only=True):
 
 
 class Moment(_Strict, frozen=True, kw_only=True):
-    """One entry of the timeline: when (one of `at`, `tick`, `after`) and what (one of `prompt`, `event`).
+    """One entry of the timeline: when (one of `at`, `tick`, `after`) and what (one of `prompt`, `event`, `input`).
 
     `after` names an earlier entry, and `delay` counts from it, so that a group of entries can be moved together.
+    `input` holds axes of the model, such as `{speed: 1, lift: 0}`, until the next entry that names them.
     `labels` says what the probe should read after a free prompt; after an event, the slots' values say it.
     `amend` says whether a prompt changes a part of the one before or replaces it; left out, its wording decides.
     """
@@ -81,6 +90,7 @@ class Moment(_Strict, frozen=True, kw_only=True):
     delay: TimeText | None = None
     prompt: Text | None = None
     event: Name | None = None
+    input: dict[Name, float] | None = None
     name: Name | None = None
     labels: dict[str, str] = {}
     amend: bool | None = None
@@ -145,6 +155,16 @@ class Scenario(_Strict, frozen=True, kw_only=True):
                     TimedCue(ticks[index], "prompt", moment.prompt, moment.name or "", labels, amend=moment.amend)
                 )
         return cues
+
+    def inputs(self, fps: int) -> list[TimedInput]:
+        """Return the timeline's inputs in order of ticks; of two at one tick, the later in the file comes last."""
+        ticks = moment_ticks(self.timeline, fps)
+        timed = [
+            TimedInput(tick, moment.input)
+            for tick, moment in zip(ticks, self.timeline, strict=True)
+            if moment.input is not None
+        ]
+        return sorted(timed, key=lambda each: each.tick)
 
     def first_labels(self) -> dict[str, str]:
         """Return the labels that the probe should read before the first cue."""

@@ -3,20 +3,22 @@
     env = LongtakeEnv("tcp://127.0.0.1:5570", script=script)
     frame, info = env.reset(seed=7)
     frame, reward, terminated, truncated, info = env.step("night")   # or an index, a prompt, or None
+    frame, *_ = env.step({"cue": 0, "axes": [1.0, 0.0]})             # a model that is steered by hand
     env.close()
 
 Needs the extra `agents`. Nothing else of the package imports this module.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 from longtake.clients.session import Picture, Session, Transport, World
+from longtake.protocol.axes import in_words
 from longtake.protocol.errors import LongtakeError
-from longtake.protocol.messages import Reading, Script
+from longtake.protocol.messages import Axis, Reading, Script
 
 try:
     import gymnasium
@@ -25,8 +27,12 @@ except ImportError as error:
     raise ImportError("the Gymnasium environment needs the extra agents: pip install 'longtake[agents]'") from error
 
 Pixels: TypeAlias = npt.NDArray[np.uint8]
-Cue: TypeAlias = "int | str | Mapping[str, str] | None"
-"""None or 0: nothing; a number or a name: an event of the script; {"prompt": text}: a new prompt"""
+Cue: TypeAlias = "int | str | Mapping[str, Any] | None"
+"""None or 0: nothing; a number or a name: an event of the script; {"prompt": text}: a new prompt.
+
+{"cue": one of these, "axes": values}, both optional, for a model with axes: they are held until the next step that
+gives some; buttons are down from 0.5 on.
+"""
 Reward: TypeAlias = Callable[[Pixels, dict[str, Any]], float]
 
 FIRST_FRAME_S = 120.0
@@ -83,7 +89,7 @@ class LongtakeEnv(gymnasium.Env[Pixels, Any]):
         self.events = list(self._script.events)
         """names of the events; action n fires events[n - 1], action 0 does nothing"""
         self.observation_space = spaces.Box(0, 255, (info.height, info.width, 3), np.uint8)
-        self.action_space = spaces.Discrete(len(self.events) + 1)
+        self.action_space: spaces.Space[Any] = action_space(len(self.events), info.axes)
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Pixels, dict[str, Any]]:
         """Start an episode, always under the prompt the world was opened with. Without a seed, one is drawn.
@@ -108,6 +114,8 @@ class LongtakeEnv(gymnasium.Env[Pixels, Any]):
             )
             self._opened_with = prompt
             self._steered = False
+        # Every episode begins at rest.
+        self._hold(np.zeros(len(self._model.axes), np.float32))
         info = self._advance(self._model.first_block_frames)
         return self._frame, info
 
@@ -127,8 +135,26 @@ class LongtakeEnv(gymnasium.Env[Pixels, Any]):
         self._leave_world()
         self._session.close()
 
+    def _hold(self, values: Any) -> None:
+        """Hold the axes at values, in the order of the model's axes."""
+        axes = self._model.axes
+        if not axes and not np.size(values):
+            return
+        if np.shape(values) != (len(axes),):
+            known = in_words(self._model) or "none"
+            raise LongtakeError("invalid", f"axes of shape {np.shape(values)} for a model with {len(axes)}: {known}")
+        held = {
+            axis.name: float(value >= 0.5) if axis.button else float(value)
+            for axis, value in zip(axes, values, strict=True)
+        }
+        self._entered().input(held)
+
     def _send(self, action: Cue) -> None:
         world = self._entered()
+        if isinstance(action, Mapping):
+            if "axes" in action:
+                self._hold(action["axes"])
+            action = action if "prompt" in action else action.get("cue")
         if action is None or (not isinstance(action, str | Mapping) and int(action) == 0):
             return
         self._steered = True
@@ -179,3 +205,12 @@ class LongtakeEnv(gymnasium.Env[Pixels, Any]):
         if self._world is not None and self._world.ended is None:
             self._world.close()
         self._world = None
+
+
+def action_space(events: int, axes: Sequence[Axis]) -> spaces.Space[Any]:
+    """Return the space of `step`: which event fires (0: none) and, if the model has axes, what is held."""
+    cue = spaces.Discrete(events + 1)
+    if not axes:
+        return cue
+    low, high = (np.array([getattr(axis, end) for axis in axes], np.float32) for end in ("low", "high"))
+    return spaces.Dict({"cue": cue, "axes": spaces.Box(low, high, dtype=np.float32)})

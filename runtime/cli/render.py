@@ -174,11 +174,15 @@ def shoot(film: Film, endpoint: str, *, quiet: bool = False) -> "Filmed":
 
 
 def sender(film: Film) -> "Callable[[World], None]":
-    """Return a function that sends the film's cues to its world while it waits at tick 0."""
+    """Return a function that sends the film's cues and inputs to its world while it waits at tick 0."""
 
     def send(world: "World") -> None:
-        from longtake.scenarios.runner import schedule
+        from longtake.scenarios.runner import check_inputs, hold, schedule
 
+        if film.scenario is not None:
+            check_inputs(film.scenario, world.info.model)
+            inputs = film.scenario.inputs(world.info.model.fps)
+            hold(world, [each for each in inputs if each.tick < film.seconds * world.info.model.fps])
         schedule(world, cues_of(film, world.info.model.fps))
 
     return send

@@ -7,7 +7,7 @@ import pytest
 
 from longtake.runtime.world.prompt_state import PromptState
 from longtake.scenarios.loading import ScenarioError, ScenarioNotFound, library, load
-from longtake.scenarios.schema import NAMED_KEYS, PROBE_LABELS, moment_ticks, seconds_of
+from longtake.scenarios.schema import NAMED_KEYS, PROBE_LABELS, TimedInput, moment_ticks, seconds_of
 
 GOOD = textwrap.dedent("""\
     name: test
@@ -55,6 +55,13 @@ def test_a_scenario_is_read_whole(tmp_path: Path) -> None:
     assert cues[2].labels == {"actor": "bird"}
 
 
+def test_inputs_of_the_timeline(tmp_path: Path) -> None:
+    steered = GOOD.replace("event: night, name", "input: {speed: 1, lift: -0.5}, name", 1)
+    scenario = load(write(tmp_path, steered))
+    assert scenario.inputs(fps=16) == [TimedInput(1440, {"speed": 1.0, "lift": -0.5})]
+    assert [cue.tick for cue in scenario.cues(fps=16)] == [16, 1480]
+
+
 @pytest.mark.parametrize(
     ("before", "after", "message"),
     [
@@ -84,7 +91,16 @@ def test_a_scenario_is_read_whole(tmp_path: Path) -> None:
         ("{at: 1m30s,", "{at: 1m30s, tick: 4,", "test.yaml:12: timeline[0]: give exactly one of at, tick and after"),
         ("{at: 1m30s,", "{at: later,", "test.yaml:12: timeline[0].at: is not a time such as 5s"),
         ("event: night, name", "event: nigth, name", "test.yaml:12: timeline[0].event: 'nigth' is not an event"),
-        ("event: night, name", "name", "test.yaml:12: timeline[0]: give exactly one of prompt and event"),
+        ("event: night, name", "name", "test.yaml:12: timeline[0]: give exactly one of prompt, event and input"),
+        (
+            "event: night, name",
+            "event: night, input: {speed: 1}, name",
+            "timeline[0]: give exactly one of prompt, event and",
+        ),
+        ("event: night, name", "input: {speed: fast}, name", "timeline[0].input: expected `float`, got `str`"),
+        ("event: night, name", "input: {speed: yes}, name", "timeline[0].input: expected `float`, got `bool`"),
+        ("event: night, name", "input: {speed: .nan}, name", "timeline[0].input.speed: nan is not a number"),
+        ("event: night, name", "input: {}, name", "timeline[0].input: names no axis"),
         ("{after: first", "{after: second", "test.yaml:13: timeline[1].after: 'second' is not the name of an earlier"),
         (
             "labels: {actor: bird}",

@@ -1,5 +1,6 @@
 """Running a scenario against the real server, and judging what came of it."""
 
+import dataclasses
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -160,3 +161,45 @@ def test_the_report_reads_as_a_table_and_as_json(server: RealServer) -> None:
     data = json.loads(report.json())
     assert data["passed"] is True
     assert data["checks"][0] == msgspec.to_builtins(report.checks[0])
+
+
+STEERED = Scenario(
+    name="steered",
+    template="a fox",
+    timeline=[
+        Moment(at="1s", input={"speed": 1, "lift": 0}),
+        Moment(tick=30, input={"speed": -0.5}),
+        Moment(tick=40, prompt="a bird"),
+    ],
+    seconds=4,
+)
+
+
+@pytest.fixture
+def steerable(tmp_path: Path) -> Iterator[RealServer]:
+    with real_server(tmp_path, axes=True) as real:
+        yield real
+
+
+def test_inputs_are_sent_with_their_ticks_and_give_the_same_frames_in_every_mode(steerable: RealServer) -> None:
+    modes: list[m.Mode] = ["lockstep", "offline"]
+    reports = [run_scenario(STEERED, reach(steerable), mode=mode) for mode in modes]
+    sent = [(message.axes, message.at_tick) for message in steerable.got["input"]]
+    assert sent == [({"speed": 1.0, "lift": 0.0}, 16), ({"speed": -0.5}, 30)] * 2
+    assert reports[0].frames_digest is not None
+    assert reports[0].frames_digest == reports[1].frames_digest
+    still = run_scenario(replace(STEERED, timeline=STEERED.timeline[2:]), reach(steerable), mode="lockstep")
+    assert still.frames_digest != reports[0].frames_digest
+
+
+def test_an_input_that_the_model_cannot_take_is_refused_before_anything_runs(server: RealServer) -> None:
+    with pytest.raises(ScenarioError, match=r"steered: timeline\[0\].input: diorama takes no input") as error:
+        run_scenario(STEERED, reach(server), mode="lockstep")
+    assert "\n" not in str(error.value)
+    assert not server.got["open"]
+    model = PaintedModel()
+    model.config = dataclasses.replace(model.config, axes=True)
+    too_far = replace(STEERED, timeline=[Moment(tick=3, input={"lift": 0.6})])
+    with pytest.raises(ScenarioError, match=r"lift cannot be held at 0\.6; diorama has speed -1 to 1"):
+        model_for(too_far, [model.announced])
+    assert model_for(STEERED, [model.announced]).name == "diorama"

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from gymnasium import spaces
 from gymnasium.utils.env_checker import check_env
 
 from longtake.clients.agents import example as example_agent
@@ -131,3 +132,47 @@ def test_the_example_agent_directs_a_world(server: RealServer, capsys: pytest.Ca
     assert [event.name for event in server.got["event"]] == ["day"]
     assert "day from tick 64" in capsys.readouterr().out
     assert server.worlds == []
+
+
+@pytest.fixture
+def steered(tmp_path: Path) -> Iterator[tuple[RealServer, LongtakeEnv]]:
+    with real_server(tmp_path, axes=True) as real:
+        made = LongtakeEnv(reach(real), script=SCRIPT)
+        yield real, made
+        made.close()
+
+
+def test_a_model_with_axes_is_a_proper_environment_too(steered: tuple[RealServer, LongtakeEnv]) -> None:
+    _, env = steered
+    assert isinstance(env.action_space, spaces.Dict)
+    assert env.action_space["cue"] == spaces.Discrete(3)
+    axes = env.action_space["axes"]
+    assert isinstance(axes, spaces.Box)
+    assert (axes.low.tolist(), axes.high.tolist()) == ([-1.0, -0.5, 0.0], [1.0, 0.5, 1.0])
+    check_env(env, skip_render_check=True)
+
+
+def test_axes_are_held_until_the_next_ones_and_at_rest_when_an_episode_begins(
+    steered: tuple[RealServer, LongtakeEnv],
+) -> None:
+    server, env = steered
+    frames = [env.reset(seed=1)[0]]
+    frames.append(env.step({"cue": 0, "axes": np.array([1.0, 0.0, 0.7], np.float32)})[0])
+    frames.append(env.step(None)[0])
+    frames.append(env.step({"cue": "night"})[0])
+    frames.append(env.reset(seed=1)[0])
+    assert [int(frame[0, 0, 2]) for frame in frames] == [100, 200, 200, 200, 100]
+    assert {"speed": 1.0, "lift": 0.0, "horn": 1.0} in [message.axes for message in server.got["input"]]
+    assert [event.name for event in server.got["event"]] == ["night"]
+
+
+def test_axes_that_do_not_fit_are_one_line(steered: tuple[RealServer, LongtakeEnv], env: LongtakeEnv) -> None:
+    _, with_axes = steered
+    with_axes.reset(seed=1)
+    with pytest.raises(LongtakeError, match=r"axes of shape \(2,\) for a model with 3: speed -1 to 1"):
+        with_axes.step({"axes": [1.0, 0.0]})
+    with pytest.raises(LongtakeError, match=r"speed cannot be held at 2\.0"):
+        with_axes.step({"axes": [2.0, 0.0, 0.0]})
+    env.reset(seed=1)
+    with pytest.raises(LongtakeError, match="for a model with 0: none"):
+        env.step({"axes": [1.0]})

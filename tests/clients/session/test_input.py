@@ -21,7 +21,7 @@ def server(tmp_path: Path) -> Iterator[RealServer]:
 def test_what_is_held_is_in_the_pictures_from_the_acknowledged_tick_on(server: RealServer) -> None:
     with Session.connect(reach(server)) as session:
         assert [axis.name for axis in session.models[0].axes] == ["speed", "lift", "horn"]
-        world = session.open(mode="lockstep", delivery="every")
+        world = session.open(prompt="a fox", mode="lockstep", delivery="every")
         pictures = world.advance(8)
         ack = world.input(speed=1.0)
         pictures += world.advance(8)
@@ -38,7 +38,7 @@ def test_what_is_held_is_in_the_pictures_from_the_acknowledged_tick_on(server: R
 @pytest.mark.parametrize("held", [{"speed": 1.5}, {"speed": float("nan")}, {"speed": "1"}, {"speed": True}, {"x": 0.0}])
 def test_a_bad_input_is_refused_before_it_is_sent(server: RealServer, held: dict[str, float]) -> None:
     with Session.connect(reach(server)) as session:
-        world = session.open(mode="lockstep", delivery=None)
+        world = session.open(prompt="a fox", mode="lockstep", delivery=None)
         with pytest.raises(Refused, match=r"speed -1 to 1, lift -0\.5 to 0\.5, horn 0 or 1") as error:
             world.input(held)
         assert error.value.code == "invalid"
@@ -49,7 +49,7 @@ def test_a_bad_input_is_refused_before_it_is_sent(server: RealServer, held: dict
 def test_asyncio(server: RealServer) -> None:
     async def play() -> None:
         async with await AsyncSession.connect(reach(server)) as session:
-            world = await session.open(mode="lockstep", delivery="every")
+            world = await session.open(prompt="a fox", mode="lockstep", delivery="every")
             assert (await world.input({"lift": 0.5}, speed=-1.0)).axes == {"speed": -1.0, "lift": 0.5, "horn": 0.0}
             assert [int(picture.pixels[0, 0, 2]) for picture in await world.advance(4)] == [0] * 4
             with pytest.raises(Refused, match="no axis 'throttle'"):
