@@ -237,7 +237,7 @@ class Connection:
                 if message.version[0] != VERSION_MAJOR:
                     raise VersionMismatch(
                         f"{self._endpoint} speaks protocol {message.version[0]}.{message.version[1]}, this client "
-                        f"{VERSION_MAJOR}.{VERSION_MINOR}: install the same longtake on both sides"
+                        f"{VERSION_MAJOR}.{VERSION_MINOR}: use a client that speaks {message.version[0]}.x"
                     )
                 return message
             if isinstance(message, Error):

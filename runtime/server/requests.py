@@ -109,7 +109,7 @@ class RequestHandler:
             raise Refused(
                 "version",
                 f"the server speaks protocol {VERSION_MAJOR}.{VERSION_MINOR}, the client "
-                f"{message.version[0]}.{message.version[1]}: install the same longtake on both sides",
+                f"{message.version[0]}.{message.version[1]}: use a client that speaks {VERSION_MAJOR}.x",
             )
         client = self._sessions.by_identity(identity)
         if client is None:

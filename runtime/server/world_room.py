@@ -37,6 +37,8 @@ class WorldRoom:
         """the world stays on it; a successor takes over its worlds"""
         self.recorder = Recorder(takes)
         self.members: list[Client] = []
+        self._opener: Client | None = None
+        """the member that `joined` has not been sent to yet: it is told nothing before"""
         self.empty_since: float | None = None
         """when the last member left"""
         self.status_at = 0.0
@@ -73,8 +75,15 @@ class WorldRoom:
             tick=self.world.tick,
         )
 
+    def await_joined(self, opener: Client) -> None:
+        """Make the client that opens the world its first member; what concerns it follows `joined`."""
+        self.enter(opener, "director")
+        self._opener = opener
+
     def enter(self, client: Client, role: Role) -> None:
         """Make a client a member, or change its role."""
+        if client is self._opener:
+            self._opener = None
         client.roles[self.name] = role
         if role != "director":
             self.world.let_go(client.token)
@@ -111,7 +120,8 @@ class WorldRoom:
     def tell(self, message: Message) -> None:
         """Send a message to every member."""
         for member in self.members:
-            self._to.sessions.send(member, message)
+            if member is not self._opener:
+                self._to.sessions.send(member, message)
 
     def report(self) -> None:
         """Send the members a status if one is due or something has changed."""
@@ -152,6 +162,9 @@ class WorldRoom:
             self._to.publisher.drop_waiting(self.name)
         elif isinstance(effect, Answer) and isinstance(effect.to.client, Client):
             self._to.sessions.send(effect.to.client, effect.message)
+            if effect.to.client is self._opener:
+                self._opener = None
+                self.world.changed = True
 
     def _write(self, effect: Record) -> None:
         failure = self.recorder.write(effect.record)

@@ -102,7 +102,7 @@ class WorldTable:
         self._count += 1
         room = WorldRoom(world, generator, self._ports, self._config.takes)
         self._worlds[world.name] = room
-        room.enter(client, "director")
+        room.await_joined(client)
         world.open(Requester(client=client, request=message.request))
         log.info("%s opens %s: %s, seed %d, %s", client.name, world.name, message.model, message.seed, message.mode)
 

@@ -210,6 +210,8 @@ class RunningWorld:
         """Accept a prompt or an event; the answer says where it takes effect."""
         if cut_in and self.config.mode != "live":
             raise Refused("wrong_mode", "a cut-in cue needs a live world; elsewhere nothing waits to be shown")
+        if cut_in and at_tick is not None:
+            raise Refused("invalid", "cut_in asks for now and at_tick for later: send one of the two")
         accepted = self.plan.accept(kind, plain(label), at_tick, amend=amend)
         if cut_in:
             self._cut_block = accepted.cue.block
@@ -253,17 +255,17 @@ class RunningWorld:
         self.changed = True
 
     def step(self, ticks: int | None, who: Requester, now: float) -> None:
-        """Show `ticks` more frames (default: one block), then pause; `done` follows when they were shown."""
+        """Show `ticks` more frames, then pause; `done` follows when they were shown. None: to the end of a block."""
         if self.config.mode != "lockstep":
             self.playback.pause()
-        self.playback.run(ticks or self.config.model.block_frames, who, now)
+        self.playback.run(ticks or self._rest_of_block(), who, now)
         self.changed = True
 
     def advance(self, ticks: int | None, who: Requester, now: float) -> None:
-        """Lockstep: show `ticks` frames (default: one block) as they are made; `done` follows."""
+        """Lockstep: show `ticks` frames as they are made; `done` follows. None: to the end of a block."""
         if self.config.mode != "lockstep":
             raise Refused("wrong_mode", f"advance needs a lockstep world; this one is {self.config.mode}: use step")
-        self.playback.run(ticks or self.config.model.block_frames, who, now)
+        self.playback.run(ticks or self._rest_of_block(), who, now)
 
     def reset(self, seed: int | None, why: str = "") -> None:
         """Start a new take under the newest prompt. Cues for later ticks are dropped."""
@@ -372,6 +374,10 @@ class RunningWorld:
         )
 
     # --- inside --------------------------------------------------------------------------------------------
+
+    def _rest_of_block(self) -> int:
+        """Return the frames left of the block that a new run begins in; a whole block if it begins with one."""
+        return self.plan.grid.rest(self.playback.tick + self.playback.asked)
 
     def _wants_step(self) -> bool:
         """Whether the next block should start now. This bounds the lead."""

@@ -49,6 +49,7 @@ class FakeConfig:
     decode_fails_at: int = -1
     """the frames of this block cannot be had, once"""
     fail_to_load: str = ""
+    open_s: float = 0.0
     axes: bool = False
     """it takes input: two sticks and a button"""
 
@@ -133,6 +134,7 @@ class FakeModel:
         return announced(self.info)
 
     def open(self, *, seed: int, conditioning: Conditioning) -> FakeWorld:
+        time.sleep(self.config.open_s)
         prompt = conditioning.prompt
         if prompt == "too big":
             raise MemoryError("a world of this model needs 3 GB, 1 GB is free")

@@ -288,3 +288,35 @@ def test_a_run_goes_on_when_its_sender_leaves_and_is_answered(start: Start) -> N
         client.send(messages.Leave(request=501, world=world))
         assert client.wait(messages.Done, request=501).tick == 3
         assert client.wait(messages.Done, request=500).tick == 9
+
+
+def test_nothing_of_a_world_comes_before_joined(start: Start) -> None:
+    with RawClient(start(fake={"open_s": 0.8})) as client, RawClient(start()) as quick:
+        for one in (client, quick):
+            one.open(mode="lockstep")
+            kinds = [type(message) for message in one.seen]
+            before = kinds[: kinds.index(messages.Joined)]
+            assert not {messages.Status, messages.Notice, messages.Applied} & set(before)
+            one.wait(messages.Status)
+
+
+def test_what_steps_and_cues_do_in_states_that_do_not_fit(start: Start) -> None:
+    with RawClient(start()) as client:
+        live = client.open(paused=True).world
+        both = client.ask(messages.Prompt, messages.Ack, world=live, text="now", cut_in=True, at_tick=5000)
+        assert (both.code, "send one of the two" in both.message) == ("invalid", True)
+        assert client.control_world(live, "advance").code == "wrong_mode"
+        client.send(messages.Control(request=700, world=live, action="step", ticks=3))
+        client.send(messages.Control(request=701, world=live, action="step", ticks=2))
+        assert [client.wait(messages.Done, request=number).tick for number in (700, 701)] == [3, 5]
+        ack = client.ask(messages.Prompt, messages.Ack, world=live, text="now", cut_in=True)
+        assert client.control_world(live, "step", ticks=1).tick == ack.tick + 1, "what was made before is left out"
+
+        lockstep = client.open(mode="lockstep", paused=True).world
+        assert client.control_world(lockstep, "advance", ticks=3).tick == 3, (
+            "only advance and step move it, paused or not"
+        )
+        assert client.control_world(lockstep, "pause").tick == 3
+        assert client.control_world(lockstep, "step", ticks=2).tick == 5
+        cut = client.ask(messages.Prompt, messages.Ack, world=lockstep, text="now", cut_in=True)
+        assert cut.code == "wrong_mode"
