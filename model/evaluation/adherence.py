@@ -7,9 +7,10 @@ time and weather and the same actor, and is read 5 s later. A reading is the med
 
 import csv
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
 import torch
@@ -141,7 +142,7 @@ class Tally:
         self.trials: dict[str, int] = {}
         self.misses: list[dict[str, str]] = []
 
-    def add(self, stage: str, prompt: EvalPrompt, reading: dict[str, str], kinds: Iterable[str]) -> None:
+    def add(self, stage: str, prompt: EvalPrompt, reading: Mapping[str, str], kinds: Iterable[str]) -> None:
         """Compare a reading with what the prompt should show."""
         for kind in kinds:
             if kind not in prompt.labels:
@@ -158,11 +159,23 @@ class Tally:
         return {name: Score(hits=self.hits[name], trials=trials) for name, trials in self.trials.items()}
 
 
+Job: TypeAlias = tuple[int, EvalPrompt, int]
+"""number of the prompt, the prompt, and the seed"""
+Read: TypeAlias = Callable[[torch.Tensor], Mapping[str, str]]
+"""frames [n, H, W, 3] uint8 -> a label for each kind"""
+
+
+def jobs_of(prompts: Sequence[EvalPrompt], seeds: Sequence[int]) -> list[Job]:
+    """Return every prompt with every seed."""
+    return [(i, p, s) for i, p in enumerate(prompts) for s in seeds]
+
+
 def evaluate(
     model: LoadedModel,
     prompts: Sequence[EvalPrompt],
     seeds: Sequence[int],
     *,
+    read: Read | None = None,
     batch: int = 8,
     late: bool = True,
     progress: Callable[[int, int], None] = lambda done, total: None,
@@ -170,46 +183,54 @@ def evaluate(
     """Film all prompts with all seeds and score them.
 
     Args:
-        model: a model with a probe.
+        model: what films.
         prompts: what to film.
         seeds: each prompt is filmed once with each seed.
+        read: reads labels from frames; None for the model's own probe.
         batch: how many takes are filmed together.
         late: continue to 15 s and switch as well, instead of ending at 5 s.
         progress: called with the takes done and the takes in all.
     """
-    jobs = [(i, p, s) for i, p in enumerate(prompts) for s in seeds]
+    jobs = jobs_of(prompts, seeds)
     tally = Tally()
     for first in range(0, len(jobs), batch):
-        part = jobs[first : first + batch]
-        films = Films(model, [p for _, p, _ in part], [s * 1000 + i for i, _, s in part])
-        _read(tally, "5s", model, films.prompts, films.film(EARLY_S), SCORED)
-        if late:
-            _switch(tally, model, films, [i for i, _, _ in part])
-            frames = films.film(LATE_S - EARLY_S)
-            _read(tally, "15s", model, films.prompts, frames, ("actor", "colour"))
-        model.close(films.world)
+        score_jobs(tally, model, jobs[first : first + batch], read=read, late=late)
         progress(min(first + batch, len(jobs)), len(jobs))
     return tally
 
 
-def _switch(tally: Tally, model: LoadedModel, films: Films, indices: Sequence[int]) -> None:
+def score_jobs(
+    tally: Tally, model: LoadedModel, jobs: Sequence[Job], *, read: Read | None = None, late: bool = True
+) -> None:
+    """Film takes together and add their scores to `tally`. Arguments as in `evaluate`."""
+    look = read or (lambda frames: model.read(frames)[0])
+    films = Films(model, [p for _, p, _ in jobs], [s * 1000 + i for i, _, s in jobs])
+    _read(tally, "5s", look, films.prompts, films.film(EARLY_S), SCORED)
+    if late:
+        _switch(tally, look, films, [i for i, _, _ in jobs])
+        frames = films.film(LATE_S - EARLY_S)
+        _read(tally, "15s", look, films.prompts, frames, ("actor", "colour"))
+    model.close(films.world)
+
+
+def _switch(tally: Tally, look: Read, films: Films, indices: Sequence[int]) -> None:
     changed = [switched(p, i) for p, i in zip(films.prompts, indices, strict=True)]
     fork = films.fork()
     fork.prompts = [new or old for new, old in zip(changed, films.prompts, strict=True)]
-    model.generator.cue(fork.world, [p.text for p in fork.prompts])
+    films.model.generator.cue(fork.world, [p.text for p in fork.prompts])
     for prompt, new, frames in zip(fork.prompts, changed, fork.film(EARLY_S), strict=True):
         if new is not None:
-            tally.add("switch", prompt, model.read(frames)[0], SCORED)
-    model.close(fork.world)
+            tally.add("switch", prompt, look(frames), SCORED)
+    films.model.close(fork.world)
 
 
 def _read(
     tally: Tally,
     stage: str,
-    model: LoadedModel,
+    look: Read,
     prompts: Sequence[EvalPrompt],
     frames: Sequence[torch.Tensor],
     kinds: Sequence[str],
 ) -> None:
     for prompt, picture in zip(prompts, frames, strict=True):
-        tally.add(stage, prompt, model.read(picture)[0], kinds)
+        tally.add(stage, prompt, look(picture), kinds)

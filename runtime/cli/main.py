@@ -34,7 +34,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "render": ("render", "film a prompt or a scenario to an MP4"),
     "replay": ("replay", "generate a take again and compare it bit by bit"),
     "bench": ("bench", "measure the generator alone or a whole live session, plan for a device, show past figures"),
-    "eval": ("evaluate", "count how often the picture shows what the prompt says"),
+    "eval": ("evaluate", "measure what a model shows, how it moves, and how it obeys"),
     "conformance": ("conformance", "compare the generator with recorded runs of the public reference"),
     "train": ("train", "train a part of the bundled model"),
     "doctor": ("doctor", "say what this machine has, what Longtake chooses here, and what to install"),

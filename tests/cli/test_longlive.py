@@ -44,7 +44,7 @@ def in_a_folder_of_its_own(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> N
         (["conformance", str(GOLDENS), "--weights", "."], "cases bring their own"),
         (["conformance", "--self", "--model", "longlife-1.3b"], "did you mean longlive-1.3b?"),
         (["conformance", "--self", "--model", "longlive-1.3b", "--weights", "."], "longtake models pull"),
-        (["eval", *TINY], "has no probe"),
+        (["eval", *TINY, "--only", "labels"], "has no probe"),
     ],
 )
 def test_what_cannot_be_done_is_one_line(call: Call, arguments: list[str], said: str) -> None:

@@ -1,0 +1,1 @@
+"""What is measured of a world model's takes, one file a measure."""

@@ -1,0 +1,43 @@
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+Call = Callable[..., Any]
+
+
+def test_a_model_without_probe_and_axes_is_measured_by_drift_and_the_rest_is_said(call: Call, fake: list[str]) -> None:
+    called = call("eval", "--quick", "--json", *fake)
+    assert called.code == 0, called.err
+    body = json.loads(called.out)
+    assert {figure["measure"] for figure in body["figures"]} == {"drift"}
+    assert set(body["skipped"]) == {"labels", "looks", "speed", "switch", "actions", "wording"}
+    assert body["takes"] == {"done": 1, "of": 1}
+
+
+def test_a_table_names_figures_and_what_was_not_measured(call: Call, fake: list[str], tmp_path: Path) -> None:
+    called = call("eval", "--quick", "--output", tmp_path / "run", "--part", "2/2", *fake)
+    assert called.code == 0, called.err
+    assert "0 of 1 takes are there" in called.out
+    called = call("eval", "--quick", "--output", tmp_path / "run", *fake)
+    assert "drift: change of detail" in called.out
+    assert "actions was not measured:" in called.out
+    assert sorted(path.name for path in (tmp_path / "run").iterdir()) == ["about.json", "drift-000.json"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--only", "look"], "did you mean looks?"),
+        (["--only", "actions"], "no axes"),
+        (["--part", "1/2"], "--output"),
+        (["--part", "2", "--output", "x"], "1/2"),
+        (["--drift", "2s"], "10 s or longer"),
+    ],
+)
+def test_bad_input_is_one_line(call: Call, fake: list[str], arguments: list[str], said: str) -> None:
+    called = call("eval", *arguments, *fake)
+    assert called.code == 2
+    assert said in called.line
