@@ -61,7 +61,7 @@ class Drift:
             if studio.read is not None and count in (stops[0], stops[-1]):
                 name = "early" if count == stops[0] else "late"
                 read, labels = studio.read(frames[-VOTE_FRAMES:]), scene.labels()
-                values |= {f"{name} {kind}": float(read[kind] == labels[kind]) for kind in SCORED}
+                values |= {f"{name} {kind}": float(read[kind] == labels[kind]) for kind in SCORED if kind in read}
         return Sample(tags=scene.labels(), values={GENERATED: values}, series=series)
 
     def figures(self, samples: Sequence[Sample]) -> list[Figure]:

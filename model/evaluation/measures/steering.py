@@ -56,7 +56,7 @@ class Steering:
     """See the module."""
 
     name = "actions"
-    needs = ("drawing", "actions")
+    needs = ("actions", "drawing")
 
     def takes(self, effort: Effort) -> int:
         """See `Measure`."""

@@ -36,17 +36,17 @@ class Wording:
         read, labels = studio.read(frames[-VOTE_FRAMES:]), scene.labels()
         return Sample(
             tags=labels,
-            values={GENERATED: {kind: float(read[kind] == labels[kind]) for kind in SCORED}},
+            values={GENERATED: {kind: float(read[kind] == labels[kind]) for kind in SCORED if kind in read}},
             notes=[
                 {"stage": "wording", "kind": kind, "read": read[kind], "prompt": prompt}
                 for kind in SCORED
-                if read[kind] != labels[kind]
+                if kind in read and read[kind] != labels[kind]
             ],
         )
 
     def figures(self, samples: Sequence[Sample]) -> list[Figure]:
         """See `Measure`: each kind, then all."""
-        hits = {kind: source_values(samples, GENERATED, kind) for kind in SCORED}
+        hits = {kind: some for kind in SCORED if (some := source_values(samples, GENERATED, kind))}
         rows = [share(f"held-out words: {kind}", some) for kind, some in hits.items()]
         every = [hit for some in hits.values() for hit in some]
         return [*rows, share("held-out words", every, goal=Goal(limit=UNDERSTOOD))]
