@@ -92,7 +92,7 @@ def _path_reserved(endpoint: Endpoint, role: str) -> Iterator[None]:
     try:
         handle = os.open(folder, os.O_RDONLY)
     except OSError as error:
-        raise ServerError(f"{role}{endpoint} cannot be bound: {folder}: {error.strerror}") from None
+        raise ServerError(f"{role}{endpoint} cannot be bound: {error.strerror}") from None
     try:
         fcntl.flock(handle, fcntl.LOCK_EX)
         require_free(endpoint, role)
