@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 from longtake.clients.session import Session, World
 from longtake.protocol.errors import LongtakeError
-from longtake.protocol.messages import Ack, Status
+from longtake.protocol.messages import Ack, InputAck, Status
 from longtake.runtime.world.statistics import Rolling
 from longtake.scenarios.schema import Scenario
 
@@ -32,6 +32,8 @@ class LiveConfig:
 
     seconds: float
     cue_every_s: float = 5.0
+    input_every_s: float = 0.7
+    """for a model with axes"""
     seed: int = 0
 
 
@@ -78,6 +80,8 @@ class LiveResult:
     """how far from an even grid frames are published"""
     event_to_photon_ms: Spread
     """from sending a cue to having its first picture decoded"""
+    input_to_photon_ms: Spread
+    """the same of inputs; empty for a model without axes"""
     cues: int
     block_ms: float
     """median, as the server reports it"""
@@ -104,6 +108,8 @@ class Watched:
     """the client's time of every frame that was not held"""
     held: int = 0
     latencies_ms: list[float] = field(default_factory=list)
+    """of cues"""
+    input_latencies_ms: list[float] = field(default_factory=list)
 
 
 def bench_live(
@@ -133,6 +139,7 @@ def bench_live(
         deadlines_skipped=status.skipped,
         tick_jitter_ms=Spread.of(jitter_ms(watched.published, model.fps)),
         event_to_photon_ms=Spread.of(watched.latencies_ms),
+        input_to_photon_ms=Spread.of(watched.input_latencies_ms),
         cues=driver.sent,
         block_ms=status.block_ms,
         recache_ms=status.recache_ms,
@@ -157,6 +164,43 @@ def jitter_ms(published: Sequence[float], fps: int) -> list[float]:
     return [abs(phase - middle) * 1000 / fps for phase in phases]
 
 
+class Hand:
+    """Moves the sticks of a world now and then, and sees when the picture follows. One input is under way at a time."""
+
+    def __init__(self, world: World, config: LiveConfig) -> None:
+        self._world = world
+        self.sticks = [axis for axis in world.info.model.axes if not axis.button]
+        self._every_s = config.input_every_s
+        self._rng = random.Random(config.seed + 1)
+        self._under_way: tuple[float, Future[InputAck]] | None = None
+        self._next_at: float | None = None
+
+    def move(self, now: float) -> None:
+        """Move a stick if it is time; called again and again. Raises LongtakeError."""
+        if self._under_way is not None:
+            return
+        if self._next_at is not None and now >= self._next_at:
+            axis = self._rng.choice(self.sticks)
+            value = self._rng.choice([axis.low, 0.0, axis.high])
+            self._under_way = now, self._world.ask_input({axis.name: value})
+            self._next_at = None
+        elif self._next_at is None:
+            # at no particular moment of the block
+            self._next_at = now + self._every_s * self._rng.uniform(0.5, 1.5)
+
+    def arrived(self, tick: int, now: float) -> list[float]:
+        """A picture is here: return the latency of the input that it is the first to show, in milliseconds."""
+        if self._under_way is None or not self._under_way[1].done():
+            return []
+        sent, answer = self._under_way
+        if tick < answer.result().tick:
+            return []
+        self._under_way = None
+        latency_ms = (now - sent) * 1000
+        self._world.displayed(None, latency_ms)
+        return [latency_ms]
+
+
 class Driver:
     """Sends cues from one thread while another watches, because a person presses keys at any time."""
 
@@ -168,6 +212,7 @@ class Driver:
         self._prompts = [scenario.title or scenario.name, *(m.prompt for m in scenario.timeline if m.prompt)]
         self._config = config
         self._rng = random.Random(config.seed)
+        self._hand = Hand(world, config)
         self._stop = threading.Event()
         self._lock = threading.Lock()
         self._under_way: list[SentCue] = []
@@ -177,6 +222,7 @@ class Driver:
         """Take pictures until the time is up. Raises LongtakeError."""
         watched = Watched()
         sender = threading.Thread(target=self._send_cues, name="bench-cues", daemon=True)
+        mover = threading.Thread(target=self._move, name="bench-inputs", daemon=True)
         try:
             while not watched.shown_at or watched.shown_at[-1] - watched.shown_at[0] < self._config.seconds:
                 picture = self._world.next_picture(FIRST_FRAME_S)
@@ -186,17 +232,32 @@ class Driver:
                     continue
                 if not watched.shown_at:
                     sender.start()
+                    if self._hand.sticks:
+                        mover.start()
                 watched.published.append(picture.header.published)
                 watched.shown_at.append(now)
                 watched.latencies_ms += self._arrived(picture.header.cue, now)
+                with self._lock:
+                    watched.input_latencies_ms += self._hand.arrived(picture.header.tick, now)
                 progress(round(now - watched.shown_at[0]), round(self._config.seconds))
                 if self._failure is not None:
                     raise self._failure
         finally:
             self._stop.set()
-            if sender.is_alive():
-                sender.join()
+            for thread in (sender, mover):
+                if thread.is_alive():
+                    thread.join()
         return watched
+
+    def _move(self) -> None:
+        """Move the sticks, as a person does beside pressing keys."""
+        while not self._stop.wait(0.005):
+            try:
+                with self._lock:
+                    self._hand.move(time.perf_counter())
+            except LongtakeError as error:
+                self._failure = error
+                return
 
     def _send_cues(self) -> None:
         """Send a cue every few seconds, at no particular moment of the tick."""
