@@ -7,6 +7,8 @@ from longtake.clients.player.state import PlayerState
 
 WIDTH = 218
 """pixels"""
+LEAST_STEP = 12
+"""pixels from line to line in a small window"""
 OPACITY = 235
 """of 255: small grey figures must be readable over a bright sky"""
 
@@ -26,7 +28,7 @@ def rows(state: PlayerState, shown_fps: float) -> list[tuple[str, str, theme.Col
         return [*lines, ("server", "-", theme.MUTED)]
     lines += [
         ("world", f"{status.fps:.1f} fps", _rate_colour(status.fps, wanted)),
-        ("lead", f"{status.lead} of {status.lead_target}", theme.TEXT if status.lead else theme.BAD),
+        ("lead (made ahead)", f"{status.lead} of {status.lead_target}", theme.TEXT if status.lead else theme.BAD),
         ("held", f"{status.held}", theme.ACCENT if status.held else theme.TEXT),
         ("skipped", f"{status.skipped}", theme.BAD if status.skipped else theme.TEXT),
         ("block", f"{status.block_ms:.0f} ms", theme.TEXT),
@@ -36,23 +38,29 @@ def rows(state: PlayerState, shown_fps: float) -> list[tuple[str, str, theme.Col
         ("seed", f"{info.seed}", theme.TEXT),
         ("model", info.model.name, theme.TEXT),
         ("on", " ".join(part for part in (info.model.device, info.model.precision) if part) or "-", theme.TEXT),
-        ("watching", f"{status.members}", theme.TEXT),
+        ("directors, viewers", f"{status.members}", theme.TEXT),
     ]
     return lines
 
 
 def draw(
-    surface: pygame.Surface, right: int, top: int, state: PlayerState, text: theme.Text, fps: float
+    surface: pygame.Surface, right: int, top: int, bottom: int, state: PlayerState, text: theme.Text, fps: float
 ) -> pygame.Rect:
-    """Draw the panel with its upper right corner at (right, top); return the area it covers."""
+    """Draw the panel with its upper right corner at (right, top); return the area it covers.
+
+    It keeps above `bottom`: with small letters if it has to, and without the last lines if that is not enough.
+    """
     lines = rows(state, fps)
-    step = text.line(theme.SMALL) + 5
+    room = max(0, bottom - top - 2 * theme.GAP)
+    step = max(LEAST_STEP, min(text.line(theme.SMALL) + 5, room // len(lines)))
+    lines = lines[: room // step]
+    size = theme.SMALL if step > text.line(theme.SMALL) else theme.SMALL - 2
     rect = pygame.Rect(right - WIDTH, top, WIDTH, len(lines) * step + 2 * theme.GAP)
     theme.panel(surface, rect, opacity=OPACITY)
     y = rect.top + theme.GAP + 2
     for label, value, colour in lines:
-        surface.blit(text.render(label, theme.SMALL, theme.MUTED), (rect.left + 12, y))
-        shown = text.render(text.fit(value, WIDTH - 110, theme.SMALL), theme.SMALL, colour)
+        surface.blit(text.render(label, size, theme.MUTED), (rect.left + 12, y))
+        shown = text.render(text.fit(value, WIDTH - 130, size), size, colour)
         surface.blit(shown, (rect.right - 12 - shown.get_width(), y))
         y += step
     return rect

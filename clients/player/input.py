@@ -4,6 +4,8 @@ from typing import TYPE_CHECKING
 
 import pygame
 
+from longtake.clients.player.timeline_text import clock
+
 if TYPE_CHECKING:
     from longtake.clients.player.player import Player
 
@@ -125,7 +127,7 @@ class Keyboard:
     def focus(self) -> None:
         """Begin to type."""
         if not self._player.state.director:
-            self._player.toast("watching only: join with the role of director to steer")
+            self._player.toast("viewers only watch: join with --role director to steer")
             return
         self._player.steering.let_go(self._player.now())
         self._player.prompt.focus()
@@ -147,6 +149,10 @@ class Keyboard:
         for cap in player.view.keycaps:
             if cap.rect.collidepoint(position):
                 player.fire(cap.event)
+        mark = player.view.mark_at(player.state, position)
+        if mark is not None:
+            when = clock(mark.tick // player.state.fps)
+            player.toast(f"{when}  {player.state.label_of(mark.kind, mark.label)}: {mark.prompt}")
 
     def _event_of(self, event: pygame.event.Event) -> str | None:
         """Return the script's event with this key, or None."""

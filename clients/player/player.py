@@ -10,7 +10,7 @@ import queue
 import random
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +18,9 @@ from typing import Any
 
 import pygame
 
+from longtake.clients.player.demo import Demo, DemoCue
+from longtake.clients.player.event_wheel import EventWheel
+from longtake.clients.player.film_recorder import FilmRecorder, free_name
 from longtake.clients.player.gamepad import Gamepads
 from longtake.clients.player.input import Keyboard
 from longtake.clients.player.prompt import PromptLine
@@ -93,12 +96,15 @@ def play(
     encoding: Encoding = "raw",
     hud: bool = False,
     fullscreen: bool = False,
-    screenshots: Path | None = None,
+    films: Path | None = None,
+    demo: Sequence[DemoCue] = (),
+    demo_ticks: int = 0,
 ) -> None:
     """Open a window and play until it is closed. Raises LongtakeError if there is no server or no world.
 
     `server` is an endpoint or a transport. With `join` (a world's name, or "" for the newest) the player joins a
-    running world in `role`; without it, it opens a new one. F12 saves to the folder `screenshots` (the current one).
+    running world in `role`; without it, it opens a new one. F9 and F12 save films and pictures to the folder `films`
+    (`takes`). The cues of `demo` are sent by themselves, again every `demo_ticks`, until the first key is pressed.
     """
     conflict = pygame_conflict()
     if conflict:
@@ -107,7 +113,9 @@ def play(
     if join is not None:
         enter = JoinWorld(world=join, role=role, encoding=encoding)
     with Session.connect(server, reconnect_s=PATIENCE_S, client="longtake-player") as session:
-        player = Player(session, enter, screenshots=screenshots or Path.cwd())
+        player = Player(session, enter, screenshots=films or Path("takes"), demo=Demo(demo, every=demo_ticks))
+        if isinstance(server, str):
+            player.film_session = lambda: Session.connect(server, client="longtake-film")
         player.view.options.hud = hud
         if fullscreen:
             player.toggle_fullscreen()
@@ -124,6 +132,7 @@ class Player:
         *,
         size: tuple[int, int] = WINDOW,
         screenshots: Path,
+        demo: Demo | None = None,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
         pygame.display.init()
@@ -135,6 +144,11 @@ class Player:
         self.steering = Steering(self.state, self.toast)
         self.keyboard = Keyboard(self)
         self._gamepads = Gamepads(self.steering)
+        self.event_wheel = EventWheel(self)
+        self.demo = demo or Demo(())
+        self.film_session: Callable[[], Session] | None = None
+        """opens the connection that a film is taken over"""
+        self._film: FilmRecorder | None = None
         self.connector = WorldConnector(session, enter, self._wake)
         self.running = True
         self._clock = clock
@@ -159,6 +173,9 @@ class Player:
                 if self.connector.fatal is not None:
                     raise self.connector.fatal
         finally:
+            self._end_film()
+            if self._film is not None:
+                self._film.wait()
             self.connector.stop()
             pygame.display.quit()
 
@@ -174,13 +191,18 @@ class Player:
                 surface = pygame.display.get_surface()
                 assert surface is not None  # the window is open while the loop turns
                 self.view.resize(surface)
-            elif not self._gamepads.handle(event, self.now()):
+            else:
+                if event.type in (pygame.KEYDOWN, pygame.MOUSEBUTTONDOWN, pygame.JOYBUTTONDOWN):
+                    self.end_demo()
+                self.event_wheel.handle(event)
+                if not self._gamepads.handle(event, self.now()):
                 self.keyboard.handle(event)
         while not self._later.empty():
             self._later.get()()
         if self.running:
             self._look()
             self.steering.turn(self._world, self.now())
+            self._play_demo()
             self._draw()
 
     def now(self) -> float:
@@ -234,24 +256,25 @@ class Player:
             self.control("resume")
 
     def record(self) -> None:
-        """Start or stop recording a take file."""
-        if self.state.recording:
-            self.control("record_stop")
-        else:
-            stamp = time.strftime("%Y%m%d-%H%M%S")
-            self.control("record_start", path=f"{self.state.script.name}-{stamp}.take")
+        """Start or stop a film of the world and, for a director, a take file of the same name."""
+        if self._film is not None or self.state.recording:
+            self._end_film()
+            if self.state.recording and self.state.director:
+                self.control("record_stop")
+            return
+        stem = f"{self.state.script.name}-{time.strftime('%Y%m%d-%H%M%S')}"
+        self._begin_film(free_name(self._screenshots / f"{stem}.mp4"))
+        if self.state.director:
+            self.control("record_start", path=f"{stem}.take")
 
     def screenshot(self, *, window: bool = False) -> None:
         """Save the picture as the world made it, or the whole window."""
         surface = pygame.display.get_surface() if window else self.view.picture()
         if surface is None:
             return
-        stem = f"longtake-{self.state.script.name}-{self.state.tick:06}"
-        path = self._screenshots / f"{stem}.png"
-        number = 1
-        while path.exists():
-            path, number = self._screenshots / f"{stem}-{number}.png", number + 1
+        path = free_name(self._screenshots / f"longtake-{self.state.script.name}-{self.state.tick:06}.png")
         try:
+            path.parent.mkdir(parents=True, exist_ok=True)
             pygame.image.save(surface, str(path))
         except (OSError, pygame.error) as error:
             self.toast(f"{path.name} cannot be saved: {error}", bad=True)
@@ -278,13 +301,61 @@ class Player:
         """End after this turn."""
         self.running = False
 
+    def end_demo(self) -> None:
+        """The player takes over: the timeline no longer plays by itself."""
+        if self.demo.running:
+            self.demo.stop()
+            self.state.demo = False
+            self.toast("The demo has ended: the world is yours. F1 shows the keys")
+
     # --- inside --------------------------------------------------------------------------------------------
+
+    def _play_demo(self) -> None:
+        """Send the demo's cues that are due."""
+        world = self._world
+        ready = self.state.connection == "live" and self.state.director and self.state.frame is not None
+        if world is None or not ready or not self.demo.running:
+            return
+        self.state.demo = True
+        for cue in self.demo.due(self.state.tick):
+            try:
+                if cue.kind == "event":
+                    world.event(cue.text, wait=False)
+                else:
+                    world.prompt(cue.text, amend=cue.amend, wait=False)
+            except LongtakeError as error:
+                logger.debug("a cue of the demo was not sent: %s", error)
+
+    def _begin_film(self, path: Path) -> None:
+        world = self._world
+        if world is None or self.film_session is None:
+            self.toast("no film: the world is not reached through an address", bad=True)
+            return
+
+        def done(line: str, there: bool) -> None:
+            self._do_later(lambda: self._film_done(line, there))
+
+        self._film = FilmRecorder(self.film_session, world=world.name, path=path, done=done)
+        self.state.filming = path.name
+        self._film.start()
+        self.toast(f"Filming {path}; F9 ends it")
+
+    def _end_film(self) -> None:
+        if self._film is not None and self.state.filming:
+            frame = self.state.frame
+            self._film.stop((frame.generation, frame.tick) if frame is not None else (0, 0))
+            self.state.filming = ""
+
+    def _film_done(self, line: str, there: bool) -> None:
+        self._film = None
+        self.state.filming = ""
+        self.toast(line, bad=not there)
 
     def _may_steer(self) -> bool:
         if self.state.connection != "live":
             self.toast("not connected: nothing can be sent now", bad=True)
         elif not self.state.director:
-            self.toast("watching only: join with the role of director to steer")
+            self.toast("viewers only watch: join with --role director to steer")
         return self.state.connection == "live" and self.state.director
 
     def _send(self, cue: PendingCue, ask: Callable[[], "Future[Ack]"]) -> None:
@@ -299,6 +370,9 @@ class Player:
         error = future.exception()
         if error is None:
             cue.ack = future.result()
+            understood = cue.ack.understood
+            if cue.kind == "prompt" and understood is not None and understood.unknown:
+                self.toast(f"{self.state.model} does not know: {', '.join(understood.unknown)}")
         else:
             self.state.refused(cue, str(error), self._clock())
 

@@ -10,7 +10,19 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import Literal
 
-from longtake.protocol.messages import Ack, Applied, Axis, CueKind, Frame, Joined, Notice, Script, Status, Understood
+from longtake.protocol.messages import (
+    Ack,
+    Applied,
+    Axis,
+    CueKind,
+    Frame,
+    Joined,
+    MarkKind,
+    Notice,
+    Script,
+    Status,
+    Understood,
+)
 
 TOAST_S = 4.0
 FLASH_S = 0.6
@@ -69,6 +81,12 @@ class PlayerState:
     flashes: dict[str, float] = field(default_factory=dict)
     """when each event was last fired from here"""
     toasts: list[Toast] = field(default_factory=list)
+    demo: bool = False
+    """the script's timeline plays by itself"""
+    filming: str = ""
+    """name of the film being taken, or "" """
+    selected: str = ""
+    """the event that a gamepad or the mouse wheel has chosen"""
     _read: tuple[tuple[str, Script], dict[str, str]] | None = None
 
     # --- derived -------------------------------------------------------------------------------------------
@@ -77,6 +95,22 @@ class PlayerState:
     def script(self) -> Script:
         """The world's script; an empty one before the world is joined."""
         return self.info.script if self.info else Script()
+
+    @property
+    def model(self) -> str:
+        """The name of the world's model, or "the model" before it is known."""
+        return self.info.model.name if self.info else "the model"
+
+    @property
+    def fps(self) -> int:
+        """Ticks of the world in a second; 1 before it is joined."""
+        return self.info.model.fps if self.info else 1
+
+    def label_of(self, kind: MarkKind, label: str) -> str:
+        """Return what a mark is called for people: an event by its label, not by its name."""
+        if kind == "event" and label in self.script.events:
+            return self.script.events[label].label or label
+        return label or kind
 
     @property
     def director(self) -> bool:

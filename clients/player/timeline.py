@@ -13,7 +13,7 @@ import pygame
 from longtake.clients.player import theme
 from longtake.clients.player.state import PlayerState
 from longtake.clients.player.timeline_text import clock
-from longtake.protocol.messages import ModelInfo
+from longtake.protocol.messages import Applied, ModelInfo
 
 HEIGHT = 68
 """pixels"""
@@ -25,6 +25,8 @@ MIN_BLOCK_PX = 4
 """block ticks closer than this are left out"""
 MARK_PX = 5
 """half the width of a cue's mark"""
+CLOSE_PX = 9
+"""a click this close to a mark means it"""
 LABEL_PX = 170
 """longest label of a cue"""
 
@@ -62,7 +64,7 @@ def draw(surface: pygame.Surface, rect: pygame.Rect, state: PlayerState, text: t
     if state.info is None:
         return
     model = state.info.model
-    scale = Scale(left=rect.left, right=rect.right, now=state.tick, span=max(1, round(SPAN_S * model.fps)))
+    scale = scale_of(rect, state)
     surface.set_clip(rect)
     axis = rect.top + 42
     _draw_axis(surface, scale, axis, model, text)
@@ -72,6 +74,20 @@ def draw(surface: pygame.Surface, rect: pygame.Rect, state: PlayerState, text: t
     _draw_marks(surface, scale, axis, state, labels)
     _draw_playhead(surface, scale, axis, state)
     surface.set_clip(None)
+
+
+def scale_of(rect: pygame.Rect, state: PlayerState) -> Scale:
+    """Return the scale of the strip in `rect`."""
+    return Scale(left=rect.left, right=rect.right, now=state.tick, span=max(1, round(SPAN_S * state.fps)))
+
+
+def mark_at(rect: pygame.Rect, state: PlayerState, x: int) -> Applied | None:
+    """Return the cue that was in force at a place of the strip; a mark close by wins. None before the first."""
+    scale = scale_of(rect, state)
+    close = [mark for mark in state.timeline if abs(scale.x(mark.tick) - x) <= CLOSE_PX]
+    if close:
+        return min(close, key=lambda mark: abs(scale.x(mark.tick) - x))
+    return next((mark for mark in reversed(state.timeline) if scale.x(mark.tick) <= x), None)
 
 
 def _draw_axis(surface: pygame.Surface, scale: Scale, axis: int, model: ModelInfo, text: theme.Text) -> None:
@@ -88,7 +104,9 @@ def _draw_axis(surface: pygame.Surface, scale: Scale, axis: int, model: ModelInf
         pygame.draw.line(surface, colour, (x, axis + 5), (x, axis + (11 if fifth else 9)))
         if fifth:
             label = text.render(clock(second), theme.SMALL - 1, theme.FAINT)
-            surface.blit(label, (x - label.get_width() // 2, axis + 12))
+            left = x - label.get_width() // 2
+            if scale.left <= left and left + label.get_width() <= scale.right:  # a cut number reads as another one
+                surface.blit(label, (left, axis + 12))
 
 
 def _draw_track(surface: pygame.Surface, scale: Scale, axis: int, state: PlayerState) -> None:
@@ -116,7 +134,9 @@ def _draw_marks(surface: pygame.Surface, scale: Scale, axis: int, state: PlayerS
             width = MARK_PX + max(2, round(mark.recache_ms * px_per_ms))
             pygame.draw.rect(surface, theme.COOL, (x, axis - 2, width, 5), border_radius=2)
         diamond(surface, x, axis, theme.ACCENT, filled=mark.tick <= state.tick)
-        labels.draw(mark.label, x - MARK_PX, theme.TEXT if mark.tick == in_force else theme.MUTED)
+        labels.draw(
+            state.label_of(mark.kind, mark.label), x - MARK_PX, theme.TEXT if mark.tick == in_force else theme.MUTED
+        )
 
 
 def _draw_waiting(
@@ -130,7 +150,7 @@ def _draw_waiting(
         x = min(scale.x(tick), scale.right - MARK_PX - 1)
         pulse = abs((now * 2.0) % 2.0 - 1.0)
         diamond(surface, x, axis, theme.mix(theme.FAINT, theme.ACCENT, pulse), filled=False)
-        labels.draw(cue.label, x - MARK_PX, theme.ACCENT)
+        labels.draw(state.label_of(cue.kind, cue.label), x - MARK_PX, theme.ACCENT)
 
 
 class Labels:

@@ -10,6 +10,7 @@
 +--------------------------------------------------+
 """
 
+import re
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,7 +21,7 @@ from longtake.clients.player import gauge, hud, theme, timeline
 from longtake.clients.player import help as player_help
 from longtake.clients.player.prompt import PromptLine
 from longtake.clients.player.state import PlayerState
-from longtake.protocol.messages import EventDef
+from longtake.protocol.messages import Applied, EventDef, Understood
 
 MARGIN = 14
 """pixels between the chrome and the window's edge"""
@@ -36,6 +37,8 @@ KEY_GAP = 16
 GROUP_GAP = 24
 """extra gap between events that set different slots"""
 PROMPT_HEIGHT = 36
+UNDERSTOOD_HEIGHT = 16
+"""added to the prompt line if the model says what it takes the prompt for"""
 MIN_PICTURE = 0.45
 """share of the window's height that the picture keeps; larger chrome is cut"""
 SHARPEN_FROM = 3.0
@@ -79,6 +82,15 @@ class View:
         self._light: pygame.Surface | None = None
         self._frames = 0
         self._scroll = 0
+        self._strip = pygame.Rect(0, 0, 0, 0)
+        self._shown = pygame.Rect(0, 0, 0, 0)
+        """where the picture was drawn last"""
+
+    def mark_at(self, state: PlayerState, position: tuple[int, int]) -> Applied | None:
+        """Return the cue at a place of the timeline, or None elsewhere."""
+        if not self.options.chrome or not self._strip.collidepoint(position):
+            return None
+        return timeline.mark_at(self._strip, state, position[0])
 
     def resize(self, surface: pygame.Surface) -> None:
         """Draw onto another surface."""
@@ -112,7 +124,7 @@ class View:
             self._draw_corner(state, now)
             gauge.draw(surface, MARGIN, area.bottom - MARGIN, state, self.text)
         if self.options.hud:
-            hud.draw(surface, surface.get_width() - MARGIN, MARGIN, state, self.text, fps)
+            hud.draw(surface, surface.get_width() - MARGIN, MARGIN, area.bottom, state, self.text, fps)
         self._draw_toasts(area, state, now)
         if state.connection != "live" or state.frame is None:
             self._draw_waiting(area, state, now)
@@ -131,6 +143,7 @@ class View:
         if self._scaled is None or self._scaled.get_size() != target.size:
             self._scaled = _scale(self._source, target.size)
         self._surface.blit(self._scaled, target)
+        self._shown = target
         dimmed = state.connection != "live" or (state.frame is not None and state.frame.stale)
         if dimmed:
             shade = pygame.Surface(target.size)
@@ -139,20 +152,25 @@ class View:
 
     def _draw_corner(self, state: PlayerState, now: float) -> None:
         """Draw the badges and the title, upper left."""
-        x = MARGIN
+        edge = MARGIN if self._shown.width > 20 * MARGIN else 4
+        x, top, right = self._shown.left + edge, self._shown.top + edge, self._shown.right - edge
         for label, colour, dot in badges(state):
-            x = self._draw_badge(x, label, colour, dot, now) + 6
-        title = state.script.title if state.info else ""
-        if title:
+            x = self._draw_badge((x, top), right, label, colour, dot, now) + 6
+        title = self.text.fit(state.script.title if state.info else "", right - x - 12, theme.NORMAL)
+        if len(title) > 2:
             shown = self.text.render(title, theme.NORMAL, theme.BRIGHT)
             shadow = self.text.render(title, theme.NORMAL, theme.BACKGROUND)
-            y = MARGIN + 11 - shown.get_height() // 2
+            y = top + 11 - shown.get_height() // 2
             self._surface.blit(shadow, (x + 7, y + 1))
             self._surface.blit(shown, (x + 6, y))
 
-    def _draw_badge(self, x: int, label: str, colour: theme.Colour, dot: bool, now: float) -> int:
+    def _draw_badge(
+        self, place: tuple[int, int], right: int, label: str, colour: theme.Colour, dot: bool, now: float
+    ) -> int:
+        """Draw a badge at `place`, cut at `right`; return its right edge."""
+        label = self.text.fit(label, right - place[0] - 30, theme.SMALL - 1, bold=True)
         shown = self.text.render(label, theme.SMALL - 1, colour, bold=True)
-        rect = pygame.Rect(x, MARGIN, shown.get_width() + (30 if dot else 18), 22)
+        rect = pygame.Rect(*place, shown.get_width() + (30 if dot else 18), 22)
         theme.panel(self._surface, rect, radius=11)
         left = rect.left + 9
         if dot:
@@ -206,19 +224,21 @@ class View:
         """Draw the rows below the picture from the bottom up; return the area left for the picture."""
         window = self._surface.get_rect()
         bottom = window.bottom - MARGIN
-        self.prompt_rect = pygame.Rect(MARGIN, bottom - PROMPT_HEIGHT, window.width - 2 * MARGIN, PROMPT_HEIGHT)
+        height = PROMPT_HEIGHT + (UNDERSTOOD_HEIGHT if state.understood is not None else 0)
+        self.prompt_rect = pygame.Rect(MARGIN, bottom - height, window.width - 2 * MARGIN, height)
         top = self.prompt_rect.top
         if self.options.chrome:
-            room = window.height * (1 - MIN_PICTURE) - PROMPT_HEIGHT - timeline.HEIGHT - 3 * MARGIN
+            room = window.height * (1 - MIN_PICTURE) - height - timeline.HEIGHT - 3 * MARGIN
             rows = max(1, int(room // (KEY_HEIGHT + 6)))
-            self.keycaps, height = layout_keys(state, self.text, window.width - 2 * MARGIN, rows)
-            shift = top - height - (10 if height else 0)
+            self.keycaps, keys = layout_keys(state, self.text, window.width - 2 * MARGIN, rows)
+            shift = top - keys - (10 if keys else 0)
             self.keycaps = [
                 Keycap(event=cap.event, definition=cap.definition, rect=cap.rect.move(MARGIN, shift))
                 for cap in self.keycaps
             ]
             strip = pygame.Rect(MARGIN, shift - timeline.HEIGHT - 2, window.width - 2 * MARGIN, timeline.HEIGHT)
             top = strip.top
+            self._strip = strip
             timeline.draw(self._surface, strip, state, self.text, now)
             self._draw_keys(state, now)
         self._draw_prompt(state, prompt, now)
@@ -231,6 +251,8 @@ class View:
             on = cap.event in in_force
             edge = theme.mix(theme.FAINT if on else theme.LINE, theme.ACCENT, glow)
             label_colour = theme.mix(theme.BRIGHT if on else theme.MUTED, theme.ACCENT, glow)
+            if cap.event == state.selected and state.director:
+                pygame.draw.rect(self._surface, theme.ACCENT, cap.rect.inflate(10, 4), width=1, border_radius=7)
             if not state.director:
                 edge, label_colour = theme.LINE, theme.TEXT if on else theme.FAINT
             x = cap.rect.left
@@ -270,14 +292,36 @@ class View:
         if prompt.focused:
             self._draw_typing(inner, prompt, now)
             return
-        hint = "type a prompt: /" if state.director else "watching" if state.info else ""
+        hint = "type a prompt: /" if state.director else "viewer" if state.info else ""
         if prompt.text and state.director:
             hint = "unsent text: /"
         note = self.text.render(hint + "    help: F1", theme.SMALL, theme.FAINT)
         self._surface.blit(note, (inner.right - note.get_width(), rect.centery - note.get_height() // 2))
         shown = self.text.fit(state.prompt, inner.width - note.get_width() - 24, theme.NORMAL)
         label = self.text.render(shown, theme.NORMAL, theme.TEXT)
-        self._surface.blit(label, (inner.left, rect.centery - label.get_height() // 2))
+        understood = state.understood
+        y = rect.centery - label.get_height() // 2 - (UNDERSTOOD_HEIGHT // 2 if understood is not None else 0)
+        self._surface.blit(label, (inner.left, y))
+        if understood is not None:
+            self._mark_unknown(shown, understood, inner.left, y + label.get_height())
+            self._draw_understood(understood, inner, y + label.get_height() + 2)
+
+    def _mark_unknown(self, shown: str, understood: Understood, left: int, y: int) -> None:
+        """Underline the words of the prompt that the model does not know."""
+        for match in re.finditer(r"[^\W\d_]+", shown):
+            if match.group().lower() in understood.unknown:
+                start = left + self.text.width(shown[: match.start()], theme.NORMAL)
+                end = left + self.text.width(shown[: match.end()], theme.NORMAL)
+                pygame.draw.line(self._surface, theme.BAD, (start, y), (end, y))
+
+    def _draw_understood(self, understood: Understood, inner: pygame.Rect, y: int) -> None:
+        """Say what the model takes the prompt for, what it leaves to chance, and what it does not know."""
+        x = inner.left
+        for words, colour in understood_line(understood):
+            words = self.text.fit(words, inner.right - x, theme.SMALL)
+            label = self.text.render(words, theme.SMALL, colour)
+            self._surface.blit(label, (x, y))
+            x += label.get_width() + 12
 
     def _draw_typing(self, inner: pygame.Rect, prompt: PromptLine, now: float) -> None:
         """Draw the edited text, scrolled so that the cursor is visible."""
@@ -295,6 +339,16 @@ class View:
             pygame.draw.line(self._surface, theme.ACCENT, (x, inner.centery - 9), (x, inner.centery + 9), 2)
 
 
+def understood_line(understood: Understood) -> list[tuple[str, theme.Colour]]:
+    """Return the parts of the line that says what the model takes the prompt for, with their colours."""
+    parts = [(f"shown as: {understood.shown_as or 'anything'}", theme.TEXT)]
+    if understood.by_chance:
+        parts.append((f"by chance: {', '.join(understood.by_chance)}", theme.MUTED))
+    if understood.unknown:
+        parts.insert(1, (f"not known: {', '.join(understood.unknown)}", theme.BAD))
+    return parts
+
+
 def badges(state: PlayerState) -> list[tuple[str, theme.Colour, bool]]:
     """Return (text, colour, with a dot) for each badge in the corner."""
     shown: list[tuple[str, theme.Colour, bool]] = []
@@ -308,10 +362,12 @@ def badges(state: PlayerState) -> list[tuple[str, theme.Colour, bool]]:
         shown.append(("PAUSED", theme.ACCENT, False))
     else:
         shown.append(("LIVE", theme.GOOD, True))
-    if state.recording:
-        shown.append((f"REC {state.recording}", theme.BAD, True))
+    if state.recording or state.filming:
+        shown.append((f"REC {state.filming or state.recording}", theme.BAD, True))
     if state.info is not None and not state.director:
-        shown.append(("SPECTATOR", theme.COOL, False))
+        shown.append(("VIEWER", theme.COOL, False))
+    if state.demo:
+        shown.append(("DEMO: press any key to direct", theme.ACCENT, False))
     return shown
 
 

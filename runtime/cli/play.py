@@ -12,9 +12,12 @@ from longtake.runtime.cli.hosting import hosted, load_scenario
 from longtake.runtime.cli.usage import OK
 
 if TYPE_CHECKING:
+    from longtake.clients.player.demo import DemoCue
     from longtake.scenarios.schema import Scenario
 
 RENDERS = Path("renders")
+DEMO_FPS = 16
+"""ticks a second of every model that there is; the demo need not be exact"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -59,8 +62,17 @@ def run(options: argparse.Namespace) -> int:
             seed=scenario.seed if options.seed is None else options.seed,
             hud=options.hud,
             fullscreen=options.fullscreen,
+            demo=[] if options.prompt else demo(scenario),
+            demo_ticks=round(scenario.seconds * DEMO_FPS),
         )
     return OK
+
+
+def demo(scenario: "Scenario") -> "list[DemoCue]":
+    """Return the scenario's timeline, which plays in the window until somebody takes over."""
+    from longtake.clients.player.demo import DemoCue
+
+    return [DemoCue(cue.tick, cue.kind, cue.text, cue.amend) for cue in scenario.cues(DEMO_FPS)]
 
 
 def film(options: argparse.Namespace, scenario: "Scenario", model: str, why_not: str) -> int:

@@ -10,8 +10,11 @@ import pygame
 import pytest
 import zmq
 
+from longtake.clients.player import theme
+from longtake.clients.player.demo import Demo, DemoCue
 from longtake.clients.player.help import KEYS
 from longtake.clients.player.player import JoinWorld, OpenWorld, Player, play
+from longtake.clients.player.view import badges
 from longtake.clients.session import Session
 from longtake.protocol import messages as m
 from longtake.protocol.errors import ConnectionFailed, Refused
@@ -205,7 +208,8 @@ def test_screenshots_hold_the_world_s_own_pixels(server: RealServer, playing: Pl
 
 def test_a_screenshot_that_cannot_be_saved_is_a_toast(server: RealServer, playing: Player, tmp_path: Path) -> None:
     turn_until(playing, lambda: playing.view.picture() is not None)
-    playing._screenshots = tmp_path / "missing"
+    (tmp_path / "file").touch()
+    playing._screenshots = tmp_path / "file"  # no folder
     press(playing, pygame.K_F12)
     assert "cannot be saved" in playing.state.toasts[-1].text
 
@@ -226,7 +230,7 @@ def test_overlays_are_switched_by_their_keys(server: RealServer, playing: Player
     assert {"F1", "F2", "F3", "F5", "F9", "F11", "F12"} <= {key for key, _ in KEYS}
 
 
-def test_a_spectator_watches_and_cannot_steer(server: RealServer, playing: Player, tmp_path: Path) -> None:
+def test_a_viewer_watches_and_cannot_steer(server: RealServer, playing: Player, tmp_path: Path) -> None:
     with Session.connect(reach(server)) as session:
         watching = Player(session, JoinWorld(), size=(480, 360), screenshots=tmp_path)
         watching.connector.start()
@@ -235,7 +239,7 @@ def test_a_spectator_watches_and_cannot_steer(server: RealServer, playing: Playe
         press(watching, pygame.K_SPACE, " ")
         press(watching, pygame.K_SLASH, "/")
         assert not watching.prompt.focused
-        assert "watching only" in watching.state.toasts[-1].text
+        assert "viewers only watch" in watching.state.toasts[-1].text
         time.sleep(0.1)
         assert server.got["event"] == []
         assert server.got["control"] == []
@@ -374,3 +378,61 @@ def test_a_world_without_axes_says_so_once(server: RealServer, playing: Player) 
     playing.turn(0.05)
     playing.turn(0.05)
     assert not playing.state.toasts
+
+
+def test_f9_films_every_frame_and_records_the_take(server: RealServer, playing: Player, tmp_path: Path) -> None:
+    import av
+
+    playing.film_session = lambda: Session.connect(reach(server))
+    turn_until(playing, lambda: playing.state.frame is not None)
+    press(playing, pygame.K_F9)
+    turn_until(playing, lambda: bool(playing.state.recording))
+    filmed = playing._film
+    assert filmed is not None
+    press(playing, pygame.K_n, "n")
+    turn_until(playing, lambda: "night" in playing.state.prompt, seconds=10)
+    press(playing, pygame.K_F9)
+    turn_until(playing, lambda: playing._film is None, seconds=20)
+    assert any(toast.text.startswith(f"Film: {filmed.path}") for toast in playing.state.toasts)
+    with av.open(str(filmed.path)) as container:
+        frames = sum(1 for _ in container.decode(video=0))
+        chapters = [chapter["metadata"]["title"] for chapter in container.chapters()]
+    assert frames >= 2
+    assert chapters[-1] == "night"
+    assert [message.action for message in server.got["control"]][-2:] == ["record_start", "record_stop"]
+    assert Path(server.got["control"][-2].path).stem == filmed.path.stem
+
+
+def test_the_demo_plays_until_a_key_is_pressed(server: RealServer, playing: Player) -> None:
+    playing.demo = Demo([DemoCue(1, "event", "night"), DemoCue(10_000, "event", "day")])
+    turn_until(playing, lambda: "night" in playing.state.prompt, seconds=10)
+    assert ("DEMO: press any key to direct", theme.ACCENT, False) in badges(playing.state)
+    press(playing, pygame.K_F3)
+    assert not playing.demo.running
+    assert not playing.state.demo
+    assert "the world is yours" in playing.state.toasts[-1].text
+
+
+def test_a_pad_and_the_wheel_choose_and_fire_events(server: RealServer, playing: Player) -> None:
+    turn_until(playing, lambda: playing.state.frame is not None)
+    for event in (
+        pygame.event.Event(pygame.MOUSEWHEEL, y=-1, x=0),
+        pygame.event.Event(pygame.MOUSEWHEEL, y=-1, x=0),
+        pygame.event.Event(pygame.JOYBUTTONDOWN, instance_id=0, button=5),
+        pygame.event.Event(pygame.JOYBUTTONDOWN, instance_id=0, button=4),
+    ):
+        pygame.event.post(event)
+    playing.turn(0.01)
+    assert playing.state.selected == "day"
+    pygame.event.post(pygame.event.Event(pygame.JOYBUTTONDOWN, instance_id=0, button=0))
+    pygame.event.post(pygame.event.Event(pygame.JOYBUTTONDOWN, instance_id=0, button=7))
+    turn_until(playing, lambda: playing.state.paused)
+    assert [event.name for event in server.got["event"]] == ["day"]
+
+
+def test_a_click_on_the_timeline_tells_the_cue(server: RealServer, playing: Player) -> None:
+    turn_until(playing, lambda: playing.state.frame is not None and bool(playing.state.timeline))
+    strip = playing.view._strip
+    pygame.event.post(pygame.event.Event(pygame.MOUSEBUTTONDOWN, button=1, pos=(strip.right - 2, strip.centery)))
+    playing.turn(0.01)
+    assert playing.state.toasts[-1].text == "0:00  start: a fox by day"

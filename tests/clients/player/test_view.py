@@ -14,7 +14,7 @@ from longtake.clients.player.help import PLAYER_KEYS
 from longtake.clients.player.prompt import PromptLine
 from longtake.clients.player.state import PlayerState
 from longtake.clients.player.timeline_text import clock
-from longtake.clients.player.view import View, badges, fit, layout_keys
+from longtake.clients.player.view import View, badges, fit, layout_keys, understood_line
 from longtake.protocol import messages as m
 from longtake.scenarios.loading import library
 from longtake.scenarios.schema import PLAYER_KEYS as SCENARIO_PLAYER_KEYS
@@ -170,7 +170,7 @@ def test_the_hud_shows_what_the_server_said() -> None:
     state.status = STATUS
     state.latencies_ms.extend([400.0, 300.0, 800.0])
     shown = {label: value for label, value, _ in hud.rows(state, 15.9)}
-    assert shown["lead"] == "4 of 8"
+    assert shown["lead (made ahead)"] == "4 of 8"
     assert shown["held"] == "2"
     assert shown["screen"] == "15.9 fps"
     assert shown["event to photon"] == "400 ms"
@@ -249,3 +249,23 @@ def test_clock() -> None:
 
 def test_scenarios_may_not_take_the_player_s_keys() -> None:
     assert PLAYER_KEYS == SCENARIO_PLAYER_KEYS
+
+
+@pytest.mark.parametrize("size", [(480, 360), (640, 400), (1280, 800)])
+def test_the_numbers_stay_above_keys_and_timeline(text: theme.Text, size: tuple[int, int]) -> None:
+    state = state_of(LIBRARY["default"].script())
+    state.status = STATUS
+    surface = pygame.Surface(size)
+    view = View(surface)
+    view.draw(state, PromptLine(), 0.0, 16.0)
+    bottom = view._strip.top
+    rect = hud.draw(surface, size[0] - 14, 14, bottom, state, text, 16.0)
+    assert rect.bottom <= bottom
+    assert rect.height > 40
+
+
+def test_what_was_understood_is_said_in_a_line() -> None:
+    understood = m.Understood(shown_as="purple train, city", by_chance=["time", "weather"], unknown=["dragon"])
+    texts = [words for words, _ in understood_line(understood)]
+    assert texts == ["shown as: purple train, city", "not known: dragon", "by chance: time, weather"]
+    assert [words for words, _ in understood_line(m.Understood())] == ["shown as: anything"]
