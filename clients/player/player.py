@@ -196,7 +196,7 @@ class Player:
                     self.end_demo()
                 self.event_wheel.handle(event)
                 if not self._gamepads.handle(event, self.now()):
-                self.keyboard.handle(event)
+                    self.keyboard.handle(event)
         while not self._later.empty():
             self._later.get()()
         if self.running:
