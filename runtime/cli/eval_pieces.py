@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from longtake.clients.film.whole_file import WholeFile
+from longtake.runtime.cli.eval_report import write
 from longtake.runtime.cli.usage import UsageError
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ class Pieces:
         """Keep a take's figures. Raises `UsageError`."""
         self._samples[measure, index] = sample
         if self.folder is not None:
-            _write(self._path(self.folder, measure, index), msgspec.json.encode(sample))
+            write(self._path(self.folder, measure, index), msgspec.json.encode(sample))
 
     def of(self, measure: "Measure", effort: "Effort") -> "list[Sample]":
         """Return what there is of a measure."""
@@ -87,7 +87,7 @@ class Pieces:
         if not path.is_file():
             if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
                 raise UsageError(f"{folder} is not empty and holds no evaluation; choose another --output")
-            _write(path, about)
+            write(path, about)
         elif path.read_bytes() != about:
             raise UsageError(f"{folder} holds takes of other weights or settings ({path}); choose another --output")
 
@@ -111,11 +111,3 @@ def film(
             pieces.put(measure.name, index, measure.shoot(studio, index, effort))
         progress(done, len(ours))
     return sum(pieces.get(measure.name, index) is not None for measure, index in takes), len(takes)
-
-
-def _write(path: Path, data: bytes) -> None:
-    try:
-        with WholeFile(path) as file:
-            file.part.write_bytes(data)
-    except OSError as error:
-        raise UsageError(f"{path} cannot be written: {error.strerror}") from None

@@ -19,8 +19,9 @@ from longtake.runtime.cli.arguments import (
     weights_options,
 )
 from longtake.runtime.cli.eval_pieces import Part, Pieces, film, part
+from longtake.runtime.cli.eval_report import write_report, write_sheets
 from longtake.runtime.cli.hosting import check_hosting, load_here
-from longtake.runtime.cli.output import print_json, progress, table
+from longtake.runtime.cli.output import check_writable, print_json, progress, table
 from longtake.runtime.cli.usage import OK, UsageError, unknown
 from longtake.runtime.cli.vbench import add_vbench_arguments, run_vbench
 
@@ -64,6 +65,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--part", type=part, metavar="1/2", help="film one part of the takes into --output; run the other parts later"
     )
+    parser.add_argument(
+        "--report", type=Path, metavar="FILE.html", help="write one page with tables, plots and strips of scenes"
+    )
+    parser.add_argument(
+        "--sheets",
+        type=Path,
+        metavar="FOLDER",
+        help="write strips, WebP and GIF of scenes side by side: drawn, through the autoencoder, generated",
+    )
     add_hosting_arguments(parser)
     add_json_argument(parser)
     actions = parser.add_subparsers(dest="action", metavar="ACTION", title="actions")
@@ -85,8 +95,13 @@ def run(options: argparse.Namespace) -> int:
         return run_vbench(options)
     if options.part is not None and options.output is None:
         raise UsageError("--part needs --output FOLDER, where the parts are put together")
+    if options.report is not None:
+        check_writable(options.report)
+    if options.sheets is not None:
+        check_writable(options.sheets / "day.jpg")
     check_hosting(options.model, options.factory)
     from longtake.model.evaluation.adherence import read_prompts
+    from longtake.model.evaluation.strips import show
 
     path = prompt_file(options.prompts)
     prompts = read_prompts(path)
@@ -110,11 +125,19 @@ def run(options: argparse.Namespace) -> int:
     settings = {"prompt_file": hashlib.blake2b(path.read_bytes(), digest_size=8).hexdigest(), "quick": options.quick}
     pieces = Pieces(options.output, {**about, **settings, "effort": asdict(effort)})
     which = options.part or Part()
-    with progress("takes", "take", 0, quiet=options.json) as show:
-        done, of = film(measures, studio, effort, pieces, which, show)
+    with progress("takes", "take", 0, quiet=options.json) as tell:
+        done, of = film(measures, studio, effort, pieces, which, tell)
     samples = {measure.name: pieces.of(measure, effort) for measure in measures}
     figures = {m.name: m.figures(samples[m.name]) for m in measures if samples[m.name]}
     misses = [note for some in samples.values() for sample in some for note in sample.notes]
+    every = [figure for some in figures.values() for figure in some]
+    shown = list(show(studio)) if options.report or options.sheets else []
+    about_line = f"{about['model']}, weights {about['weights']}, {about['precision']} on {about['device']}"
+    if options.report:
+        facts = [about_line, f"{done} of {of} takes", *(f"{name}: {reason}" for name, reason in skipped.items())]
+        write_report(options.report, f"Evaluation of {about['model']}", facts, every, samples, shown)
+    if options.sheets:
+        write_sheets(options.sheets, shown)
     if options.json:
         print_json({**about, "takes": {"done": done, "of": of}, "skipped": skipped,
                     "scores": scores_of(samples.get("labels", [])), "figures": figures_of(figures),
@@ -122,7 +145,7 @@ def run(options: argparse.Namespace) -> int:
         return OK
     how = "".join(f"  {name}={value}" for name, value in given.items())
     print(f"{about['model']}  weights {about['weights']}  {about['precision']} on {about['device']}{how}")
-    print_figures([figure for some in figures.values() for figure in some])
+    print_figures(every)
     for name, reason in skipped.items():
         print(f"{name} was not measured: {reason}")
     if done < of:

@@ -32,6 +32,15 @@ def test_a_table_names_figures_and_what_was_not_measured(call: Call, fake: list[
     assert len(list((tmp_path / "run").iterdir())) == 6
 
 
+def test_the_report_and_the_sheets_are_written(call: Call, fake: list[str], tmp_path: Path) -> None:
+    report, sheets = tmp_path / "report.html", tmp_path / "sheets"
+    called = call("eval", "--quick", "--only", "wording", "--report", report, "--sheets", sheets, *fake)
+    assert called.code == 0, called.err
+    assert "held-out words" in report.read_text(encoding="utf-8")
+    names = {f"{scene}.{kind}" for scene in ("day", "night", "rain", "snow", "fog") for kind in ("jpg", "webp", "gif")}
+    assert {path.name for path in sheets.iterdir()} == names
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
@@ -40,6 +49,7 @@ def test_a_table_names_figures_and_what_was_not_measured(call: Call, fake: list[
         (["--part", "1/2"], "--output"),
         (["--part", "2", "--output", "x"], "1/2"),
         (["--drift", "2s"], "10 s or longer"),
+        (["--report", "."], "is a folder"),
     ],
 )
 def test_bad_input_is_one_line(call: Call, fake: list[str], arguments: list[str], said: str) -> None:
