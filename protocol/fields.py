@@ -38,6 +38,7 @@ class Message(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag=_
 class Slot(msgspec.Struct, frozen=True, kw_only=True):
     """A named variable of the prompt. `values` maps each value to the phrase that the prompt uses for it."""
 
+    name: Name
     default: Phrase = ""
     values: dict[str, Phrase] = {}
 
@@ -56,7 +57,8 @@ class Script(msgspec.Struct, frozen=True, kw_only=True):
     name: Name = "free"
     title: Annotated[str, Meta(max_length=120)] = ""
     template: Text | None = None
-    slots: dict[str, Slot] = {}
+    slots: list[Slot] = []
+    """in the order in which their phrases follow a typed prompt; an array, since the maps of many languages lose it"""
     events: dict[str, EventDef] = {}
 
 

@@ -132,7 +132,7 @@ class Scenario(_Strict, frozen=True, kw_only=True):
             name=self.name,
             title=self.title,
             template=self.template,
-            slots={name: Slot(default=slot.default, values=slot.values) for name, slot in self.slots.items()},
+            slots=[Slot(name=name, default=slot.default, values=slot.values) for name, slot in self.slots.items()],
             events={
                 name: EventDef(set=event.set, key=event.key, label=event.label) for name, event in self.events.items()
             },

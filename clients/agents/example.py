@@ -27,10 +27,10 @@ SCRIPT = Script(
     name="lamplighter",
     title="The Lamplighter",
     template="a white bird flies over a big city {time}, {weather}",
-    slots={
-        "time": Slot(default="day", values={"day": "by day", "night": "at night"}),
-        "weather": Slot(default="clear", values={"clear": "under a clear sky", "fog": "in thick fog"}),
-    },
+    slots=[
+        Slot(name="time", default="day", values={"day": "by day", "night": "at night"}),
+        Slot(name="weather", default="clear", values={"clear": "under a clear sky", "fog": "in thick fog"}),
+    ],
     events={
         "day": EventDef(set={"time": "day", "weather": "clear"}),
         "night": EventDef(set={"time": "night"}),

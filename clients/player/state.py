@@ -282,7 +282,8 @@ def read_slots(prompt: str, script: Script) -> dict[str, str]:
     A value without a phrase ("under a clear sky" may well be said by saying nothing) holds when no other does.
     """
     found: dict[str, str] = {}
-    for name, slot in script.slots.items():
+    for slot in script.slots:
+        name = slot.name
         set_by_events = (event.set[name] for event in script.events.values() if name in event.set)
         values = dict.fromkeys([slot.default, *slot.values, *set_by_events])
         phrases = {value: slot.values.get(value, value) for value in values}

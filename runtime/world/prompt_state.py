@@ -9,7 +9,7 @@ import re
 from dataclasses import dataclass, field, replace
 
 from longtake.protocol.errors import Refused
-from longtake.protocol.messages import EventDef, Script
+from longtake.protocol.messages import EventDef, Script, Slot
 from longtake.runtime.world.amending import amended
 
 MAX_PROMPT_CHARACTERS = 2000
@@ -20,13 +20,16 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 def check_script(script: Script) -> None:
     """Raise `Refused("bad_script")` if the template or an event names a slot that the script does not have."""
-    slots = ", ".join(script.slots) or "none"
+    names = [slot.name for slot in script.slots]
+    slots = ", ".join(names) or "none"
+    if twice := [name for name in names if names.count(name) > 1]:
+        raise Refused("bad_script", f"the script has more than one slot {twice[0]!r}")
     for name in _PLACE.findall(script.template or ""):
-        if name not in script.slots:
+        if name not in names:
             raise Refused("bad_script", f"the template names the slot {name!r}; the script has: {slots}")
     for event, definition in script.events.items():
         for name in definition.set:
-            if name not in script.slots:
+            if name not in names:
                 raise Refused("bad_script", f"event {event!r} sets the slot {name!r}; the script has: {slots}")
         if script.template is not None:
             PromptState(script=script).with_event(event).check()
@@ -67,7 +70,7 @@ class PromptState:
     def prompt(self) -> str:
         """Return the rendered prompt."""
         if self.base is not None:
-            phrases = (self._phrase(name, self.slots[name]) for name in self.script.slots if name in self.slots)
+            phrases = (_phrase(slot, self.slots[slot.name]) for slot in self.script.slots if slot.name in self.slots)
             return tidy(", ".join([self.base, *(phrase for phrase in phrases if phrase)]))
         return tidy(_PLACE.sub(lambda place: self._filled(place.group(1)), self.script.template or ""))
 
@@ -88,10 +91,12 @@ class PromptState:
         return definition
 
     def _filled(self, name: str) -> str:
-        return self._phrase(name, self.slots.get(name, self.script.slots[name].default))
+        slot = next(slot for slot in self.script.slots if slot.name == name)
+        return _phrase(slot, self.slots.get(name, slot.default))
 
-    def _phrase(self, name: str, value: str) -> str:
-        return self.script.slots[name].values.get(value, value)
+
+def _phrase(slot: Slot, value: str) -> str:
+    return slot.values.get(value, value)
 
 
 def plain(text: str) -> str:

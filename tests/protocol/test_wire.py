@@ -74,7 +74,7 @@ def test_a_large_message_is_refused_before_it_is_read():
 
 
 def test_the_largest_open_fits_into_joined():
-    slots = {f"s{n}": m.Slot(default="x" * 300) for n in range(390)}
+    slots = [m.Slot(name=f"s{n}", default="x" * 300) for n in range(390)]
     opened = m.Open(request=1, script=m.Script(slots=slots))
     assert wire.MAX_REQUEST_BYTES * 0.9 < len(wire.encode_checked(opened)) <= wire.MAX_REQUEST_BYTES
     assert wire.MAX_REQUEST_BYTES < wire.MAX_MESSAGE_BYTES - 64_000
@@ -159,7 +159,7 @@ def test_any_map(fields, tag, union):
 @given(data=st.data())
 def test_any_damage_to_a_good_message(data):
     message = m.Open(
-        request=1, script=m.Script(slots={"a": m.Slot(values={"b": "c"})}, events={"e": m.EventDef(set={})})
+        request=1, script=m.Script(slots=[m.Slot(name="a", values={"b": "c"})], events={"e": m.EventDef(set={})})
     )
     good = bytearray(wire.encode(message))
     for _ in range(data.draw(st.integers(1, 4))):

@@ -42,7 +42,7 @@ def test_a_scenario_is_read_whole(tmp_path: Path) -> None:
     scenario = load(write(tmp_path, GOOD))
     script = scenario.script()
     assert (script.name, script.title, script.template) == ("test", "A Test", "a {colour} fox {time}")
-    assert script.slots["time"].values == {"day": "by day", "night": "at night"}
+    assert {slot.name: slot for slot in script.slots}["time"].values == {"day": "by day", "night": "at night"}
     assert (script.events["night"].key, script.events["night"].set) == ("n", {"time": "night"})
     cues = scenario.cues(fps=16)
     assert [(cue.tick, cue.kind, cue.text) for cue in cues] == [

@@ -19,7 +19,7 @@ from tests.reach import reach
 SCRIPT = m.Script(
     name="test",
     template="a fox {time}",
-    slots={"time": m.Slot(default="day")},
+    slots=[m.Slot(name="time", default="day")],
     events={"night": m.EventDef(set={"time": "night"})},
 )
 

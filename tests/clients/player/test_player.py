@@ -27,7 +27,7 @@ SCRIPT = m.Script(
     name="test",
     title="A Test",
     template="a fox {time}",
-    slots={"time": m.Slot(default="day", values={"day": "by day", "night": "at night"})},
+    slots=[m.Slot(name="time", default="day", values={"day": "by day", "night": "at night"})],
     events={
         "night": m.EventDef(set={"time": "night"}, key="n", label="night"),
         "day": m.EventDef(set={"time": "day"}, key="up", label="day"),

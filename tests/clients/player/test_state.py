@@ -17,7 +17,7 @@ MODEL = m.ModelInfo(name="diorama", height=96, width=160, fps=16, block_frames=4
 SCRIPT = m.Script(
     name="s",
     template="{time} {weather}",
-    slots={"time": m.Slot(default="day"), "weather": m.Slot(default="clear")},
+    slots=[m.Slot(name="time", default="day"), m.Slot(name="weather", default="clear")],
     events={
         "night": m.EventDef(set={"time": "night"}, key="n"),
         "day": m.EventDef(set={"time": "day"}, key="d"),
@@ -139,11 +139,11 @@ def test_a_typed_prompt_clears_the_slots() -> None:
 
 def test_slots_are_read_from_the_prompt_s_own_words() -> None:
     script = m.Script(
-        slots={
-            "weather": m.Slot(default="clear", values={"clear": "", "rain": "in heavy rain", "snow": "in snow"}),
-            "place": m.Slot(default="sea", values={"sea": "over the sea", "city": "over the city"}),
-            "colour": m.Slot(default="red"),
-        },
+        slots=[
+            m.Slot(name="weather", default="clear", values={"clear": "", "rain": "in heavy rain", "snow": "in snow"}),
+            m.Slot(name="place", default="sea", values={"sea": "over the sea", "city": "over the city"}),
+            m.Slot(name="colour", default="red"),
+        ],
         events={"blue": m.EventDef(set={"colour": "blue"})},
     )
     assert read_slots("a red fox over the sea", script) == {"weather": "clear", "place": "sea", "colour": "red"}

@@ -25,7 +25,9 @@ from tests.clients.fake_server import MODEL, FakeServer
 from tests.reach import reach
 
 SCRIPT = m.Script(
-    name="s", slots={"time": m.Slot(values={"night": "at night"})}, events={"night": m.EventDef(set={"time": "night"})}
+    name="s",
+    slots=[m.Slot(name="time", values={"night": "at night"})],
+    events={"night": m.EventDef(set={"time": "night"})},
 )
 
 

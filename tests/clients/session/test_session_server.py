@@ -23,7 +23,7 @@ from tests.reach import reach
 SCRIPT = m.Script(
     name="train",
     template="a red train at {time}",
-    slots={"time": m.Slot(default="day", values={"night": "night under stars"})},
+    slots=[m.Slot(name="time", default="day", values={"night": "night under stars"})],
     events={"night": m.EventDef(set={"time": "night"}, key="n")},
 )
 

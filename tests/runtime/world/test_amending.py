@@ -11,7 +11,7 @@ from tests.protocol.test_specification import SPECIFICATION
 FOX = "a white fox in a snowy forest at night"
 SCRIPT = Script(
     template="a red balloon{weather}",
-    slots={"weather": Slot(default="", values={"": "", "storm": ", in a storm"})},
+    slots=[Slot(name="weather", default="", values={"": "", "storm": ", in a storm"})],
     events={"storm": EventDef(set={"weather": "storm"})},
 )
 

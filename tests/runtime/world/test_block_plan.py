@@ -10,7 +10,7 @@ from longtake.runtime.world.effects import DropWaiting, Requester
 
 SCRIPT = Script(
     template="a {thing} {time}",
-    slots={"thing": Slot(default="balloon"), "time": Slot(values={"night": "at night"})},
+    slots=[Slot(name="thing", default="balloon"), Slot(name="time", values={"night": "at night"})],
     events={"night": EventDef(set={"time": "night"}), "fox": EventDef(set={"thing": "fox"})},
 )
 

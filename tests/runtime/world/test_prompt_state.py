@@ -9,12 +9,12 @@ from longtake.runtime.world.prompt_state import PromptState
 SCRIPT = Script(
     name="story",
     template="a {colour} balloon over a {place}{time}, {weather}",
-    slots={
-        "colour": Slot(default="red"),
-        "place": Slot(default="meadow", values={"sea": "wide blue sea"}),
-        "time": Slot(values={"night": " at night"}),
-        "weather": Slot(values={"storm": "in heavy rain", "clear": ""}),
-    },
+    slots=[
+        Slot(name="colour", default="red"),
+        Slot(name="place", default="meadow", values={"sea": "wide blue sea"}),
+        Slot(name="time", values={"night": " at night"}),
+        Slot(name="weather", values={"storm": "in heavy rain", "clear": ""}),
+    ],
     events={
         "night": EventDef(set={"time": "night"}),
         "storm": EventDef(set={"weather": "storm", "place": "sea"}),
@@ -78,7 +78,7 @@ def test_contradicting_scripts_are_refused(script: Script, text: str) -> None:
 
 def test_braces_reach_no_attributes() -> None:
     with pytest.raises(Refused):
-        PromptState.start(Script(template="{a.__class__}", slots={"a": Slot(default="x")}), None)
+        PromptState.start(Script(template="{a.__class__}", slots=[Slot(name="a", default="x")]), None)
 
 
 def test_empty_and_overlong_prompts_fail_the_check() -> None:
