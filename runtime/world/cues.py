@@ -34,9 +34,9 @@ class BlockGrid:
         """Return the number of frames of the block."""
         return self.first_frames if block == 0 else self.frames
 
-    def rest(self, tick: int) -> int:
-        """Return the number of frames from `tick` to the end of its block, at least 1."""
-        return self.first_tick(self.block_from(tick + 1)) - tick
+    def block_of(self, tick: int) -> int:
+        """Return the block that a tick belongs to."""
+        return self.block_from(tick + 1) - 1
 
     def block_from(self, tick: int) -> int:
         """Return the first block that starts at or after `tick`."""

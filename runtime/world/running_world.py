@@ -255,17 +255,17 @@ class RunningWorld:
         self.changed = True
 
     def step(self, ticks: int | None, who: Requester, now: float) -> None:
-        """Show `ticks` more frames, then pause; `done` follows when they were shown. None: to the end of a block."""
+        """Show `ticks` more frames, then pause; `done` follows when they were shown. None: as many as a block has."""
         if self.config.mode != "lockstep":
             self.playback.pause()
-        self.playback.run(ticks or self._rest_of_block(), who, now)
+        self.playback.run(ticks or self._frames_of_a_block(), who, now)
         self.changed = True
 
     def advance(self, ticks: int | None, who: Requester, now: float) -> None:
-        """Lockstep: show `ticks` frames as they are made; `done` follows. None: to the end of a block."""
+        """Lockstep: show `ticks` frames as they are made; `done` follows. None: as many as a block has."""
         if self.config.mode != "lockstep":
             raise Refused("wrong_mode", f"advance needs a lockstep world; this one is {self.config.mode}: use step")
-        self.playback.run(ticks or self._rest_of_block(), who, now)
+        self.playback.run(ticks or self._frames_of_a_block(), who, now)
 
     def reset(self, seed: int | None, why: str = "") -> None:
         """Start a new take under the newest prompt. Cues for later ticks are dropped."""
@@ -375,9 +375,10 @@ class RunningWorld:
 
     # --- inside --------------------------------------------------------------------------------------------
 
-    def _rest_of_block(self) -> int:
-        """Return the frames left of the block that a new run begins in; a whole block if it begins with one."""
-        return self.plan.grid.rest(self.playback.tick + self.playback.asked)
+    def _frames_of_a_block(self) -> int:
+        """Return how many frames the block has in which a new run begins."""
+        begin = self.playback.tick + self.playback.asked
+        return self.plan.grid.length(self.plan.grid.block_of(begin))
 
     def _wants_step(self) -> bool:
         """Whether the next block should start now. This bounds the lead."""

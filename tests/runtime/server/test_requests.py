@@ -321,3 +321,14 @@ def test_what_steps_and_cues_do_in_states_that_do_not_fit(start: Start) -> None:
         assert client.control_world(lockstep, "step", ticks=2).tick == 5
         cut = client.ask(messages.Prompt, messages.Ack, world=lockstep, text="now", cut_in=True)
         assert cut.code == "wrong_mode"
+
+
+def test_without_ticks_a_run_is_as_long_as_the_block_it_begins_in(start: Start) -> None:
+    with RawClient(start(fake={"first_block_frames": 1, "block_frames": 4})) as client:
+        world = client.open(mode="lockstep").world
+        assert [client.control_world(world, "advance").tick for _ in range(3)] == [1, 5, 9]
+        assert client.control_world(world, "step").tick == 13
+        assert client.control_world(world, "reset").tick == 0
+        for number in (800, 801):
+            client.send(messages.Control(request=number, world=world, action="advance"))
+        assert [client.wait(messages.Done, request=number).tick for number in (800, 801)] == [1, 5]

@@ -57,8 +57,7 @@ def test_too_many_waiting_cues_are_refused_and_may_be_retried() -> None:
 
 
 @pytest.mark.parametrize(("first", "frames"), [(9, 12), (4, 4), (1, 4)])
-def test_the_rest_of_a_block(first: int, frames: int) -> None:
+def test_the_block_of_a_tick(first: int, frames: int) -> None:
     grid = BlockGrid(first_frames=first, frames=frames)
-    ends = [first + frames * block for block in range(5)]
-    for tick in range(ends[-1]):
-        assert grid.rest(tick) == min(end for end in ends if end > tick) - tick
+    blocks = [block for block in range(5) for _ in range(grid.length(block))]
+    assert [grid.block_of(tick) for tick in range(len(blocks))] == blocks

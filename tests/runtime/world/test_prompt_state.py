@@ -81,6 +81,13 @@ def test_braces_reach_no_attributes() -> None:
         PromptState.start(Script(template="{a.__class__}", slots=[Slot(name="a", default="x")]), None)
 
 
+def test_a_slot_that_is_there_twice_is_refused() -> None:
+    twice = Script(template="{a}", slots=[Slot(name="a", default="x"), Slot(name="b"), Slot(name="a", default="y")])
+    with pytest.raises(Refused, match="more than one slot 'a'") as caught:
+        PromptState.start(twice, None)
+    assert caught.value.code == "bad_script"
+
+
 def test_empty_and_overlong_prompts_fail_the_check() -> None:
     state = PromptState.start(SCRIPT, None)
     with pytest.raises(Refused, match="0 characters"):
