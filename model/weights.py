@@ -1,6 +1,5 @@
 """Reads files of weights, strictly."""
 
-import json
 from dataclasses import fields
 from pathlib import Path
 from typing import Any, Final
@@ -11,6 +10,7 @@ from torch import Tensor, nn
 
 from longtake.model.config import TransformerConfig
 from longtake.model.errors import CheckpointError, ConfigError
+from longtake.model.json_object import parse_object
 from longtake.model.pieces import pieces
 
 SIZES: Final = "transformer"
@@ -44,7 +44,7 @@ def read_sizes(path: Path, usual: TransformerConfig) -> TransformerConfig:
             text = (file.metadata() or {}).get(SIZES)
         if text is None:
             return usual
-        said = json.loads(text)
+        said = parse_object(text)
         known = {field.name for field in fields(TransformerConfig)}
         if unknown := sorted(set(said) - known):
             raise ConfigError(f"it has {unknown[0]}, which this version does not know")

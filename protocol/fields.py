@@ -59,7 +59,7 @@ class Script(msgspec.Struct, frozen=True, kw_only=True):
     template: Text | None = None
     slots: list[Slot] = []
     """in the order in which their phrases follow a typed prompt; an array, since the maps of many languages lose it"""
-    events: dict[str, EventDef] = {}
+    events: dict[Name, EventDef] = {}
 
 
 class Axis(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,7 +1,7 @@
 """Messages to bytes and back, with the limits of protocol 1.1 section 3 enforced on everything that comes in.
 
-`decode` raises nothing but `ProtocolError`, whatever the bytes are; a receiver answers it with
-`errors.error_message(error)` and goes on.
+`decode` cleans every text (`longtake.protocol.text`). It raises nothing but `ProtocolError`, whatever the bytes are; a
+receiver answers it with `errors.error_message(error)` and goes on.
 """
 
 import functools
@@ -9,7 +9,7 @@ import re
 import typing
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar, cast
+from typing import Any, Protocol, TypeVar, cast, runtime_checkable
 
 import msgpack
 import msgspec
@@ -17,6 +17,7 @@ import msgspec
 from longtake.protocol.errors import ProtocolError
 from longtake.protocol.fields import MAX_NUMBER
 from longtake.protocol.messages import FromClient, FromClientFrames, Message
+from longtake.protocol.text import clean
 
 MAX_MESSAGE_BYTES = 256 * 1024
 """the largest header that is decoded"""
@@ -41,7 +42,29 @@ _LIMITS: dict[str, Any] = {
 }
 _SCALARS = (str, bytes, bool, int, float, type(None))
 _NAME_REASON = r"str matching regex '\\A[A-Za-z0-9._-]+\\Z'"
-_encoder = msgspec.msgpack.Encoder()
+
+
+@runtime_checkable
+class _Scalar(Protocol):
+    """A number of numpy or torch, or an array of one."""
+
+    def item(self) -> object:
+        """Return the plain number."""
+        ...
+
+
+def _plain_number(value: object) -> int | float | bool:
+    """Return the plain number for one of numpy's or torch's; for the encoder. Raises TypeError for anything else."""
+    try:
+        item = value.item() if isinstance(value, _Scalar) else None
+    except (TypeError, ValueError, RuntimeError):  # an array of several
+        item = None
+    if isinstance(item, bool | int | float):
+        return item
+    raise TypeError(f"a {type(value).__name__} cannot be sent; give a plain number or text, or a list or dict of them")
+
+
+_encoder = msgspec.msgpack.Encoder(enc_hook=_plain_number)
 
 M = TypeVar("M", bound=Message)
 
@@ -58,6 +81,8 @@ def encode_checked(message: Message) -> bytes:
     """Return the MessagePack map of `message`, its fields checked as the receiver will. Raises `ProtocolError`."""
     try:
         data = encode(message)
+    except UnicodeEncodeError:
+        raise ProtocolError("invalid", f"{_tag(type(message))}: a text holds a surrogate, half a character") from None
     except (TypeError, ValueError, OverflowError, RecursionError) as error:
         raise ProtocolError("invalid", f"{_tag(type(message))}: {error}") from None
     decode(data, type(message))
@@ -133,21 +158,27 @@ def _unpack(data: bytes | memoryview, max_bytes: int) -> dict[str, Any]:
         raise ProtocolError("malformed", f"not one MessagePack value within the limits: {reason[:120]}") from None
     if not isinstance(value, dict):
         raise ProtocolError("malformed", f"a message is a MessagePack map, not {type(value).__name__}")
-    _check_shape(value)
-    return cast(dict[str, Any], value)
+    return cast(dict[str, Any], _cleaned(value))
 
 
-def _check_shape(value: Any, depth: int = 1) -> None:
-    """Refuse what msgpack lets through: deep nesting, keys that are not text, extension types."""
+def _cleaned(value: Any, depth: int = 1) -> Any:
+    """Return `value` with every text cleaned. Refuse deep nesting, keys that are not text, and extension types."""
+    if isinstance(value, str):
+        return clean(value)
     if isinstance(value, dict | list):
         if depth > MAX_DEPTH:
             raise ProtocolError("malformed", f"maps and arrays are nested more than {MAX_DEPTH} deep")
-        if isinstance(value, dict) and not all(isinstance(key, str) for key in value):
+        if isinstance(value, list):
+            return [_cleaned(item, depth + 1) for item in value]
+        if not all(isinstance(key, str) for key in value):
             raise ProtocolError("malformed", "every key of a map is text")
-        for item in value.values() if isinstance(value, dict) else value:
-            _check_shape(item, depth + 1)
-    elif not isinstance(value, _SCALARS):
+        cleaned = {clean(key): _cleaned(item, depth + 1) for key, item in value.items()}
+        if len(cleaned) < len(value):
+            raise ProtocolError("malformed", "two keys of a map differ only in characters that cannot be seen")
+        return cleaned
+    if not isinstance(value, _SCALARS):
         raise ProtocolError("malformed", "extension types are not accepted")
+    return value
 
 
 def _too_large(length: int, limit: int) -> ProtocolError:
@@ -176,11 +207,13 @@ def _rules(union: Any) -> _Rules:
 
 def _explain(tag: str, fields: dict[str, Any], reason: str) -> str:
     """`prompt.text: expected str of length <= 2000 (it has 100000)` from msgspec's reason."""
-    reason, _, path = reason.replace("`", "").partition(" - at $")
+    reason, _, path = reason.replace("`", "").replace(" - at key in $", " - at $").partition(" - at $")
     place = path[:80]
     if re.fullmatch(r"\.\w+", place) and "length" in reason:
         value = fields.get(place[1:])
-        if isinstance(value, str | list | dict):
+        if value and isinstance(value, str | list | dict):
             reason = f"{reason} (it has {len(value)})"
+    if reason == "Expected str of length >= 1":
+        reason = "needs at least one visible character"
     reason = reason.replace(_NAME_REASON, "1 to 64 letters, digits, dots, dashes and underscores")
     return f"{tag}{place}: {reason[:1].lower()}{reason[1:]}"[:300]

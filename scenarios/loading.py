@@ -1,20 +1,18 @@
-"""Finds and reads scenario files. A mistake in one is an error of one line that names the file and the key.
-
-ScenarioError                  base: what is wrong, where, and what to do
-`- ScenarioNotFound            no such file and no such name in the library
-"""
+"""Finds and reads scenario files. A mistake in one is an error of one line that names the file and the key."""
 
 import math
 import re
 from collections.abc import Iterator
 from importlib import resources
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import msgspec
-import yaml
 
-from longtake.protocol.errors import LongtakeError
+from longtake.protocol.errors import ProtocolError
+from longtake.protocol.messages import Open
+from longtake.protocol.wire import encode_checked
+from longtake.scenarios.errors import ScenarioError, ScenarioNotFound
 from longtake.scenarios.schema import (
     NAMED_KEYS,
     PLAYER_KEYS,
@@ -25,29 +23,15 @@ from longtake.scenarios.schema import (
     SlotSpec,
     moment_ticks,
 )
+from longtake.scenarios.yaml_values import parse
 
 SUFFIXES = (".yaml", ".yml")
 SLOT_PLACE = re.compile(r"\{([^{}]*)\}")
 """finds slots in a template"""
-LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-"""both build plain values only; the C loader is many times faster, but not always there"""
+NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")
+NAME_PROBLEM = "has 1 to 64 letters, digits, dots, - and _"
 MAX_BYTES = 1 << 20
 """a scenario file is a few kilobytes; more is a mistaken path"""
-MAX_DEPTH = 16
-TOO_DEEP = "nested deeper than a scenario can be"
-MAX_ENTRIES = 20_000
-"""entries of maps and lists, with aliases followed: a short file of aliases can stand for billions"""
-
-
-class ScenarioError(LongtakeError, ValueError):
-    """A scenario cannot be used. The message is one line and names the file and the key."""
-
-    def __init__(self, message: str) -> None:
-        super().__init__("scenario", message)
-
-
-class ScenarioNotFound(ScenarioError):
-    """The name is neither a file nor a scenario of the library."""
 
 
 def library() -> dict[str, Scenario]:
@@ -65,22 +49,10 @@ def library_names() -> list[str]:
 def load(path_or_name: str | Path) -> Scenario:
     """Return a scenario from a YAML file, or from the library by its name. Raises ScenarioError."""
     text, shown = _read(path_or_name)
-    try:
-        _check_depth(text, shown)
-        loader = LOADER(text)
-        node = loader.get_single_node()
-        data = loader.construct_document(node) if node is not None else None
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        where = f":{mark.line + 1}" if mark else ""
-        problem = getattr(error, "problem", None) or "cannot be read"
-        if "nesting depth" in problem:
-            # Newer releases of libyaml give up at a thousand levels before we see the first one.
-            raise ScenarioError(f"{shown}{where}: {TOO_DEEP}") from error
-        raise ScenarioError(f"{shown}{where}: not valid YAML: {problem}") from error
+    document = parse(text, shown)
+    data, lines = document.data, document.lines
     if not isinstance(data, dict):
         raise ScenarioError(f"{shown}: a scenario is a map of keys such as name, template and slots")
-    lines = _lines(node, shown)
     scenario = _convert(data, shown, lines)
     for key, problem in problems(scenario):
         raise ScenarioError(f"{shown}{_at(key, lines)}: {key}: {problem}")
@@ -93,6 +65,7 @@ def problems(scenario: Scenario) -> Iterator[tuple[str, str]]:
     yield from _event_problems(scenario)
     yield from _timeline_problems(scenario)
     yield from _label_problems(scenario, "labels", scenario.labels)
+    yield from _size_problems(scenario)
     kinds = {*scenario.slots, *scenario.labels, *(kind for moment in scenario.timeline for kind in moment.labels)}
     for kind in scenario.expect.adherence_min:
         if kind not in kinds:
@@ -133,7 +106,7 @@ def _event_problems(scenario: Scenario) -> Iterator[tuple[str, str]]:
                 yield f"{where}.set.{slot}", f"{value!r} is not one of its values {_list(values)}"
         if len(event.key) > 1 and event.key.lower() not in (*NAMED_KEYS, *PLAYER_KEYS):
             yield f"{where}.key", f"{event.key!r} is no key; write one character, or one of {_list(NAMED_KEYS)}"
-        if event.key.lower() in PLAYER_KEYS:
+        if event.key.lower() in PLAYER_KEYS or event.key.isspace():
             yield f"{where}.key", f"{event.key!r} belongs to the player; choose another"
         if event.key and event.key.lower() in keys:
             yield f"{where}.key", f"{event.key!r} is taken by {keys[event.key.lower()]!r}"
@@ -161,6 +134,8 @@ def _moment_problems(scenario: Scenario, where: str, moment: Moment, named: set[
     if sum(value is not None for value in (moment.prompt, moment.event, moment.input)) != 1:
         yield where, "give exactly one of prompt, event and input"
     yield from _input_problems(f"{where}.input", moment)
+    if moment.prompt is not None and not moment.prompt.strip():
+        yield f"{where}.prompt", "is blank; write what the picture shows"
     if moment.event is not None and moment.event not in scenario.events:
         yield f"{where}.event", f"{moment.event!r} is not an event; the events are {_list(scenario.events)}"
     if moment.amend is not None and moment.prompt is None:
@@ -192,6 +167,13 @@ def _label_problems(scenario: Scenario, where: str, labels: dict[str, str]) -> I
             yield f"{where}.{kind}", f"{label!r} is not one of {_list(known[kind])}"
 
 
+def _size_problems(scenario: Scenario) -> Iterator[tuple[str, str]]:
+    try:
+        encode_checked(Open(request=0, model=scenario.model, seed=scenario.seed, script=scenario.script()))
+    except ProtocolError as error:
+        yield "scenario", f"cannot be sent to a server: {error}"
+
+
 def _ticks(scenario: Scenario, fps: int) -> list[int]:
     try:
         return moment_ticks(scenario.timeline, fps)
@@ -208,52 +190,13 @@ def _read(path_or_name: str | Path) -> tuple[str, str]:
         if path.stat().st_size > MAX_BYTES:
             raise ScenarioError(f"{path}: larger than a scenario can be ({MAX_BYTES >> 20} MiB)")
         try:
-            return path.read_text(encoding="utf-8"), str(path)
+            return path.read_text(encoding="utf-8-sig"), str(path)
         except UnicodeDecodeError as error:
             raise ScenarioError(f"{path}: not UTF-8 text") from error
     if str(path_or_name) not in library_names():
         raise ScenarioNotFound(f"no scenario called {path_or_name!s}; the library has {_list(library_names())}")
     entry = resources.files("longtake.scenarios") / "library" / f"{path_or_name}.yaml"
     return entry.read_text(encoding="utf-8"), entry.name
-
-
-def _check_depth(text: str, shown: str) -> None:
-    """Refuse nesting so deep that a walk would run out of stack. Raises ScenarioError and YAMLError."""
-    depth = 0
-    for event in yaml.parse(text, Loader=LOADER):
-        if isinstance(event, yaml.CollectionStartEvent):
-            depth += 1
-            if depth > MAX_DEPTH:
-                line = cast(Any, event).start_mark.line + 1  # the C loader always sets it
-                raise ScenarioError(f"{shown}:{line}: {TOO_DEEP}")
-        elif isinstance(event, yaml.CollectionEndEvent):
-            depth -= 1
-
-
-def _lines(root: Any, shown: str) -> dict[str, int]:
-    """Return the line number of every key by its path, such as `timeline[2].event`. Raises ScenarioError."""
-    lines: dict[str, int] = {}
-    waiting = [("", root, 0)]
-    while waiting:
-        key, node, depth = waiting.pop()
-        for path, line, value in _entries(key, node):
-            if path in lines and isinstance(node, yaml.MappingNode):
-                raise ScenarioError(f"{shown}:{line}: {path}: is there twice, first in line {lines[path]}")
-            lines[path] = line
-            if depth > MAX_DEPTH or len(lines) > MAX_ENTRIES:
-                raise ScenarioError(f"{shown}:{line}: larger than a scenario can be; are there aliases in it?")
-            waiting.append((path, value, depth + 1))
-    return lines
-
-
-def _entries(key: str, node: Any) -> Iterator[tuple[str, int, Any]]:
-    """Yield (path, line, value) for each entry of a map or a list."""
-    if isinstance(node, yaml.MappingNode):
-        for name, value in node.value:
-            yield f"{key}.{name.value}" if key else str(name.value), name.start_mark.line + 1, value
-    elif isinstance(node, yaml.SequenceNode):
-        for index, value in enumerate(node.value):
-            yield f"{key}[{index}]", value.start_mark.line + 1, value
 
 
 def _at(key: str, lines: dict[str, int]) -> str:
@@ -269,6 +212,8 @@ def _convert(data: dict[str, Any], shown: str, lines: dict[str, int]) -> Scenari
     for section, entry_type in (("slots", SlotSpec), ("events", EventSpec)):
         entries = data.get(section)
         for name, entry in entries.items() if isinstance(entries, dict) else ():
+            if not NAME.fullmatch(name):
+                raise ScenarioError(f"{shown}{_at(f'{section}.{name}', lines)}: {section}.{name}: {NAME_PROBLEM}")
             try:
                 msgspec.convert(entry, entry_type, strict=True)
             except msgspec.ValidationError as error:
@@ -288,7 +233,7 @@ def _explain(shown: str, prefix: str, message: str, lines: dict[str, int]) -> st
         problem = "is missing" if "missing" in problem else "is not a known key"
     elif "matching regex" in problem:
         time = key.rpartition(".")[2] in ("at", "delay")
-        problem = "is not a time such as 5s, 2.5s or 1m30s" if time else "has 1 to 64 letters, digits, dots, - and _"
+        problem = "is not a time such as 5s, 2.5s or 1m30s" if time else NAME_PROBLEM
     elif "got `int`" in problem or "got `bool`" in problem:
         problem += "; put the value in quotes" if "Expected `str" in problem else ""
     key = key.lstrip(".")

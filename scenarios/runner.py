@@ -16,7 +16,8 @@ from longtake.clients.session import Picture, Session, Transport, World
 from longtake.protocol.axes import checked
 from longtake.protocol.errors import Refused
 from longtake.protocol.messages import Ack, Mode, ModelInfo, Reading
-from longtake.scenarios.loading import ScenarioError, load
+from longtake.scenarios.errors import ScenarioError
+from longtake.scenarios.loading import load
 from longtake.scenarios.report import Adherence, Check, CueReport, Report
 from longtake.scenarios.schema import Scenario, TimedCue, TimedInput
 

@@ -10,7 +10,7 @@ from typing import Annotated, NamedTuple
 import msgspec
 from msgspec import Meta
 
-from longtake.protocol.messages import CueKind, EventDef, Name, Phrase, Script, Seed, Slot, Text
+from longtake.protocol.messages import Count, CueKind, EventDef, Name, Phrase, Script, Seed, Slot, Text
 
 TIME_PATTERN = r"^(?=.)(?:(\d+(?:\.\d+)?)m)?(?:(\d+(?:\.\d+)?)s)?$"
 PROBE_LABELS: dict[str, dict[str, tuple[str, ...]]] = {
@@ -31,7 +31,8 @@ PLAYER_KEYS = frozenset({"space", "return", "enter", "escape", "tab", "/", ".", 
 NAMED_KEYS = ("up", "down", "left", "right", "home", "end", "page up", "page down", "insert", "delete", "backspace")
 """keys of more than one letter that events can have, by their SDL names"""
 
-TimeText = Annotated[str, Meta(pattern=TIME_PATTERN)]
+TimeText = Annotated[str, Meta(pattern=TIME_PATTERN, max_length=20)]
+"""short enough that its seconds are a finite number"""
 
 
 class TimedCue(NamedTuple):
@@ -85,7 +86,7 @@ class Moment(_Strict, frozen=True, kw_only=True):
     """
 
     at: TimeText | None = None
-    tick: Annotated[int, Meta(ge=0)] | None = None
+    tick: Count | None = None
     after: Name | None = None
     delay: TimeText | None = None
     prompt: Text | None = None
@@ -101,7 +102,7 @@ class Expectations(_Strict, frozen=True, kw_only=True):
 
     fps_min: Annotated[float, Meta(gt=0)] | None = None
     """new frames shown in a second of wall time; live mode only"""
-    held_max: Annotated[int, Meta(ge=0)] | None = None
+    held_max: Count | None = None
     """deadlines at which the last frame was shown again; live mode only"""
     latency_ms_max: Annotated[float, Meta(gt=0)] | None = None
     """median time from sending an event to receiving its first frame; live mode only"""
@@ -118,8 +119,8 @@ class Scenario(_Strict, frozen=True, kw_only=True):
     model: Name = "diorama"
     seed: Seed = 0
     template: Text
-    slots: dict[str, SlotSpec] = {}
-    events: dict[str, EventSpec] = {}
+    slots: dict[Name, SlotSpec] = {}
+    events: dict[Name, EventSpec] = {}
     timeline: list[Moment] = []
     seconds: Annotated[float, Meta(gt=0, le=86_400)] = 60.0
     labels: dict[str, str] = {}

@@ -1,5 +1,6 @@
 """A contact sheet: pictures of a take on one page, each with its time and its current cue."""
 
+import bisect
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
@@ -7,11 +8,15 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFont
+from PIL.PngImagePlugin import PngInfo
 
+from longtake.clients.film.signature import SIGNATURE
 from longtake.clients.film.whole_file import WholeFile
+from longtake.clients.fonts import Fonts, has
 from longtake.clients.player.timeline_text import clock
 from longtake.protocol.errors import LongtakeError
 from longtake.protocol.messages import Applied
+from longtake.protocol.text import clean
 
 COLUMNS = 6
 TILE_WIDTH = 320
@@ -21,6 +26,10 @@ LINE = 17
 CAPTION = 46
 """height of a caption in pixels"""
 TITLE = 46
+TITLE_SIZE, TEXT_SIZE = 18, 14
+"""font sizes in pixels"""
+OWN_CHARACTERS = ((0x20, 0x7E), (0xA0, 0xFF), (0x2013, 0x2014), (0x2018, 0x201D), (0x2026, 0x2026))
+"""what Pillow's own font surely has"""
 Font: TypeAlias = ImageFont.FreeTypeFont | ImageFont.ImageFont
 BACKGROUND, TEXT, MUTED, ACCENT = (14, 15, 20), (222, 225, 233), (134, 141, 160), (246, 178, 92)
 
@@ -63,14 +72,15 @@ def contact_sheet(samples: list[Sample], timeline: list[Applied], *, fps: int, t
         BACKGROUND,
     )
     draw = ImageDraw.Draw(page)
-    draw.text((MARGIN, 14), title, font=ImageFont.load_default(18), fill=TEXT)
+    writer = Writer(draw)
+    writer.write((MARGIN, 14), writer.fit(title, page.width - 2 * MARGIN, TITLE_SIZE), TITLE_SIZE, TEXT)
     before: Applied | None = None
     for index, sample in enumerate(samples):
         x = MARGIN + index % columns * (tile[0] + MARGIN)
         y = top + index // columns * (tile[1] + CAPTION + MARGIN // 2)
         page.paste(Image.fromarray(sample.pixels).resize(tile, Image.Resampling.BICUBIC), (x, y))
         mark = in_force(timeline, sample.tick)
-        _caption(draw, (x, y + tile[1] + 5), clock(sample.tick // fps), mark, new=mark is not before)
+        _caption(writer, (x, y + tile[1] + 5), clock(sample.tick // fps), mark, new=mark is not before)
         before = mark
     return page
 
@@ -84,29 +94,73 @@ def save(page: Image.Image, path: Path) -> None:
     """Save the page as a PNG, whole or not at all. Raises `SheetError`."""
     try:
         with WholeFile(path) as file:
-            page.save(file.part, format="PNG")
+            about = PngInfo()
+            about.add_text("Software", SIGNATURE)
+            page.save(file.part, format="PNG", pnginfo=about)
     except OSError as error:
         raise SheetError(f"{path} cannot be written: {error.strerror or error}") from error
 
 
-def _caption(draw: ImageDraw.ImageDraw, place: tuple[int, int], time: str, mark: Applied | None, *, new: bool) -> None:
-    font = ImageFont.load_default(14)
-    draw.text(place, time, font=font, fill=MUTED)
+class Writer:
+    """Writes on a page. Characters that the page's own font lacks are drawn with an installed one that has them."""
+
+    def __init__(self, draw: ImageDraw.ImageDraw, fonts: Fonts | None = None) -> None:
+        self._draw = draw
+        self._installed = fonts or Fonts()
+        self._faces: dict[tuple[Path | None, int], Font] = {}
+
+    def write(self, place: tuple[float, float], text: str, size: int, fill: tuple[int, int, int]) -> None:
+        """Write a line from its upper left corner."""
+        x, y = place
+        for font, part in self._runs(text, size):
+            self._draw.text((x, y), part, font=font, fill=fill)
+            x += self._draw.textlength(part, font=font)
+
+    def width(self, text: str, size: int) -> float:
+        """Return the width of a line in pixels."""
+        return sum(self._draw.textlength(part, font=font) for font, part in self._runs(text, size))
+
+    def fit(self, text: str, room: float, size: int) -> str:
+        """Return `text`, cut with an ellipsis to at most `room` pixels."""
+        shown = text[: int(room)]  # a character takes a pixel at least
+        if len(shown) == len(text) and self.width(text, size) <= room:
+            return text
+        count = bisect.bisect_right(range(1, len(shown) + 1), room, key=lambda n: self.width(shown[:n] + "…", size))
+        return shown[:count].rstrip("… ") + "…" if count else ""
+
+    def lines(self, text: str, room: float, size: int) -> list[str]:
+        """Break a text into at most two lines; the second is cut to fit."""
+        words = text.split()
+        count = bisect.bisect_right(
+            range(1, min(len(words), int(room)) + 1), room, key=lambda n: self.width(" ".join(words[:n]), size)
+        )
+        if words and not count:  # one long word, or a language without spaces
+            head = self.fit(words[0], room, size).rstrip("…")
+            return [head, self.fit(text[len(head) :].lstrip(), room, size)] if head else [self.fit(text, room, size)]
+        both = (" ".join(words[:count]), self.fit(" ".join(words[count:]), room, size))
+        return [line for line in both if line]
+
+    def _runs(self, text: str, size: int) -> list[tuple[Font, str]]:
+        shown = clean(text)
+        runs = self._installed.runs(shown, lambda character: has(OWN_CHARACTERS, character))
+        return [(self._face(face, size), part) for face, part in runs]
+
+    def _face(self, face: Path | None, size: int) -> Font:
+        if (face, size) not in self._faces:
+            try:
+                font: Font = ImageFont.truetype(str(face), size) if face else ImageFont.load_default(size)
+            except OSError:
+                assert face is not None
+                self._installed.give_up(face)
+                font = ImageFont.load_default(size)
+            self._faces[face, size] = font
+        return self._faces[face, size]
+
+
+def _caption(writer: Writer, place: tuple[int, int], time: str, mark: Applied | None, *, new: bool) -> None:
+    writer.write(place, time, TEXT_SIZE, MUTED)
     if mark is None:
         return
     label = mark.label if mark.kind != "start" else mark.prompt
-    for number, line in enumerate(_lines(draw, label, TILE_WIDTH - 56, font)):
-        place_of_line = (place[0] + 52, place[1] + number * LINE)
-        draw.text(place_of_line, line, font=font, fill=ACCENT if new else TEXT)
-
-
-def _lines(draw: ImageDraw.ImageDraw, label: str, room: int, font: Font) -> list[str]:
-    """Break a label into at most two lines; the second is cut to fit."""
-    words = label.split()
-    first = ""
-    while words and draw.textlength(f"{first} {words[0]}".strip(), font=font) <= room:
-        first = f"{first} {words.pop(0)}".strip()
-    rest = " ".join(words)
-    while rest and draw.textlength(rest, font=font) > room:
-        rest = rest[:-2].rstrip("… ") + "…"
-    return [line for line in (first, rest) if line]
+    for number, line in enumerate(writer.lines(label, TILE_WIDTH - 56, TEXT_SIZE)):
+        writer.write((place[0] + 52, place[1] + number * LINE), line, TEXT_SIZE, ACCENT if new else TEXT)

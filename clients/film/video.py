@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from longtake.clients.film.signature import SIGNATURE
 from longtake.clients.film.whole_file import WholeFile
 from longtake.protocol.errors import LongtakeError
 from longtake.protocol.messages import Applied
@@ -117,7 +118,11 @@ class VideoWriter:
     def _open(self, height: int, width: int) -> None:
         factor = max(1, -(-self._least_height // height))
         self._file.begin()
-        self._container = self._av.open(str(self._file.part), "w", format="mp4", options={"movflags": "+faststart"})
+        # an absolute path: FFmpeg takes what stands before a colon in `fox: at dawn/x` for a protocol
+        self._container = self._av.open(
+            str(self._file.part.absolute()), "w", format="mp4", options={"movflags": "+faststart"}
+        )
+        self._container.metadata["comment"] = SIGNATURE
         if self._title:
             self._container.metadata["title"] = self._title
         self._video = self._container.add_stream(

@@ -1,5 +1,6 @@
 """What each key and click does in the player."""
 
+import string
 from typing import TYPE_CHECKING
 
 import pygame
@@ -16,22 +17,45 @@ ARROWS = {pygame.K_LEFT: "left", pygame.K_RIGHT: "right", pygame.K_UP: "up", pyg
 """keys that steer by hand, unless the script has given them to an event"""
 
 
+SPECIAL_KEYS = 1 << 30
+"""bit of the key codes of keys that type nothing, such as arrows (SDL's SDLK_SCANCODE_MASK)"""
+PLACES = {
+    **{getattr(pygame, f"KSCAN_{letter.upper()}"): ord(letter) for letter in string.ascii_lowercase},
+    **{getattr(pygame, f"KSCAN_{digit}"): ord(digit) for digit in string.digits},
+    pygame.KSCAN_PERIOD: pygame.K_PERIOD,
+    pygame.KSCAN_SLASH: pygame.K_SLASH,
+    pygame.KSCAN_COMMA: pygame.K_COMMA,
+    pygame.KSCAN_SEMICOLON: pygame.K_SEMICOLON,
+    pygame.KSCAN_MINUS: pygame.K_MINUS,
+}
+"""the keys of an American keyboard by their place"""
+
+
+def latin_key(event: pygame.event.Event) -> int:
+    """Return a key's code; for a key that types no ASCII, as on a Cyrillic keyboard, that of its place in America."""
+    key: int = event.key
+    if key < 128 or key & SPECIAL_KEYS:
+        return key
+    place: int = PLACES.get(event.dict.get("scancode", -1), key)
+    return place
+
+
 class Keyboard:
     """Turns pygame's events into calls of the player."""
 
     def __init__(self, player: "Player") -> None:
         self._player = player
-        self._opening = False
-        """the slash that opened the prompt line may still arrive as text"""
+        self._opening = ""
+        """what the key types that opened the prompt line: it may still arrive as text"""
 
     def handle(self, event: pygame.event.Event) -> None:
         """Handle one event of the window."""
         if event.type == pygame.TEXTINPUT and self._player.prompt.focused:
-            if not (self._opening and event.text == "/"):
+            if event.text != self._opening:
                 self._player.prompt.insert(event.text)
-            self._opening = False
+            self._opening = ""
         elif event.type == pygame.KEYDOWN:
-            self._opening = False
+            self._opening = ""
             if not self._any_time(event):
                 self._typing(event) if self._player.prompt.focused else self._playing(event)
         elif event.type == pygame.KEYUP and event.key in ARROWS:
@@ -59,7 +83,7 @@ class Keyboard:
             player.toggle_fullscreen()
         elif event.key == pygame.K_F12:
             player.screenshot(window=shift)
-        elif event.key == pygame.K_q and event.mod & (pygame.KMOD_CTRL | pygame.KMOD_META):
+        elif latin_key(event) == pygame.K_q and event.mod & (pygame.KMOD_CTRL | pygame.KMOD_META):
             player.quit()
         else:
             return False
@@ -71,17 +95,20 @@ class Keyboard:
             player.view.options.help = False
         elif event.unicode == "/" or event.key in (pygame.K_RETURN, pygame.K_KP_ENTER, pygame.K_KP_DIVIDE):
             self.focus()
-            self._opening = event.unicode == "/"
+            self._opening = event.unicode if event.unicode == "/" else ""
         elif event.key == pygame.K_SPACE:
             player.pause()
         elif event.unicode == ".":
             player.control("step")
-        else:
-            name = self._event_of(event)
-            if name is not None:
-                player.fire(name)
-            elif event.key in ARROWS:
-                player.steering.push(ARROWS[event.key], player.now())
+        elif (name := self._event_of(event)) is not None:
+            player.fire(name)
+        elif event.key in ARROWS:
+            player.steering.push(ARROWS[event.key], player.now())
+        elif latin_key(event) == pygame.K_SLASH:
+            self.focus()
+            self._opening = event.unicode
+        elif latin_key(event) == pygame.K_PERIOD:
+            player.control("step")
 
     def _typing(self, event: pygame.event.Event) -> None:
         prompt = self._player.prompt
@@ -108,7 +135,7 @@ class Keyboard:
         elif event.key == pygame.K_DOWN:
             prompt.newer()
         elif event.mod & (pygame.KMOD_CTRL | pygame.KMOD_META):
-            self._editing(event.key)
+            self._editing(latin_key(event))
 
     def _editing(self, key: int) -> None:
         """Ctrl with a letter, as in a shell: v pastes, u clears, a and e go to the ends, w deletes a word."""
@@ -158,10 +185,12 @@ class Keyboard:
         """Return the script's event with this key, or None."""
         if event.mod & (pygame.KMOD_CTRL | pygame.KMOD_ALT | pygame.KMOD_META):
             return None
-        pressed = {pygame.key.name(event.key).lower(), event.unicode.lower()} - {""}
-        for name, definition in self._player.state.script.events.items():
-            if definition.key and definition.key.lower() in pressed:
-                return name
+        own = {pygame.key.name(event.key).lower(), event.unicode.lower()}
+        # The character that a key types comes before what an American keyboard has in its place.
+        for pressed in (own, {pygame.key.name(latin_key(event)).lower()}):
+            for name, definition in self._player.state.script.events.items():
+                if definition.key and definition.key.lower() in pressed:
+                    return name
         return None
 
     def _paste(self) -> None:

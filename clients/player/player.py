@@ -99,12 +99,14 @@ def play(
     films: Path | None = None,
     demo: Sequence[DemoCue] = (),
     demo_ticks: int = 0,
+    suggestions: Sequence[str] = (),
 ) -> None:
     """Open a window and play until it is closed. Raises LongtakeError if there is no server or no world.
 
     `server` is an endpoint or a transport. With `join` (a world's name, or "" for the newest) the player joins a
     running world in `role`; without it, it opens a new one. F9 and F12 save films and pictures to the folder `films`
     (`takes`). The cues of `demo` are sent by themselves, again every `demo_ticks`, until the first key is pressed.
+    `suggestions` are prompts that Up shows in the prompt line, the first one first.
     """
     conflict = pygame_conflict()
     if conflict:
@@ -117,6 +119,7 @@ def play(
         if isinstance(server, str):
             player.film_session = lambda: Session.connect(server, client="longtake-film")
         player.view.options.hud = hud
+        player.prompt.suggest(suggestions)
         if fullscreen:
             player.toggle_fullscreen()
         player.run()

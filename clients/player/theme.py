@@ -4,10 +4,17 @@ Text is drawn at twice its size and scaled down, which looks the same with and w
 rendered piece is kept, because the same few words are drawn in every frame.
 """
 
+import bisect
+import logging
 from collections import OrderedDict
 from pathlib import Path
 
 import pygame
+
+from longtake.clients.fonts import Fonts, coverage, has
+from longtake.protocol.text import clean
+
+logger = logging.getLogger(__name__)
 
 Colour = tuple[int, int, int]
 
@@ -33,6 +40,9 @@ GAP = 8
 OVERSAMPLE = 2
 MAX_KEPT = 512
 """rendered pieces of text kept at a time"""
+MAX_KEPT_BYTES = 8 * 1024 * 1024
+"""of their pixels"""
+BYTES_PER_PIXEL = 4
 
 
 def mix(low: Colour, high: Colour, share: float) -> Colour:
@@ -46,10 +56,16 @@ def mix(low: Colour, high: Colour, share: float) -> Colour:
 
 
 class Text:
-    """Renders text and keeps what it has rendered."""
+    """Renders text and keeps what it has rendered. Never raises, whatever the text is.
 
-    def __init__(self) -> None:
-        self._fonts: dict[tuple[int, bool], pygame.font.Font] = {}
+    Characters that the player's own font lacks are drawn with an installed font that has them.
+    """
+
+    def __init__(self, fonts: Fonts | None = None) -> None:
+        self.kept_bytes = 0
+        """size of the rendered pieces that are kept"""
+        self._installed = fonts or Fonts()
+        self._fonts: dict[tuple[Path | None, int, bool], pygame.font.Font] = {}
         self._kept: OrderedDict[tuple[str, int, Colour, bool], pygame.Surface] = OrderedDict()
 
     def render(self, text: str, height: int = NORMAL, colour: Colour = TEXT, *, bold: bool = False) -> pygame.Surface:
@@ -58,23 +74,32 @@ class Text:
         surface = self._kept.get(key)
         if surface is None:
             surface = self._draw(text, height, colour, bold)
+            if _bytes(surface) > MAX_KEPT_BYTES // 8:
+                return surface
             self._kept[key] = surface
-            if len(self._kept) > MAX_KEPT:
-                self._kept.popitem(last=False)
+            self.kept_bytes += _bytes(surface)
+            while len(self._kept) > MAX_KEPT or self.kept_bytes > MAX_KEPT_BYTES:
+                self.kept_bytes -= _bytes(self._kept.popitem(last=False)[1])
         self._kept.move_to_end(key)
         return surface
 
     def width(self, text: str, height: int = NORMAL, *, bold: bool = False) -> int:
         """Return the width of rendered `text` in pixels."""
-        return self._font(height, bold).size(text)[0] // OVERSAMPLE
+        try:
+            return sum(font.size(part)[0] for font, part in self._runs(text, height, bold)) // OVERSAMPLE
+        except (pygame.error, ValueError) as error:
+            logger.debug("the width of %a is unknown: %s", text[:80], error)
+            return 0
 
     def line(self, height: int = NORMAL) -> int:
         """Return the distance between two lines of text in pixels."""
-        return round(self._font(height, False).get_linesize() / OVERSAMPLE)
+        return round(self._font(None, height, False).get_linesize() / OVERSAMPLE)
 
     def fit(self, text: str, width: int, height: int = NORMAL, *, bold: bool = False) -> str:
         """Return `text`, cut with an ellipsis to at most `width` pixels; "" if nothing fits."""
-        if self.width(text, height, bold=bold) <= width:
+        whole = len(text)
+        text = text[: max(0, width)]  # a character takes a pixel at least
+        if len(text) == whole and self.width(text, height, bold=bold) <= width:
             return text
         low, high = 0, len(text)
         while low < high:
@@ -84,6 +109,15 @@ class Text:
             else:
                 high = middle - 1
         return text[:low].rstrip() + "…" if low else ""
+
+    def part(self, text: str, left: int, width: int, height: int = NORMAL) -> tuple[int, str]:
+        """Return the part of a long line that is visible in `width` pixels from `left` on, and where it starts."""
+        places = range(len(text) + 1)
+        first = max(0, bisect.bisect_right(places, left, key=lambda place: self.width(text[:place], height)) - 1)
+        room = width + max(0, left - self.width(text[:first], height))
+        end = min(len(text), first + max(1, room))
+        count = bisect.bisect_right(range(end - first), room, key=lambda n: self.width(text[first : first + n], height))
+        return self.width(text[:first], height), text[first : first + count + 1]
 
     def wrap(self, text: str, width: int, height: int = NORMAL) -> list[str]:
         """Break `text` into lines of at most `width` pixels; a longer word is cut."""
@@ -99,19 +133,62 @@ class Text:
         return [self.fit(line, width, height) for line in [*lines, line] if line]
 
     def _draw(self, text: str, height: int, colour: Colour, bold: bool) -> pygame.Surface:
-        large = self._font(height, bold).render(text, True, colour)
-        size = (large.get_width() // OVERSAMPLE, large.get_height() // OVERSAMPLE)
-        if not all(size):  # smoothscale fails on empty surfaces
-            return pygame.Surface((1, self.line(height)), pygame.SRCALPHA)
-        return pygame.transform.smoothscale(large.convert_alpha(), size)
+        blank = pygame.Surface((1, self.line(height)), pygame.SRCALPHA)
+        try:
+            large = self._draw_large(text, height, colour, bold)
+            size = (large.get_width() // OVERSAMPLE, large.get_height() // OVERSAMPLE)
+            # smoothscale fails on empty surfaces
+            return pygame.transform.smoothscale(large, size) if all(size) else blank
+        except (pygame.error, ValueError) as error:
+            logger.debug("%a cannot be drawn: %s", text[:80], error)
+            return blank
 
-    def _font(self, height: int, bold: bool) -> pygame.font.Font:
-        key = (height, bold)
+    def _draw_large(self, text: str, height: int, colour: Colour, bold: bool) -> pygame.Surface:
+        own = self._font(None, height, bold)
+        parts = [
+            (font, font.render(part, True, colour).convert_alpha())
+            for font, part in self._runs(text, height, bold)
+            if font.size(part)[0]  # some releases of SDL_ttf cannot render what has no width
+        ]
+        if len(parts) == 1 and parts[0][0] is own:
+            return parts[0][1]
+        row = pygame.Surface((sum(part.get_width() for _, part in parts), own.get_linesize()), pygame.SRCALPHA)
+        x = 0
+        for font, part in parts:
+            row.blit(part, (x, own.get_ascent() - font.get_ascent()))
+            x += part.get_width()
+        return row
+
+    def _runs(self, text: str, height: int, bold: bool) -> list[tuple[pygame.font.Font, str]]:
+        """Split `text` into runs, each with a font that has its characters."""
+        shown = clean(text) or " " * len(text)
+        if shown.isascii():
+            return [(self._font(None, height, bold), shown)]
+        own = coverage(own_file(bold))
+        runs: list[tuple[pygame.font.Font, str]] = []
+        for face, part in self._installed.runs(shown, lambda character: has(own, character)):
+            file = own_file(bold) if face is None else face
+            # a selector that the font does not know would be drawn as a box
+            part = "".join(c for c in part if not _is_selector(c) or has(coverage(file), c))
+            if part:
+                runs.append((self._font(face, height, bold), part))
+        return runs
+
+    def _font(self, face: Path | None, height: int, bold: bool) -> pygame.font.Font:
+        """Return a font; `face` None is the player's own."""
+        key = (face, height, bold)
         if key not in self._fonts:
-            path = font_path(bold)
+            own = font_path(bold)
             # pygame draws its default font at 0.69 of the requested size
-            size = height * OVERSAMPLE * (1.0 if path else 1.3)
-            self._fonts[key] = pygame.font.Font(str(path) if path else None, round(size))
+            size = round(height * OVERSAMPLE * (1.0 if face or own else 1.3))
+            try:
+                self._fonts[key] = pygame.font.Font(str(face or own) if face or own else None, size)
+            except (pygame.error, OSError) as error:
+                if face is None:
+                    raise
+                logger.debug("%s cannot be used: %s", face, error)
+                self._installed.give_up(face)
+                self._fonts[key] = self._font(None, height, bold)
         return self._fonts[key]
 
 
@@ -121,6 +198,20 @@ def font_path(bold: bool) -> Path | None:
         return None
     path = Path(pygame.__file__).parent / "examples" / "data" / "sans.ttf"
     return path if path.is_file() else None
+
+
+def own_file(bold: bool) -> Path:
+    """Return the file of the player's own font."""
+    return font_path(bold) or Path(pygame.__file__).parent / pygame.font.get_default_font()
+
+
+def _is_selector(character: str) -> bool:
+    """Whether a character only says how its neighbours are drawn."""
+    return character in "\u200c\u200d" or "\ufe00" <= character <= "\ufe0f"
+
+
+def _bytes(surface: pygame.Surface) -> int:
+    return surface.get_width() * surface.get_height() * BYTES_PER_PIXEL
 
 
 def panel(surface: pygame.Surface, rect: pygame.Rect, *, opacity: int = 205, radius: int = 8) -> None:

@@ -331,8 +331,9 @@ class View:
         self._scroll = max(self._scroll, before - inner.width + 2)
         self._surface.set_clip(inner)
         shown = prompt.text or "what happens next?"
-        label = self.text.render(shown, theme.LARGE, theme.BRIGHT if prompt.text else theme.FAINT)
-        self._surface.blit(label, (inner.left - self._scroll, inner.centery - label.get_height() // 2))
+        start, visible = self.text.part(shown, self._scroll, inner.width, theme.LARGE)
+        label = self.text.render(visible, theme.LARGE, theme.BRIGHT if prompt.text else theme.FAINT)
+        self._surface.blit(label, (inner.left + start - self._scroll, inner.centery - label.get_height() // 2))
         self._surface.set_clip(None)
         if now % 1.0 < 0.6:
             x = inner.left + before - self._scroll

@@ -59,10 +59,10 @@ class Score:
 def read_prompts(path: Path) -> list[EvalPrompt]:
     """Read a TSV with the columns prompt, place, time, weather, actor, colour; raises ConfigError naming the line."""
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_bytes().decode("utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"cannot read {path}: {error}") from None
-    rows = csv.DictReader(text.splitlines(), delimiter="\t")
+    rows = csv.DictReader(text.removesuffix("\n").split("\n"), delimiter="\t")
     missing = [name for name in ("prompt", *SCORED) if name not in (rows.fieldnames or [])]
     if missing:
         raise ConfigError(

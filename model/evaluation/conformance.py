@@ -17,7 +17,6 @@ prompt takes over, one fewer than the prompts).
         print(result.summary())
 """
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -33,6 +32,7 @@ from longtake.model.config import GeneratorConfig, TransformerConfig
 from longtake.model.errors import CaseError
 from longtake.model.generation.generator import Generator
 from longtake.model.generation.noise import RecordedNoise
+from longtake.model.json_object import parse_object
 from longtake.model.network.transformer import Transformer
 from longtake.model.options import BackendOptions
 
@@ -132,7 +132,7 @@ def read_case(path: Path) -> Case | None:
     try:
         with safe_open(path, "pt") as file:
             names = set(file.keys())
-            meta: dict[str, Any] = json.loads((file.metadata() or {}).get("meta", "{}"))
+            meta: dict[str, Any] = parse_object((file.metadata() or {}).get("meta", "{}"))
     except (SafetensorError, OSError, ValueError) as error:
         raise CaseError(f"{path.name} cannot be read: {error}") from error
     if not {"noise", "renoise"} <= names or not any(name.startswith("latents/b") for name in names):
@@ -157,7 +157,7 @@ def read_case(path: Path) -> Case | None:
 def read_config(folder: Path) -> GeneratorConfig:
     """Read the reference's `config.json` of a case folder."""
     try:
-        fields = json.loads((folder / "config.json").read_text())
+        fields = parse_object((folder / "config.json").read_text(encoding="utf-8"))
         model, latent, pipeline = fields["model"], fields["latent"], fields["pipeline"]
         if not pipeline.get("warp_denoising_step", True) or pipeline.get("context_noise", 0):
             raise CaseError("config.json: only warped steps and a clean pass without context noise are supported")

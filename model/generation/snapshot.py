@@ -20,6 +20,7 @@ from longtake.model.execution.base import Actions
 from longtake.model.generation.noise import NoiseSource, SeededNoise
 from longtake.model.generation.packing import Packed
 from longtake.model.generation.world import CachedFrame, Prompt, World
+from longtake.model.json_object import parse_object
 
 FORMAT = "longtake-snapshot-1"
 
@@ -184,8 +185,8 @@ def _written(rows: list[list[Any]], latents: Tensor | None, prompts: list[Prompt
 def _read_meta(data: bytes) -> dict[str, Any]:
     """Return the JSON in a snapshot's safetensors header: 8 bytes of length, then the header."""
     try:
-        header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
-        meta: dict[str, Any] = json.loads(header["__metadata__"]["snapshot"])
+        header = parse_object(data[8 : 8 + int.from_bytes(data[:8], "little")])
+        meta = parse_object(header["__metadata__"]["snapshot"])
     except (ValueError, KeyError, TypeError) as error:
         raise SnapshotError("these bytes are not a snapshot") from error
     if meta.get("format") != FORMAT:

@@ -1,5 +1,6 @@
 """Options of a model: a frozen dataclass that is also read from texts, as a command line has them."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -28,6 +29,10 @@ class Options:
         for field in fields(self):
             allowed = _choices(hints[field.name])
             value = getattr(self, field.name)
+            if isinstance(value, float) and not math.isfinite(value):
+                raise ConfigError(f"{field.name} must be a finite number, not {value}")
+            if isinstance(value, int) and not -(2**63) <= value < 2**63:
+                raise ConfigError(f"{field.name} must have at most 64 bits; {str(value)[:20]}... has more")
             if allowed and value not in allowed:
                 choices = ", ".join(repr(choice) for choice in allowed)
                 raise ConfigError(f"{field.name} must be one of {choices}, not {value!r}")
@@ -66,7 +71,7 @@ def _value(name: str, text: str, hint: object) -> bool | float | str | Path:
         try:
             return int(text) if kind is int else float(text)
         except ValueError:
-            raise ConfigError(f"{name} must be a number, not {text!r}") from None
+            raise ConfigError(f"{name} must be a number, not {text[:40]!r}") from None
     return text
 
 

@@ -3,7 +3,6 @@
 Errors are one line with the file, the key if there is one, and what to do.
 """
 
-import json
 import logging
 import pickle
 from collections.abc import Callable, Mapping, Sequence
@@ -15,6 +14,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from longtake.model.errors import CheckpointError
+from longtake.model.json_object import parse_object
 
 log = logging.getLogger(__name__)
 
@@ -94,7 +94,9 @@ def _open_safetensors(path: Path) -> TensorFile:
 
 def _open_index(path: Path) -> TensorFile:
     try:
-        places: dict[str, str] = json.loads(path.read_text(encoding="utf-8"))["weight_map"]
+        places = parse_object(path.read_text(encoding="utf-8"))["weight_map"]
+        if not isinstance(places, dict) or not all(isinstance(part, str) for part in places.values()):
+            raise ValueError("its weight_map is no table of file names")
     except (OSError, ValueError, KeyError) as error:
         raise CheckpointError(f"{path} is no index of safetensors files ({_line(error)}); {AGAIN}") from None
     parts = {name: open_tensors(path.parent / name) for name in sorted(set(places.values()))}
@@ -156,7 +158,6 @@ def config_beside(path: Path) -> dict[str, Any]:
     if path.suffix == ".pth" or not config.is_file():
         return {}
     try:
-        content = json.loads(config.read_text(encoding="utf-8"))
+        return parse_object(config.read_text(encoding="utf-8"))
     except ValueError as error:
-        raise CheckpointError(f"{config} is not JSON ({error}); fetch it again") from None
-    return dict(content)
+        raise CheckpointError(f"{config} cannot be used ({error}); fetch it again") from None

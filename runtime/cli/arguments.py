@@ -1,16 +1,21 @@
 """Arguments that several commands share, and the functions that parse their values. Imports no torch."""
 
 import argparse
+import os
 import re
 from pathlib import Path
 
 from longtake.model.interface import Argument, ModelSpec, model_names, model_spec, model_specs
+from longtake.protocol.text import clean
 from longtake.runtime.cli.usage import UsageError, unknown
 from longtake.runtime.options import parse_option
 from longtake.runtime.world.prompt_state import MAX_PROMPT_CHARACTERS, tidy
 
 DEFAULT_MODEL = "diorama"
 MAX_SEED = 2**53 - 1
+MAX_SECONDS = 86_400
+MAX_THREADS_PER_CORE, LEAST_MAX_THREADS = 4, 64
+"""more threads than this only fail or stall; recordings of larger machines can still be replayed"""
 _TIME = re.compile(r"(?=.)(?:(\d+(?:\.\d+)?)m)?(?:(\d+(?:\.\d+)?)s?)?")
 
 
@@ -20,13 +25,16 @@ def seconds(text: str) -> float:
     if match is None:
         raise argparse.ArgumentTypeError(f"{text!r} is not a time; write 5s, 2.5s or 1m30s")
     minutes, rest = (float(part) if part else 0.0 for part in match.groups())
-    return minutes * 60 + rest
+    value = minutes * 60 + rest
+    if value > MAX_SECONDS:
+        raise argparse.ArgumentTypeError(f"{text[:40]!r} is more than 24 hours")
+    return value
 
 
 def positive_seconds(text: str) -> float:
     """Parse a length of more than 0 seconds and at most 24 hours; for argparse."""
     value = seconds(text)
-    if not 0 < value <= 86_400:
+    if not value:
         raise argparse.ArgumentTypeError(f"{text!r} is not a length between 0 and 24 hours")
     return value
 
@@ -39,12 +47,13 @@ def seed(text: str) -> int:
 
 
 def prompt(text: str) -> str:
-    """Check a prompt as the server will, but before anything is started; for argparse."""
-    if not text.isprintable() and any("\ud800" <= character <= "\udfff" for character in text):
+    """Check and clean a prompt as the server will, but before anything is started; for argparse."""
+    if any("\ud800" <= character <= "\udfff" for character in text):
         raise argparse.ArgumentTypeError("the prompt is not valid UTF-8")
-    if not 0 < len(tidy(text)) <= MAX_PROMPT_CHARACTERS:
-        raise argparse.ArgumentTypeError(f"a prompt has 1 to {MAX_PROMPT_CHARACTERS} characters")
-    return text
+    cleaned = tidy(clean(text))
+    if not 0 < len(cleaned) <= MAX_PROMPT_CHARACTERS:
+        raise argparse.ArgumentTypeError(f"a prompt has 1 to {MAX_PROMPT_CHARACTERS} visible characters")
+    return clean(text)
 
 
 def count(text: str) -> int:
@@ -58,7 +67,20 @@ def threads(text: str) -> int:
     """Parse a number of threads; 0 leaves the choice to the model. For argparse."""
     if not re.fullmatch(r"\d{1,4}", text):
         raise argparse.ArgumentTypeError(f"{text!r} is not a number of threads; 0 leaves the choice to the model")
+    most = max(LEAST_MAX_THREADS, MAX_THREADS_PER_CORE * (os.cpu_count() or 1))
+    if int(text) > most:
+        raise argparse.ArgumentTypeError(f"{text} threads are too many here: at most {most}; 0 leaves it to the model")
     return int(text)
+
+
+def file_path(text: str) -> Path:
+    """Parse a path; `~` is the home folder also in `--output=~/x`, which no shell expands. For argparse."""
+    if "\0" in text or not text:
+        raise argparse.ArgumentTypeError(f"{text!r} is not the name of a file")
+    try:
+        return Path(text).expanduser()
+    except RuntimeError as error:  # no such user
+        raise argparse.ArgumentTypeError(f"{text!r}: {error}") from None
 
 
 def add_model_argument(parser: argparse.ArgumentParser, default: str | None = DEFAULT_MODEL) -> None:
@@ -195,7 +217,7 @@ def add_endpoint_argument(parser: argparse.ArgumentParser) -> None:
 def add_record_argument(parser: argparse.ArgumentParser) -> None:
     """Add `--record`."""
     parser.add_argument(
-        "--record", type=Path, metavar="X.take", help="record a take file, which `longtake replay` repeats"
+        "--record", type=file_path, metavar="X.take", help="record a take file, which `longtake replay` repeats"
     )
 
 

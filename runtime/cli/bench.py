@@ -19,8 +19,9 @@ from longtake.runtime.cli.arguments import (
 )
 from longtake.runtime.cli.bench_history import add_history_arguments, run_history
 from longtake.runtime.cli.bench_plan import add_plan_arguments, run_plan
-from longtake.runtime.cli.hosting import generator_config, hosted, load_here, load_scenario, need_torch
+from longtake.runtime.cli.hosting import generator_config, hosted, load_here, need_torch
 from longtake.runtime.cli.output import print_json, progress, table
+from longtake.runtime.cli.scenario_argument import load_scenario
 from longtake.runtime.cli.usage import OK, UsageError
 
 SETTLING = 3

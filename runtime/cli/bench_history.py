@@ -11,7 +11,7 @@ from pathlib import Path
 
 import msgspec
 
-from longtake.runtime.cli.arguments import add_json_argument
+from longtake.runtime.cli.arguments import add_json_argument, file_path
 from longtake.runtime.cli.output import print_json, table
 from longtake.runtime.cli.usage import OK, UsageError
 
@@ -40,7 +40,11 @@ class Run(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
 def add_history_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `bench history`."""
     parser.add_argument(
-        "file", nargs="?", type=Path, default=HISTORY, help="a file with one JSON object a line (default: %(default)s)"
+        "file",
+        nargs="?",
+        type=file_path,
+        default=HISTORY,
+        help="a file with one JSON object a line (default: %(default)s)",
     )
     add_json_argument(parser)
 
@@ -58,7 +62,7 @@ def run_history(options: argparse.Namespace) -> int:
 def read_history(path: Path) -> list[Run]:
     """Read and check every line. Raises UsageError with the number of the first line that is wrong."""
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_bytes().decode("utf-8-sig")
     except FileNotFoundError:
         raise UsageError(f"{path}: no such file; run this in a checkout of the repository, or name the file") from None
     except (OSError, UnicodeDecodeError) as error:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from longtake.model.interface import model_names
-from longtake.runtime.cli.arguments import add_json_argument, threads
+from longtake.runtime.cli.arguments import add_json_argument, file_path, threads
 from longtake.runtime.cli.hosting import need_torch
 from longtake.runtime.cli.output import print_json, table
 from longtake.runtime.cli.usage import OK, UsageError, unknown
@@ -32,7 +32,7 @@ def add_plan_arguments(parser: argparse.ArgumentParser) -> None:
         "--size", type=size, metavar="480x832", help="height and width of the pictures (default: the model's)"
     )
     parser.add_argument(
-        "--measured", type=Path, metavar="FILE.json", help="compare with what `bench generator --json` printed"
+        "--measured", type=file_path, metavar="FILE.json", help="compare with what `bench generator --json` printed"
     )
     parser.add_argument("--decoder", default="", help="the decoder that was measured (default: the model's usual one)")
     parser.add_argument(

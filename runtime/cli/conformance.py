@@ -3,7 +3,6 @@
 import argparse
 from collections.abc import Iterable
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from longtake.model.interface import SelfCheck, model_names, model_spec
@@ -11,6 +10,7 @@ from longtake.runtime.cli.arguments import (
     add_json_argument,
     add_weights_arguments,
     checked_options,
+    file_path,
     given_options,
 )
 from longtake.runtime.cli.hosting import need_torch
@@ -28,7 +28,10 @@ BACK_END = ("linear", "cache", "compile", "graphs")
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
     parser.add_argument(
-        "cases", nargs="?", type=Path, help="a folder with config.json, model.safetensors and cases, or one case of it"
+        "cases",
+        nargs="?",
+        type=file_path,
+        help="a folder with config.json, model.safetensors and cases, or one case of it",
     )
     parser.add_argument(
         "--self",

@@ -15,6 +15,7 @@ from longtake.runtime.cli.arguments import (
     add_hosting_arguments,
     add_json_argument,
     count,
+    file_path,
     positive_seconds,
     weights_options,
 )
@@ -46,7 +47,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--prompts",
-        type=Path,
+        type=file_path,
         metavar="FILE.tsv",
         help="for labels; columns prompt, place, time, weather, actor, colour; ? is not scored "
         "(default: the file that ships); without --only, nothing else is measured",
@@ -60,7 +61,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--misses", action="store_true", help="list every wrong reading")
     parser.add_argument(
-        "--output", "-o", type=Path, metavar="FOLDER", help="keep each take's figures there; a stopped run goes on"
+        "--output", "-o", type=file_path, metavar="FOLDER", help="keep each take's figures there; a stopped run goes on"
     )
     parser.add_argument(
         "--part", type=part, metavar="1/2", help="film one part of the takes into --output; run the other parts later"

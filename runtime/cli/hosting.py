@@ -16,7 +16,6 @@ from longtake.runtime.cli.usage import UsageError, unknown
 
 if TYPE_CHECKING:
     from longtake.runtime.generator.hosts import GeneratorHostConfig
-    from longtake.scenarios.schema import Scenario
 
 
 def generator_config(options: argparse.Namespace, *, model: str | None = None) -> "GeneratorHostConfig":
@@ -132,15 +131,3 @@ def take_name(path: Path | None, *, here: bool) -> str | None:
             raise UsageError(f"{path} exists already; takes are never overwritten")
         check_writable(path)
     return path.name
-
-
-def load_scenario(path_or_name: str) -> "Scenario":
-    """Load a scenario from a file or from the library; unknown names get a suggestion. Raises LongtakeError."""
-    from longtake.scenarios.loading import ScenarioNotFound, library_names, load
-
-    try:
-        return load(path_or_name)
-    except ScenarioNotFound:
-        if path_or_name.endswith((".yaml", ".yml")):
-            raise
-        raise UsageError(unknown("scenario", path_or_name, library_names())) from None

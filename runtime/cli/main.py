@@ -7,6 +7,7 @@ expectation, a replay, a conformance case), 2 the request cannot be carried out,
 import argparse
 import difflib
 import importlib
+import io
 import logging
 import os
 import signal
@@ -47,6 +48,7 @@ BROKEN_PIPE = 141
 
 def run(arguments: Sequence[str] | None = None) -> int:
     """Carry out one command and return the exit code."""
+    print_what_the_terminal_lacks_as_escapes()
     given = list(sys.argv[1:] if arguments is None else arguments)
     named = next((word for word in given if not word.startswith("-")), None)
     if named is not None and named not in COMMANDS:
@@ -74,6 +76,20 @@ def run(arguments: Sequence[str] | None = None) -> int:
         log.debug("the command failed", exc_info=True)
         print(f"longtake {options.command}: {one_line(error)}", file=sys.stderr)
         return UNUSABLE
+    except Exception as error:  # not exit code 1, which means that a check failed
+        log.info("the command failed", exc_info=True)
+        said = (
+            f"a fault in longtake ({type(error).__name__}: {one_line(error)}); please report it with the output of -v"
+        )
+        print(f"longtake {options.command}: {said}", file=sys.stderr)
+        return UNUSABLE
+
+
+def print_what_the_terminal_lacks_as_escapes() -> None:
+    """Print a character that the terminal's encoding lacks as an escape: it must not cost the whole output."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def module_of(command: str) -> Any:

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from longtake.model.interface import Axis, ModelSpec, Weights, model_specs
-from longtake.runtime.cli.arguments import add_json_argument
+from longtake.runtime.cli.arguments import add_json_argument, file_path
 from longtake.runtime.cli.output import print_json, table
 from longtake.runtime.cli.usage import OK, UsageError, unknown
 
@@ -98,7 +98,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     actions = parser.add_subparsers(dest="action", metavar="ACTION", title="actions")
     fetch = actions.add_parser("pull", help="download a public model's files; check those that are here")
     fetch.add_argument("model", help="such as longlive-1.3b")
-    fetch.add_argument("--folder", type=Path, help="folder for the files (default: the one `longtake models` shows)")
+    fetch.add_argument(
+        "--folder", type=file_path, help="folder for the files (default: the one `longtake models` shows)"
+    )
     fetch.add_argument("--part", action="append", default=[], help="download only this part, such as 'tiny decoder'")
 
 

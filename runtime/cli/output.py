@@ -29,6 +29,14 @@ def check_writable(path: Path) -> None:
         raise UsageError(f"{path} cannot be written: {folder} is {'not writable' if folder.is_dir() else 'no folder'}")
 
 
+def check_replaceable(path: Path) -> None:
+    """Raise `UsageError` if a file exists that Longtake has not made."""
+    from longtake.clients.film.signature import is_ours
+
+    if path.exists() and not is_ours(path):
+        raise UsageError(f"{path} exists and is no film of ours; choose another --output, or --overwrite it")
+
+
 def table(rows: Sequence[Sequence[str]], *, right: Iterable[int] = ()) -> str:
     """Lay rows out in columns. The first row is the heading; the columns in `right` are aligned right."""
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]

@@ -5,9 +5,9 @@ With `--random-weights` and no length it tries one recache and one block instead
 
 import argparse
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -16,13 +16,15 @@ from longtake.runtime.cli.arguments import (
     add_hosting_arguments,
     add_json_argument,
     add_record_argument,
+    file_path,
     positive_seconds,
     prompt,
     seconds,
     seed,
 )
-from longtake.runtime.cli.hosting import hosted, load_scenario, take_name
-from longtake.runtime.cli.output import check_writable, print_json, progress
+from longtake.runtime.cli.hosting import hosted, take_name
+from longtake.runtime.cli.output import check_replaceable, check_writable, print_json, progress
+from longtake.runtime.cli.scenario_argument import WHAT, Plan, add_switches_argument, is_prompt_file, plan_of
 from longtake.runtime.cli.trial import is_trial, run_trial
 from longtake.runtime.cli.usage import OK, UsageError
 from longtake.runtime.world.prompt_state import MAX_PROMPT_CHARACTERS
@@ -55,8 +57,14 @@ class Film:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
-    parser.add_argument("prompt", nargs="?", type=prompt, help="what to show, in plain English")
-    parser.add_argument("--scenario", help="film a scenario, a YAML file or a name of the library, with its timeline")
+    parser.add_argument(
+        "prompt",
+        nargs="?",
+        type=prompt,
+        help="what to show, in plain English; or a prompt file: a film a line",
+    )
+    parser.add_argument("--scenario", help=f"film a scenario with its timeline: {WHAT}")
+    add_switches_argument(parser)
     parser.add_argument(
         "--seconds",
         type=positive_seconds,
@@ -66,10 +74,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--output",
         "-o",
-        type=Path,
+        type=file_path,
         default=Path("renders/take.mp4"),
-        help="the MP4; replaced if it exists (default: %(default)s)",
+        help="the MP4; a film of ours is replaced if it exists, another file is not (default: %(default)s)",
     )
+    parser.add_argument("--overwrite", action="store_true", help="replace whatever has the names of film and sheet")
     parser.add_argument(
         "--cue",
         nargs=2,
@@ -92,37 +101,78 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Film it, and print where the film is."""
     if is_trial(options):
-        check_output(options.output)
+        check_output(options)
         options.model = options.model or DEFAULT_MODEL
         return run_trial(options)
-    film = film_of(options)
+    if (options.prompt is None) == (options.scenario is None):
+        raise UsageError('give either a prompt, as in longtake render "a fox in the snow", or --scenario')
+    named = options.scenario or (options.prompt if is_prompt_file(options.prompt) else None)
+    if named is not None:
+        plan = plan_of(named, model=options.model, switch_latents=options.switch_latents)
+        if plan.prompts is not None:
+            return render_all(plan, options)
+    elif options.switch_latents is not None:
+        raise UsageError("--switch-latents is for prompt files")
+    else:
+        plan = None
+    check_output(options)
+    film = film_of(options, plan.scenario if plan else None)
     with hosted(options, model=film.model, takes=options.record and options.record.parent) as endpoint:
         filmed = shoot(film, endpoint, quiet=options.json)
     if options.json:
-        print_json(
-            {
-                "video": str(filmed.video),
-                "sheet": str(filmed.sheet) if filmed.sheet else None,
-                "frames": filmed.ticks,
-                "fps": filmed.fps,
-                "seed": film.seed,
-                "digest": filmed.digest,
-                "timeline": [msgspec.to_builtins(mark) for mark in filmed.timeline],
-            }
-        )
-        return OK
-    print(f"{filmed.video}  {filmed.ticks} frames, {filmed.ticks / filmed.fps:g} s, seed {film.seed}")
-    if filmed.sheet is not None:
-        print(filmed.sheet)
+        print_json(told(film, filmed))
+    else:
+        say(film, filmed)
     return OK
 
 
-def film_of(options: argparse.Namespace) -> Film:
-    """Return what the arguments ask for. Raises LongtakeError."""
-    if (options.prompt is None) == (options.scenario is None):
-        raise UsageError('give either a prompt, as in longtake render "a fox in the snow", or --scenario')
-    check_output(options.output)
-    scenario = load_scenario(options.scenario) if options.scenario else None
+def render_all(plan: Plan, options: argparse.Namespace) -> int:
+    """Film every line of a prompt file. Raises LongtakeError."""
+    assert plan.prompts is not None
+    if options.record is not None:
+        raise UsageError("--record writes one take, but a prompt file may hold many; film its prompts one by one")
+    numbers = [line.number for line in plan.prompts.lines]
+    outputs = [options.output]
+    if len(numbers) > 1:
+        outputs = [options.output.with_stem(f"{options.output.stem}-{number}") for number in numbers]
+    for output in outputs:
+        check_output(options, output)
+    made = []
+    with hosted(options, model=plan.model) as endpoint:
+        for output, scenario in zip(outputs, plan.scenarios(endpoint, options.seed or 0), strict=True):
+            film = film_of(options, scenario)
+            film = replace(film, video=output, sheet=output.with_suffix(".png") if film.sheet else None)
+            filmed = shoot(film, endpoint, quiet=options.json)
+            made.append(told(film, filmed))
+            if not options.json:
+                say(film, filmed)
+    if options.json:
+        print_json(made)
+    return OK
+
+
+def told(film: Film, filmed: "Filmed") -> dict[str, Any]:
+    """Return what `--json` says of a film."""
+    return {
+        "video": str(filmed.video),
+        "sheet": str(filmed.sheet) if filmed.sheet else None,
+        "frames": filmed.ticks,
+        "fps": filmed.fps,
+        "seed": film.seed,
+        "digest": filmed.digest,
+        "timeline": [msgspec.to_builtins(mark) for mark in filmed.timeline],
+    }
+
+
+def say(film: Film, filmed: "Filmed") -> None:
+    """Print where a film is."""
+    print(f"{filmed.video}  {filmed.ticks} frames, {filmed.ticks / filmed.fps:g} s, seed {film.seed}", flush=True)
+    if filmed.sheet is not None:
+        print(filmed.sheet, flush=True)
+
+
+def film_of(options: argparse.Namespace, scenario: "Scenario | None") -> Film:
+    """Return the film that the arguments ask for. Raises LongtakeError."""
     model = options.model or (scenario.model if scenario else DEFAULT_MODEL)
     first_seed = scenario.seed if scenario else 0
     return Film(
@@ -131,18 +181,22 @@ def film_of(options: argparse.Namespace) -> Film:
         seed=first_seed if options.seed is None else options.seed,
         video=options.output,
         sheet=options.output.with_suffix(".png") if options.contact_sheet else None,
-        prompt=options.prompt,
+        prompt=None if scenario else options.prompt,
         scenario=scenario,
         cues=[cue_of(time, text) for time, text in options.cue],
         take=take_name(options.record, here=not options.endpoint),
     )
 
 
-def check_output(path: Path) -> None:
-    """Raise `UsageError` if a film cannot have this name, or cannot be written there."""
+def check_output(options: argparse.Namespace, path: Path | None = None) -> None:
+    """Raise `UsageError` if a film cannot have this name (else that of `--output`), or cannot be written there."""
+    path = path or options.output
     if path.suffix.lower() != ".mp4":
         raise UsageError(f"{path} is not an MP4; --output has to end in .mp4")
-    check_writable(path)
+    for written in [path, path.with_suffix(".png")] if options.contact_sheet else [path]:
+        check_writable(written)
+        if not options.overwrite:
+            check_replaceable(written)
 
 
 def cue_of(time: str, text: str) -> tuple[float, str]:

@@ -8,6 +8,7 @@ from longtake.runtime.cli.arguments import (
     add_device_arguments,
     add_json_argument,
     add_weights_arguments,
+    file_path,
     weights_options,
 )
 from longtake.runtime.cli.hosting import check_hosting
@@ -24,7 +25,7 @@ SOURCES = ("folder", "random_weights")
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
-    parser.add_argument("take", type=Path, metavar="X.take", help="a take file")
+    parser.add_argument("take", type=file_path, metavar="X.take", help="a take file")
     parser.add_argument("--factory", default="", help=argparse.SUPPRESS)
     add_device_arguments(parser, recorded=True)
     add_weights_arguments(parser)

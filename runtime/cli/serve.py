@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 
 from longtake.protocol.endpoints import DEFAULT_ENDPOINT, parse_bind
 from longtake.protocol.errors import LongtakeError
-from longtake.runtime.cli.arguments import add_hosting_arguments, add_json_argument
+from longtake.runtime.cli.arguments import add_hosting_arguments, add_json_argument, file_path
 from longtake.runtime.cli.first_world import FirstWorld
-from longtake.runtime.cli.hosting import generator_config, load_scenario
+from longtake.runtime.cli.hosting import generator_config
+from longtake.runtime.cli.scenario_argument import load_scenario
 from longtake.runtime.cli.usage import OK, UsageError
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="where to listen: tcp://127.0.0.1:PORT (frames use the next port) or ipc://PATH (default: %(default)s)",
     )
     parser.add_argument(
-        "--takes", type=Path, default=Path("takes"), help="folder for take files (default: %(default)s)"
+        "--takes", type=file_path, default=Path("takes"), help="folder for take files (default: %(default)s)"
     )
     add_hosting_arguments(parser, model=None)
     add_json_argument(parser)

@@ -20,13 +20,14 @@ from longtake.runtime.cli.arguments import (
     add_hosting_arguments,
     add_json_argument,
     count,
+    file_path,
     positive_seconds,
     seed,
 )
 from longtake.runtime.cli.hosting import hosted
 from longtake.runtime.cli.output import print_json
-from longtake.runtime.cli.render import MAX_PROMPT, Film, shoot
-from longtake.runtime.cli.run import INTERACTIVE, latents
+from longtake.runtime.cli.render import Film, shoot
+from longtake.runtime.cli.scenario_argument import Plan, add_switches_argument, prompt_file
 from longtake.runtime.cli.usage import OK, UsageError
 
 if TYPE_CHECKING:
@@ -65,9 +66,11 @@ class Shot:
 
 def add_vbench_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `eval vbench`."""
-    parser.add_argument("lists", nargs="+", type=Path, metavar="LIST", help="a .txt, a folder of them, or a .jsonl")
     parser.add_argument(
-        "--output", "-o", type=Path, default=Path("renders/vbench"), help="folder (default: %(default)s)"
+        "lists", nargs="+", type=file_path, metavar="LIST", help="a .txt, a folder of them, or a .jsonl"
+    )
+    parser.add_argument(
+        "--output", "-o", type=file_path, default=Path("renders/vbench"), help="folder (default: %(default)s)"
     )
     parser.add_argument(
         "--long", action="store_true", help=f"film {LONG_SECONDS:g} s for VBench-Long instead of {SECONDS:g}"
@@ -78,13 +81,11 @@ def add_vbench_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--extended",
-        type=Path,
+        type=file_path,
         metavar="FILE.txt",
         help="longer versions of the list's prompts, line by line; these are filmed, the short ones name the films",
     )
-    parser.add_argument(
-        "--switch-latents", type=latents, metavar="40,80,...", help="for a .jsonl (default: LongLive's)"
-    )
+    add_switches_argument(parser)
     parser.add_argument(
         "--seed", type=seed, default=0, help="seed of the first sample; the next has one more (default: %(default)s)"
     )
@@ -98,10 +99,17 @@ def run_vbench(options: argparse.Namespace) -> int:
     if options.extended is not None and (len(paths) != 1 or paths[0].suffix != ".txt"):
         raise UsageError("--extended goes with a single .txt, line by line")
     lists = {path: read_list(path, options.extended) for path in paths if path.suffix == ".txt"}
+    plans = {
+        path: Plan(model=options.model, prompts=prompt_file(str(path), options.switch_latents))
+        for path in paths
+        if path not in lists
+    }
     done = []
     with hosted(options, model=options.model) as endpoint:
         for path in paths:
-            shots = shots_of(lists[path], options) if path in lists else interactive_shots(path, options, endpoint)
+            shots = (
+                shots_of(lists[path], options) if path in lists else interactive_shots(plans[path], options, endpoint)
+            )
             done.append(film_list(path.stem, shots, options, endpoint))
     if options.json:
         print_json({"lists": done})
@@ -120,7 +128,7 @@ def list_files(given: Sequence[Path]) -> list[Path]:
             if not inside:
                 raise UsageError(f"{path} holds no .txt with prompts")
             found += inside
-        elif path.suffix not in INTERACTIVE:
+        elif path.suffix not in (".txt", ".jsonl"):
             raise UsageError(f"{path}: a list is a .txt with a prompt a line, or LongLive's .jsonl")
         elif not path.is_file():
             raise UsageError(f"{path}: no such list of prompts")
@@ -141,17 +149,12 @@ def read_list(path: Path, extended: Path | None) -> PromptList:
 
 
 def prompts_in(path: Path) -> list[str]:
-    """Return the lines of a file that are not empty. Raises `UsageError`."""
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"{path}: cannot be read: {error}") from None
-    prompts = [line.strip() for line in lines if line.strip()]
+    """Return the lines of a file that are not empty. Raises LongtakeError."""
+    from longtake.scenarios.interactive import checked_prompt, text_lines
+
+    prompts = [checked_prompt(f"{path}:{number}", line) for number, line in text_lines(path)]
     if not prompts:
         raise UsageError(f"{path}: no prompts in it")
-    for number, prompt in enumerate(prompts, start=1):
-        if len(prompt) > MAX_PROMPT:
-            raise UsageError(f"{path}: prompt {number} has {len(prompt)} characters, {MAX_PROMPT} are allowed")
     return prompts
 
 
@@ -186,20 +189,18 @@ def file_name(prompt: str, index: int, instead: str) -> str:
     return name if fits and not name.startswith(".") else f"{instead}-{index}.mp4"
 
 
-def interactive_shots(path: Path, options: argparse.Namespace, endpoint: str) -> list[Shot]:
+def interactive_shots(plan: Plan, options: argparse.Namespace, endpoint: str) -> list[Shot]:
     """Return one film for each line of LongLive's interactive prompts. Raises LongtakeError."""
-    from longtake.runtime.cli.run import Plan, scenarios_of
-
-    plan = Plan(model=options.model, prompts=path, switch_latents=options.switch_latents)
+    assert plan.prompts is not None
     shots = []
-    for line, scenario in enumerate(scenarios_of(plan, endpoint, options.seed), start=1):
+    for line, scenario in enumerate(plan.scenarios(endpoint, options.seed), start=1):
         for index in range(options.samples or 1):
             file = f"{scenario.name}-{index}.mp4"
             film = Film(
                 model=options.model,
                 seconds=options.seconds or scenario.seconds,
                 seed=options.seed + index,
-                video=options.output / path.stem / file,
+                video=options.output / plan.prompts.path.stem / file,
                 scenario=scenario,
             )
             shots.append(Shot(file=file, prompt=scenario.template, film=film, line=line, index=index))
@@ -280,12 +281,14 @@ def read_account(path: Path) -> dict[str, Any]:
     """Read the films of an earlier run. Raises `UsageError`."""
     if not path.is_file():
         return {}
+    from longtake.model.json_object import parse_object
+
     try:
-        body = json.loads(path.read_text(encoding="utf-8"))
+        body = parse_object(path.read_text(encoding="utf-8"))
     except ValueError as error:
         raise UsageError(f"{path} is damaged ({error}); remove it and the folder beside it") from None
-    films = body.get("films") if isinstance(body, dict) else None
-    if not isinstance(films, dict):
+    films = body.get("films")
+    if not isinstance(films, dict) or not all(isinstance(film, dict) for film in films.values()):
         raise UsageError(f"{path} is not an account of films; choose another --output")
     return films
 

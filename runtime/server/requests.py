@@ -34,7 +34,6 @@ from longtake.runtime.server.sessions import Client, Sessions
 from longtake.runtime.server.world_room import WorldRoom
 from longtake.runtime.server.world_table import WorldTable
 from longtake.runtime.world.effects import Requester
-from longtake.runtime.world.prompt_state import plain
 
 log = logging.getLogger(__name__)
 
@@ -115,7 +114,7 @@ class RequestHandler:
         if client is None:
             if self._sessions.full:
                 raise Refused("too_many", f"the server has {len(self._sessions)} clients, the most it takes")
-            client = self._sessions.add(identity, plain(message.client), self._clock.now())
+            client = self._sessions.add(identity, message.client, self._clock.now())
             log.info("client %s connected", client.name or client.token[:6])
         welcome = Welcome(
             version=(VERSION_MAJOR, VERSION_MINOR),

@@ -15,7 +15,6 @@ from longtake.runtime.world.amending import amended
 MAX_PROMPT_CHARACTERS = 2000
 """limit of the rendered prompt, and on the wire of a typed one"""
 _PLACE = re.compile(r"\{([^{}]*)\}")
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 
 def check_script(script: Script) -> None:
@@ -77,10 +76,12 @@ class PromptState:
     def check(self) -> None:
         """Raise `Refused("invalid")` if the rendered prompt is empty or longer than a prompt may be."""
         length = len(self.prompt())
-        if not 0 < length <= MAX_PROMPT_CHARACTERS:
-            text = f"the prompt would have {length} characters; 1 to {MAX_PROMPT_CHARACTERS} are accepted"
+        if not length:
+            raise Refused("invalid", "the prompt would be empty; write what the picture shows")
+        if length > MAX_PROMPT_CHARACTERS:
+            text = f"the prompt would have {length} characters; at most {MAX_PROMPT_CHARACTERS} are accepted"
             # A prompt that amends grows with each change, and events add their clauses.
-            more = ": type the whole scene again" if length and len(self.base or "") > MAX_PROMPT_CHARACTERS else ""
+            more = ": type the whole scene again" if len(self.base or "") > MAX_PROMPT_CHARACTERS else ""
             raise Refused("invalid", text + more)
 
     def _definition(self, name: str) -> EventDef:
@@ -99,12 +100,7 @@ def _phrase(slot: Slot, value: str) -> str:
     return slot.values.get(value, value)
 
 
-def plain(text: str) -> str:
-    """Return `text` with every control character replaced by a space: prompts reach terminals, logs and captions."""
-    return _CONTROL.sub(" ", text)
-
-
 def tidy(text: str) -> str:
-    """Remove control characters and what an empty phrase leaves: double spaces, and commas with nothing between."""
-    text = re.sub(r"\s+", " ", plain(text)).replace(" ,", ",")
+    """Remove what an empty phrase leaves: double spaces, and commas with nothing between them."""
+    text = re.sub(r"\s+", " ", text).replace(" ,", ",")
     return re.sub(r"(,\s*)+,", ",", text).strip(" ,")

@@ -46,7 +46,7 @@ from longtake.runtime.world.generator_link import GeneratorLink, Phase
 from longtake.runtime.world.lead import Lead
 from longtake.runtime.world.outgoing_frame import frames_of_block
 from longtake.runtime.world.playback import Playback, Shown
-from longtake.runtime.world.prompt_state import PromptState, plain
+from longtake.runtime.world.prompt_state import PromptState
 from longtake.runtime.world.statistics import Rolling
 
 
@@ -212,7 +212,7 @@ class RunningWorld:
             raise Refused("wrong_mode", "a cut-in cue needs a live world; elsewhere nothing waits to be shown")
         if cut_in and at_tick is not None:
             raise Refused("invalid", "cut_in asks for now and at_tick for later: send one of the two")
-        accepted = self.plan.accept(kind, plain(label), at_tick, amend=amend)
+        accepted = self.plan.accept(kind, label, at_tick, amend=amend)
         if cut_in:
             self._cut_block = accepted.cue.block
         self.effects.append(Command(message=GenEncode(model=self.config.model.name, **fields(accepted.conditioning))))

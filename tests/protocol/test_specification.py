@@ -44,7 +44,7 @@ def in_words(kind: Any) -> str:
     if isinstance(kind, inspect.TupleType):
         return f"array of {len(kind.item_types)} int"
     if isinstance(kind, inspect.DictType):
-        return f"map of text to {in_words(kind.value_type)}"
+        return f"map of {in_words(kind.key_type)} to {in_words(kind.value_type)}"
     if isinstance(kind, inspect.UnionType):
         parts = sorted(kind.types, key=lambda part: isinstance(part, inspect.NoneType))
         return " or ".join(in_words(part) for part in parts)

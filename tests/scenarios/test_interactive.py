@@ -7,8 +7,10 @@ import pytest
 from msgspec.structs import replace
 
 from longtake.protocol.messages import ModelInfo
-from longtake.scenarios.interactive import first_tick, load_interactive
-from longtake.scenarios.loading import ScenarioError, problems
+from longtake.scenarios.errors import ScenarioError
+from longtake.scenarios.interactive import SWITCH_LATENTS, first_tick, read_prompts, takes_of
+from longtake.scenarios.loading import problems
+from longtake.scenarios.schema import Scenario
 
 DIORAMA = ModelInfo(name="diorama", height=96, width=160, fps=16, block_frames=4, first_block_frames=4, window_blocks=9)
 LONGLIVE = replace(DIORAMA, name="longlive-1.3b", height=480, width=832, block_frames=12, first_block_frames=9)
@@ -20,6 +22,12 @@ def write(folder: Path, *lines: str) -> Path:
     return path
 
 
+def takes(
+    path: Path, model: ModelInfo, *, switch_latents: tuple[int, ...] = SWITCH_LATENTS, seed: int = 0
+) -> list[Scenario]:
+    return takes_of(read_prompts(path, switch_latents=switch_latents), model, seed=seed)
+
+
 def test_latent_frames_become_ticks() -> None:
     assert [first_tick(latent, LONGLIVE) for latent in (0, 1, 3, 40)] == [0, 1, 9, 157]
     assert [first_tick(latent, DIORAMA) for latent in (0, 1, 3, 40)] == [0, 4, 12, 160]
@@ -28,7 +36,7 @@ def test_latent_frames_become_ticks() -> None:
 def test_each_line_is_a_take_with_the_switches_where_they_are_asked_for(tmp_path: Path) -> None:
     six = [f"scene {n}" for n in range(6)]
     path = write(tmp_path, json.dumps({"prompts": six}), "", json.dumps({"prompts": ["a", "b {braces}"]}))
-    first, second = load_interactive(path, LONGLIVE, seed=5)
+    first, second = takes(path, LONGLIVE, seed=5)
     assert (first.name, first.model, first.seed, first.template) == ("two-takes-1", "longlive-1.3b", 5, "scene 0")
     assert [cue.tick for cue in first.cues(16)] == [157, 317, 477, 637, 797]
     assert [cue.text for cue in first.cues(16)] == six[1:]
@@ -39,14 +47,14 @@ def test_each_line_is_a_take_with_the_switches_where_they_are_asked_for(tmp_path
 
 
 def test_braces_in_the_first_prompt_name_no_slots(tmp_path: Path) -> None:
-    (take,) = load_interactive(write(tmp_path, json.dumps({"prompts": ["a {fox}"]})), DIORAMA)
+    (take,) = takes(write(tmp_path, json.dumps({"prompts": ["a {fox}"]})), DIORAMA)
     assert take.template == "a (fox)"
     assert list(problems(take)) == []
 
 
 def test_switches_can_be_given(tmp_path: Path) -> None:
     path = write(tmp_path, json.dumps({"prompts": ["a", "b", "c"]}))
-    (take,) = load_interactive(path, DIORAMA, switch_latents=(3, 9))
+    (take,) = takes(path, DIORAMA, switch_latents=(3, 9))
     assert [cue.tick for cue in take.cues(16)] == [12, 36]
 
 
@@ -64,17 +72,60 @@ def test_switches_can_be_given(tmp_path: Path) -> None:
 )
 def test_mistakes_are_one_line(tmp_path: Path, line: str, message: str) -> None:
     with pytest.raises(ScenarioError) as caught:
-        load_interactive(write(tmp_path, line), DIORAMA)
+        takes(write(tmp_path, line), DIORAMA)
     assert message in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_lines_end_at_line_feeds_only(tmp_path: Path) -> None:
+    raw = '{"prompts": ["a\u2028fox\x85runs", "b"]}'
+    path = tmp_path / "takes.jsonl"
+    path.write_bytes(b"\xef\xbb\xbf" + f"{raw}\r\n\r\n{raw}".encode())
+    file = read_prompts(path)
+    assert [(line.number, line.prompts) for line in file.lines] == [(1, ("a fox runs", "b")), (3, ("a fox runs", "b"))]
+
+
+def test_plain_text_is_one_prompt_a_line(tmp_path: Path) -> None:
+    path = tmp_path / "prompts.txt"
+    path.write_bytes("\ufeffa fox, at dawn\r\n\n  a \u201cbird\u201d\u2029over {the} sea \n".encode())
+    one, two = takes(path, DIORAMA, seed=3)
+    assert (one.name, one.template, one.seed, one.seconds) == ("prompts-1", "a fox, at dawn", 3, 10)
+    assert (two.name, two.template) == ("prompts-3", "a \u201cbird\u201d over (the) sea")
+    assert not one.timeline
+    assert list(problems(one)) == list(problems(two)) == []
+
+
+def test_a_text_file_may_hold_json_lines(tmp_path: Path) -> None:
+    path = tmp_path / "prompts.txt"
+    path.write_text('\n{"prompts": ["a", "b"]}\n', encoding="utf-8")
+    assert read_prompts(path).lines[0].prompts == ("a", "b")
+    path.write_text('{"prompts": ["a", "b"]}\na fox', encoding="utf-8")
+    with pytest.raises(ScenarioError, match=r"prompts\.txt:2: not JSON"):
+        read_prompts(path)
+
+
+@pytest.mark.parametrize("line", ["\u200b", "x" * 2001, "\ufe0f"], ids=["zero width", "long", "mark"])
+def test_plain_prompts_are_checked(tmp_path: Path, line: str) -> None:
+    path = tmp_path / "prompts.txt"
+    path.write_text(f"a fox\n{line}", encoding="utf-8")
+    with pytest.raises(ScenarioError, match=r"prompts\.txt:2: expected a text of 1 to 2000 visible characters"):
+        read_prompts(path)
+
+
+def test_files_that_hold_no_text(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_bytes(b"\xff\xfea\0")
+    with pytest.raises(ScenarioError, match=r"a\.txt: not UTF-8 text"):
+        read_prompts(tmp_path / "a.txt")
+    with pytest.raises(ScenarioError, match="cannot be read: Is a directory"):
+        read_prompts(tmp_path)
 
 
 @pytest.mark.parametrize("switches", [(0, 4), (8, 4), (4, 4), (-1,)])
 def test_switches_rise(tmp_path: Path, switches: tuple[int, ...]) -> None:
     with pytest.raises(ScenarioError, match="rising positive"):
-        load_interactive(write(tmp_path, "{}"), DIORAMA, switch_latents=switches)
+        takes(write(tmp_path, "{}"), DIORAMA, switch_latents=switches)
 
 
 def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     with pytest.raises(ScenarioError, match=r"none.jsonl: cannot be read"):
-        load_interactive(tmp_path / "none.jsonl", DIORAMA)
+        takes(tmp_path / "none.jsonl", DIORAMA)

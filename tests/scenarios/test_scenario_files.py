@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from longtake.runtime.world.prompt_state import PromptState
-from longtake.scenarios.loading import ScenarioError, ScenarioNotFound, library, load
+from longtake.scenarios.errors import ScenarioError, ScenarioNotFound
+from longtake.scenarios.loading import library, load
 from longtake.scenarios.schema import NAMED_KEYS, PROBE_LABELS, TimedInput, moment_ticks, seconds_of
 
 GOOD = textwrap.dedent("""\
@@ -171,7 +172,7 @@ def test_a_blank_template(tmp_path: Path) -> None:
 
 
 def test_yaml_builds_no_objects(tmp_path: Path) -> None:
-    with pytest.raises(ScenarioError, match="not valid YAML"):
+    with pytest.raises(ScenarioError, match="the type"):
         load(write(tmp_path, "name: !!python/object/apply:os.getcwd []"))
 
 
@@ -244,3 +245,101 @@ def test_the_events_of_a_shipped_scenario_all_have_keys_and_labels(name: str) ->
     for event in LIBRARY[name].events.values():
         assert event.key
         assert event.label
+
+
+# --- whatever the parser raises ------------------------------------------------------------------------------
+
+SHORT = "name: x\ntemplate: a fox\n"
+SLOTS = "name: x\ntemplate: a {w}\nslots:\n  w: {default: 'no', values: {'no': a, 'yes': b}}\nevents:\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("title: 2024-02-30", "test.yaml:3: title: `2024-02-30` is read as a date; put it in quotes"),
+        ("title: 2024-02-03", "test.yaml:3: title: `2024-02-03` is read as a date; put it in quotes"),
+        ("title: !!int x", "test.yaml:3: title: `x` cannot be used as a number"),
+        ("seed: !!bool maybe", "test.yaml:3: seed: `maybe` cannot be used as true or false"),
+        ("seed: !!float x", "test.yaml:3: seed: `x` cannot be used as a number"),
+        ("title: !!binary x", "test.yaml:3: title: `x` is read as the type 'binary'; put it in quotes"),
+        ("title: !!set {a}", "test.yaml:3: title: the type"),
+        ("title: !foo x", "test.yaml:3: title: `x` is read as the type '!foo'"),
+        ("title: =", "test.yaml:3: title: `=` is read as the type 'value'"),
+        ("seed: " + "9" * 5000, "9\u2026` cannot be used as a number"),
+        ("seed: " + "9" * 400, "test.yaml:3: seed: expected `int` <= "),
+        ("seconds: .nan", "test.yaml:3: seconds: `.nan` is not a number that can be used"),
+        ("seconds: .inf", "test.yaml:3: seconds: `.inf` is not a number that can be used"),
+        ("expect: {fps_min: .nan}", "test.yaml:3: expect.fps_min: `.nan` is not a number"),
+        (f"timeline: [{{at: {'1' * 400}s, prompt: a}}]", "test.yaml:3: timeline[0].at: expected `str` of length <= 20"),
+        (f"timeline: [{{at: {'1' * 18}s, prompt: a}}]", "test.yaml:3: timeline[0]: starts at"),
+        (f"timeline: [{{tick: {'1' * 30}, prompt: a}}]", "test.yaml:3: timeline[0].tick: expected `int` <= "),
+        ('timeline: [{at: 1s, prompt: "\\u200b"}]', "test.yaml:3: timeline[0].prompt: is blank"),
+        ("? [a]\n: b", "test.yaml:3: a list or a map cannot be a key"),
+        ("null: 3", "test.yaml:3: the key `null` is read as nothing; put it in quotes"),
+        ("1: 2", "test.yaml:3: the key `1` is read as a number; put it in quotes"),
+        ('"\\0": 2', "test.yaml:3: a key has no visible character"),
+        ("<<: [1]", "test.yaml:3: `<<` takes a map"),
+        ("title: *nope", "test.yaml:3: not valid YAML"),
+        ("title: a\x07b", "test.yaml:3: not valid YAML: the character U+0007 is not allowed"),
+        ('title: "\\ud800"', "test.yaml:3: not valid YAML"),
+        ("--- \nname: y", "not valid YAML: but found another document"),
+    ],
+    ids=lambda text: ascii(text)[:40],
+)
+def test_whatever_the_parser_raises_is_one_line(tmp_path: Path, text: str, message: str) -> None:
+    with pytest.raises(ScenarioError) as caught:
+        load(write(tmp_path, SHORT + text))
+    assert "\n" not in str(caught.value)
+    assert message in str(caught.value).replace(f"{tmp_path}/", "")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("  blue sky: {set: {w: 'yes'}}", "test.yaml:6: events.blue sky: has 1 to 64 letters"),
+        ("  f\u00fc: {set: {w: 'yes'}}", "test.yaml:6: events.f\u00fc: has 1 to 64 letters"),
+        ("  n: {set: {w: no}}", "test.yaml:6: events.n.set: expected `str`, got `bool`; put the value in quotes"),
+        ("  n: {set: {no: 'yes'}}", "test.yaml:6: events.n.set: the key `no` is read as true or false"),
+        ("  n: {key: ' ', set: {w: 'yes'}}", "test.yaml:6: events.n.key: ' ' belongs to the player"),
+        ("  n: {key: TAB, set: {w: 'yes'}}", "test.yaml:6: events.n.key: 'TAB' belongs to the player"),
+        ("\n".join(f"  e{n}: {{set: {{w: 'yes'}}}}" for n in range(1100)), "scenario: cannot be sent to a server"),
+    ],
+    ids=["space in a name", "umlaut", "bool", "bool key", "space", "tab", "too many"],
+)
+def test_events_that_could_never_fire_are_refused(tmp_path: Path, text: str, message: str) -> None:
+    with pytest.raises(ScenarioError) as caught:
+        load(write(tmp_path, SLOTS + text))
+    assert message in str(caught.value).replace(f"{tmp_path}/", "")
+
+
+def test_a_script_too_large_to_send_is_refused(tmp_path: Path) -> None:
+    phrases = ", ".join(f"v{n}: {'x' * 300}" for n in range(500))
+    text = f"name: x\ntemplate: a {{w}}\nslots:\n  w: {{default: v0, values: {{{phrases}}}}}\n"
+    with pytest.raises(ScenarioError, match=r"scenario: cannot be sent to a server: a message of \d+ bytes is over"):
+        load(write(tmp_path, text))
+
+
+def test_a_key_without_quotes_is_named_where_it_is(tmp_path: Path) -> None:
+    with pytest.raises(ScenarioError, match=r"test\.yaml:4: slots\.w\.values: the key `no` is read as true or false"):
+        load(write(tmp_path, SLOTS.replace("{'no': a", "{no: a") + "  n: {set: {w: 'yes'}}"))
+
+
+def test_merged_maps_may_be_overridden(tmp_path: Path) -> None:
+    text = SLOTS + (
+        "  base: &base {label: a, key: b, set: {w: 'yes'}}\n"
+        "  other: {<<: *base, key: o, label: b}\n"
+        "  third: {<<: [{key: t}, *base], label: c}\n"
+    )
+    events = load(write(tmp_path, text)).events
+    assert {name: (event.label, event.key, event.set["w"]) for name, event in events.items()} == {
+        "base": ("a", "b", "yes"),
+        "other": ("b", "o", "yes"),
+        "third": ("c", "t", "yes"),
+    }
+    with pytest.raises(ScenarioError, match=r"events\.other\.key: 'b' is taken by 'base'"):
+        load(write(tmp_path, text.replace("key: o, ", "")))
+
+
+def test_text_is_cleaned_and_a_byte_order_mark_skipped(tmp_path: Path) -> None:
+    scenario = load(write(tmp_path, '\ufeffname: x\ntitle: "\\0"\ntemplate: "a\\u200b fox\\nruns"\n'))
+    assert (scenario.title.strip(), scenario.template) == ("", "a fox runs")

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from longtake.protocol import messages as m
 from longtake.runtime.server.limits import Limits
-from longtake.scenarios.loading import ScenarioError
+from longtake.scenarios.errors import ScenarioError
 from longtake.scenarios.report import Check
 from longtake.scenarios.runner import judge, model_for, run_scenario
 from longtake.scenarios.schema import EventSpec, Expectations, Moment, Scenario, SlotSpec, TimedCue

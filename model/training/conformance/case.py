@@ -5,7 +5,6 @@ the generator's are those of the folder (`longtake.model.evaluation.conformance`
 without their tensors are left out.
 """
 
-import json
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -24,6 +23,7 @@ from longtake.model.evaluation.conformance import (
     read_weights,
     relative_error,
 )
+from longtake.model.json_object import parse_object
 from longtake.model.network.transformer import Transformer
 from longtake.model.training.objectives.scores import Conditioning
 
@@ -181,7 +181,7 @@ def read_training_case(path: Path, device: torch.device | str = "cpu") -> Traini
     """
     try:
         with safe_open(path, "pt") as file:
-            meta: dict[str, Any] = json.loads((file.metadata() or {}).get("meta", "{}"))
+            meta: dict[str, Any] = parse_object((file.metadata() or {}).get("meta", "{}"))
         if "dmd_cases" not in meta:
             return None
         tensors = load_file(path)

@@ -223,7 +223,7 @@ class Clips:
         self.boxes: NDArray[np.float32] = np.load(folder / _BOXES)
         self.actions: Actions = np.load(folder / _ACTIONS)
         self.velocity: NDArray[np.float32] = np.load(folder / _VELOCITY)
-        rows = [json.loads(line) for line in (folder / _LABELS).read_text().splitlines()]
+        rows = [json.loads(line) for line in (folder / _LABELS).read_text().removesuffix("\n").split("\n")]
         self.seeds: list[int] = [row["seed"] for row in rows]
         self.scenes = [Scene.from_labels(row["scene"]) for row in rows]
         self.switches = [
