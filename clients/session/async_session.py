@@ -247,14 +247,12 @@ class AsyncSession:
     ) -> AsyncWorld:
         """Open a world and direct it; see `Session.open`."""
         opening = self.sync.begin_open(model, **options)
-        world = await self._enter(opening.entered, timeout_s, "open")
-        if opening.resume:
-            await world.control("resume")
-        return world
+        return await self._enter(opening.entered, timeout_s, "open", opened=True, resume=opening.resume)
 
     async def join(self, world: str = "", *, role: Role = "viewer", **watch: Unpack[WatchOptions]) -> AsyncWorld:
         """Join a running world; see `Session.join`."""
-        return await self._enter(self.sync.begin_join(world, role=role, **watch), self.sync.request_timeout_s, "join")
+        entered = self.sync.begin_join(world, role=role, **watch)
+        return await self._enter(entered, self.sync.request_timeout_s, "join", opened=False)
 
     async def close(self) -> None:
         """Say goodbye and free everything. Harmless when repeated."""
@@ -264,13 +262,18 @@ class AsyncSession:
         for world in self._worlds:
             world._arrived.set()
 
-    async def _enter(self, entered: "Future[World]", timeout_s: float, what: str) -> AsyncWorld:
+    async def _enter(
+        self, entered: "Future[World]", timeout_s: float, what: str, *, opened: bool, resume: bool = False
+    ) -> AsyncWorld:
         sync = await _answer(entered, timeout_s, what)
-        world = AsyncWorld(sync, self.sync.request_timeout_s)
-        self._worlds.append(world)
-        if sync.subscribed is not None:
-            try:
-                await _answer(sync.subscribed, self.sync.request_timeout_s, "subscribe")
-            except TimeoutError:
-                raise self.sync.no_frames() from None
+        with self.sync.undone_on_failure(sync, opened=opened):
+            if sync.subscribed is not None:
+                try:
+                    await _answer(sync.subscribed, self.sync.request_timeout_s, "subscribe")
+                except TimeoutError:
+                    raise self.sync.no_frames() from None
+            world = AsyncWorld(sync, self.sync.request_timeout_s)
+            self._worlds.append(world)
+            if resume:
+                await world.control("resume")
         return world

@@ -13,8 +13,9 @@ worlds again. For asyncio see `clients/session/async_session.py`.
 
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future
+from contextlib import contextmanager
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, TypedDict, TypeVar, Unpack
@@ -29,6 +30,7 @@ from longtake.protocol import wire
 from longtake.protocol.endpoints import DEFAULT_ENDPOINT
 from longtake.protocol.errors import ConnectionLost, LongtakeError, Refused, RequestTimeout, WorldClosed
 from longtake.protocol.messages import (
+    Control,
     Delivery,
     Done,
     Encoding,
@@ -44,6 +46,7 @@ from longtake.protocol.messages import (
     Open,
     Role,
     Script,
+    Subscribe,
     Subscribed,
     Welcome,
     WorldEntry,
@@ -188,14 +191,28 @@ class Session:
         that none is missed.
         """
         opening = self.begin_open(model, **options)
-        world = self._subscribed(wait_answer(opening.entered, timeout_s, "open"))
-        if opening.resume:
-            world.resume()
+        world = wait_answer(opening.entered, timeout_s, "open")
+        with self.undone_on_failure(world, opened=True):
+            self._subscribed(world)
+            if opening.resume:
+                world.resume()
         return world
 
     def join(self, world: str = "", *, role: Role = "viewer", **watch: Unpack[WatchOptions]) -> World:
         """Join a running world by its name; an empty name means the only one, or the newest."""
-        return self._subscribed(self._wait(self.begin_join(world, role=role, **watch), "join"))
+        joined = self._wait(self.begin_join(world, role=role, **watch), "join")
+        with self.undone_on_failure(joined, opened=False):
+            return self._subscribed(joined)
+
+    @contextmanager
+    def undone_on_failure(self, world: World, *, opened: bool) -> Iterator[None]:
+        """Close (or leave) a world that was entered if the block raises: the caller never gets to see it."""
+        try:
+            yield
+        except BaseException:
+            self._undo(world.name, opened=opened)
+            self.forget(world.name)
+            raise
 
     def close(self) -> None:
         """Say goodbye and free everything. The server keeps the worlds for a while. Harmless when repeated."""
@@ -325,32 +342,51 @@ class Session:
     def _enter(self, kind: type[Message], watch: WatchOptions, **fields: Any) -> "Future[World]":
         """Send `open` or `join`. The world is made on the connection's thread, so that no message is missed."""
         delivery = watch.get("delivery", "latest")
-        buffer = FrameBuffer(delivery, watch.get("buffer_frames", EVERY_CAPACITY)) if delivery else None
         encoding = watch.get("encoding", "raw")
+        if delivery:
+            # Checked now: a subscription that cannot be sent would leave an open world behind.
+            wire.encode_checked(Subscribe(request=0, session="", world="w", delivery=delivery, encoding=encoding))
+        buffer = FrameBuffer(delivery, watch.get("buffer_frames", EVERY_CAPACITY)) if delivery else None
+        opened = kind is Open
         entered: Future[World] = Future()
 
         def answered(future: "Future[Joined]") -> None:
             if not entered.set_running_or_notify_cancel():  # whoever asked has given up
                 if future.exception() is None:
-                    self.ask(Leave, Done, world=future.result().world)
+                    self._undo(future.result().world, opened=opened)
             elif (error := future.exception()) is not None:
                 settle(entered, error=error)
             else:
+                world = World(self, future.result(), encoding=encoding, buffer=buffer)
                 try:
-                    settle(entered, result=self._add(World(self, future.result(), encoding=encoding, buffer=buffer)))
+                    self._add(world)
+                    world.subscribe()
                 except LongtakeError as failure:
+                    if self._worlds.get(world.name) is world:
+                        self.forget(world.name)
+                        self._undo(world.name, opened=opened)
                     settle(entered, error=failure)
+                else:
+                    settle(entered, result=world)
 
         self.ask(kind, Joined, answered, **fields)
         return entered
 
-    def _add(self, world: World) -> World:
+    def _undo(self, world: str, *, opened: bool) -> None:
+        """Close a world that was opened in vain, or leave one that was joined. Does not wait."""
+        try:
+            if opened:
+                self.ask(Control, Done, world=world, action="close")
+            else:
+                self.ask(Leave, Done, world=world)
+        except LongtakeError as error:
+            logger.debug("%s could not be given up: %s", world, error)
+
+    def _add(self, world: World) -> None:
         with self._lock:
             if world.name in self._worlds:
                 raise Refused("wrong_mode", f"this session has joined {world.name} already; leave it there first")
             self._worlds[world.name] = world
-        world.subscribe()
-        return world
 
     def _subscribed(self, world: World) -> World:
         """Wait until the frames of a new world are subscribed to."""
