@@ -182,7 +182,9 @@ class Text:
             # pygame draws its default font at 0.69 of the requested size
             size = round(height * OVERSAMPLE * (1.0 if face or own else 1.3))
             try:
-                self._fonts[key] = pygame.font.Font(str(face or own) if face or own else None, size)
+                font = pygame.font.Font(str(face or own) if face or own else None, size)
+                font.size("x")  # a font that could not be read may fail only here
+                self._fonts[key] = font
             except (pygame.error, OSError) as error:
                 if face is None:
                     raise

@@ -2,8 +2,9 @@
 
 from longtake.clients.session.async_session import AsyncSession, AsyncWorld
 from longtake.clients.session.connection import ConnectionState
+from longtake.clients.session.options import OpenOptions, WatchOptions
 from longtake.clients.session.picture import Picture
-from longtake.clients.session.session import OpenOptions, Session, WatchOptions
+from longtake.clients.session.session import Session
 from longtake.clients.session.transport import Transport
 from longtake.clients.session.world import World
 from longtake.clients.session.zmq_transport import InprocTransport, ZmqTransport

@@ -17,9 +17,10 @@ from typing import Any, TypeVar, Unpack
 
 from longtake.clients.session.connection import ConnectionState
 from longtake.clients.session.feed import FRAMES_TIMEOUT_S
+from longtake.clients.session.options import OpenOptions, WatchOptions
 from longtake.clients.session.pending_requests import no_answer
 from longtake.clients.session.picture import Picture
-from longtake.clients.session.session import OPEN_TIMEOUT_S, OpenOptions, Session, WatchOptions
+from longtake.clients.session.session import OPEN_TIMEOUT_S, Session
 from longtake.clients.session.transport import Transport
 from longtake.clients.session.world import World, has_last, pictures_of
 from longtake.protocol.endpoints import DEFAULT_ENDPOINT

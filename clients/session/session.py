@@ -16,12 +16,12 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
-from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, TypedDict, TypeVar, Unpack
+from typing import Any, TypeVar, Unpack
 
 from longtake.clients.session.connection import Connection, ConnectionConfig, ConnectionState
 from longtake.clients.session.frame_buffer import EVERY_CAPACITY, FrameBuffer
+from longtake.clients.session.options import Opening, OpenOptions, WatchOptions
 from longtake.clients.session.pending_requests import PendingRequests, no_answer, settle, wait_answer
 from longtake.clients.session.transport import Transport
 from longtake.clients.session.world import World
@@ -31,9 +31,7 @@ from longtake.protocol.endpoints import DEFAULT_ENDPOINT
 from longtake.protocol.errors import ConnectionLost, LongtakeError, Refused, RequestTimeout, WorldClosed
 from longtake.protocol.messages import (
     Control,
-    Delivery,
     Done,
-    Encoding,
     Error,
     Frame,
     Hello,
@@ -41,7 +39,6 @@ from longtake.protocol.messages import (
     Joined,
     Leave,
     Message,
-    Mode,
     ModelInfo,
     Open,
     Role,
@@ -60,41 +57,6 @@ OPEN_TIMEOUT_S = 120.0
 """for `open`: the generator may have to load its model first"""
 
 T = TypeVar("T")
-
-
-class WatchOptions(TypedDict, total=False):
-    """How to deliver the pictures of a world."""
-
-    delivery: Delivery | None
-    """"latest" (default; the newest wins), "every" (nothing is lost, the world waits) or None for no pictures"""
-    encoding: Encoding
-    """"raw" (default), or "jpeg" for slow connections"""
-    buffer_frames: int
-    """with "every": pictures buffered here before the world has to wait, 1 to 1024 (default 64)"""
-
-
-class OpenOptions(WatchOptions, total=False):
-    """What `Session.open` takes."""
-
-    prompt: str | None
-    """base text; None takes the script's template"""
-    seed: int
-    mode: Mode
-    """"live" (default), "lockstep" (`advance`) or "offline" (as fast as the pictures are taken)"""
-    script: Script | None
-    """template, slots and events"""
-    readings: bool
-    """have the model's probe read every block (capability "reading")"""
-    paused: bool
-
-
-@dataclass(frozen=True, kw_only=True)
-class Opening:
-    """An `open` that was sent."""
-
-    entered: "Future[World]"
-    resume: bool
-    """the world was opened paused, and has to be resumed once its frames are subscribed to"""
 
 
 class Session:

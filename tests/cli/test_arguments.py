@@ -1,6 +1,7 @@
 """Times and seeds as they are typed."""
 
 import argparse
+from pathlib import Path
 
 import pytest
 
@@ -23,3 +24,32 @@ def test_what_is_no_seed(text: str) -> None:
     with pytest.raises(argparse.ArgumentTypeError):
         arguments.seed(text)
     assert arguments.seed(str(arguments.MAX_SEED)) == arguments.MAX_SEED
+
+
+@pytest.mark.parametrize("text", ["9" * 400, "25" + "0" * 5 + "s", "9" * 400 + "m"])
+def test_times_have_an_end(text: str) -> None:
+    with pytest.raises(argparse.ArgumentTypeError, match="is more than 24 hours"):
+        arguments.seconds(text)
+
+
+@pytest.mark.parametrize("text", ["-1", "many", "9999", "99999", "1.5"])
+def test_what_is_no_number_of_threads(text: str) -> None:
+    with pytest.raises(argparse.ArgumentTypeError, match="0 leaves"):
+        arguments.threads(text)
+    assert arguments.threads("64") == 64
+
+
+def test_the_home_folder_is_found_in_any_path(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/somewhere")
+    assert arguments.file_path("~/x.mp4") == Path("/somewhere/x.mp4")
+    assert arguments.file_path("a~b/x.mp4") == Path("a~b/x.mp4")
+    for text in ("", "a\0b", "~no-such-user-here/x"):
+        with pytest.raises(argparse.ArgumentTypeError):
+            arguments.file_path(text)
+
+
+@pytest.mark.parametrize("text", ["\u200b", "\u3164", "\ufe0f, \u200b"])
+def test_a_prompt_shows_something(text: str) -> None:
+    with pytest.raises(argparse.ArgumentTypeError, match="1 to 2000 visible characters"):
+        arguments.prompt(text)
+    assert arguments.prompt("a \u200bfox\u202e") == "a fox"

@@ -124,6 +124,40 @@ def test_an_interactive_prompt_file(call: Call, fake: list[str], tmp_path: Path)
     assert [cue["tick"] for cue in told[0]["cues"]] == [16]
 
 
+def test_a_list_of_prompts_is_run_rendered_and_played(call: Call, fake: list[str], tmp_path: Path) -> None:
+    (tmp_path / "list.txt").write_bytes("\ufeffa fox\u2028runs\r\n\r\na bird\n".encode())
+    called = call("run", "list.txt", "--mode", "lockstep", "--seconds", "0.5", "--json", *fake)
+    assert called.code == 0, called.err
+    assert [report["scenario"] for report in json.loads(called.out)] == ["list-1", "list-3"]
+
+    called = call("render", "list.txt", "--seconds", "0.5", "--output", "out/a: b.mp4", "--json", *fake)
+    assert called.code == 0, called.err
+    told = json.loads(called.out)
+    assert [film["timeline"][0]["prompt"] for film in told] == ["a fox runs", "a bird"]
+    names = ["a: b-1.mp4", "a: b-1.png", "a: b-3.mp4", "a: b-3.png"]
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == names
+
+    called = call("play", "--headless", "list.txt", "--line", "2", "--seconds", "0.5", *fake)
+    assert called.code == 0, called.err
+    assert "renders/list.mp4  8 frames" in called.out
+
+
+def test_a_film_replaces_our_own_and_no_other_file(call: Call, fake: list[str], tmp_path: Path) -> None:
+    command = ["render", "a fox", "--seconds", "0.5", "--output", "~/fox: at dawn.mp4"]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HOME", str(tmp_path))
+        for _ in range(2):
+            called = call(*command, *fake)
+            assert called.code == 0, called.err
+        (tmp_path / "fox: at dawn.png").write_bytes(b"a holiday")
+        called = call(*command, *fake)
+        assert called.code == 2
+        assert "fox: at dawn.png exists and is no film of ours" in called.line
+        assert (tmp_path / "fox: at dawn.png").read_bytes() == b"a holiday"
+        assert call(*command, "--overwrite", *fake).code == 0
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["fox: at dawn.mp4", "fox: at dawn.png"]
+
+
 def test_play_without_a_display_films(call: Call, fake: list[str], tmp_path: Path) -> None:
     called = call("play", scenario(tmp_path / "short.yaml"), "--seconds", "2", *fake)
     assert called.code == 0, called.err

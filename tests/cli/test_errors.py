@@ -44,6 +44,15 @@ Call = Callable[..., Any]
         (["serve", "--bind", "udp://127.0.0.1:1"], "tcp://HOST:PORT"),
         (["serve", "--bind", "inproc://mine"], "tcp://127.0.0.1:PORT"),
         (["serve", "--threads", "many"], "'many'"),
+        (["serve", "--threads", "9999"], "9999 threads are too many here"),
+        (["render", "a fox", "--cue", "9" * 400 + "s", "night"], "more than 24 hours"),
+        (["render", "a fox", "--switch-latents", "4"], "--switch-latents"),
+        (["render", "\u200b"], "1 to 2000 visible"),
+        (["render", "prompts.txt"], "prompts.txt: no such prompt file"),
+        (["render", "--scenario", "prompts.jsonl"], "prompts.jsonl: no such prompt file"),
+        (["play", "prompts.txt"], "prompts.txt: no such prompt file"),
+        (["play", "default", "--line", "2"], "--line 2: default has 1"),
+        (["run", "~no-such-user-here/x.yaml"], "no-such-user-here"),
         (["join", "tcp://127.0.0.1:x"], "port"),
         (["join"], "display"),
         (["replay", "none.take"], "none.take"),
@@ -77,8 +86,20 @@ def test_outputs_that_cannot_be_written_are_found_out_before_a_model_is_loaded(
     (tmp_path / "file").write_text("")
     (tmp_path / "old.take").write_text("")
     (tmp_path / "folder.mp4").mkdir()
+    (tmp_path / "fox.png").write_bytes(b"not ours")
+    (tmp_path / "bad.txt").write_text("a fox\n\u200b\n", encoding="utf-8")
+    (tmp_path / "two.txt").write_text("a fox\na bird\n", encoding="utf-8")
+    (tmp_path / "film-2.mp4").write_bytes(b"not ours")
     before = sorted(tmp_path.iterdir())
     for arguments, said in (
+        (["render", "a fox", "--output", tmp_path / "fox.mp4"], "fox.png exists and is no film of ours"),
+        (["render", "a fox", "--output", tmp_path / "film-2.mp4"], "film-2.mp4 exists and is no film of ours"),
+        (["render", tmp_path / "two.txt", "--output", tmp_path / "film.mp4"], "film-2.mp4 exists and is no film"),
+        (["render", tmp_path / "bad.txt"], "bad.txt:2: expected a text"),
+        (["run", tmp_path / "bad.txt"], "bad.txt:2: expected a text"),
+        (["play", "--headless", tmp_path / "bad.txt"], "bad.txt:2: expected a text"),
+        (["eval", "vbench", tmp_path / "bad.txt"], "bad.txt:2: expected a text"),
+        (["render", tmp_path / "two.txt", "--record", tmp_path / "x.take"], "a prompt file may hold many"),
         (["render", "a fox", "--output", tmp_path / "folder.mp4"], "is a folder"),
         (["render", "a fox", "--output", tmp_path / "file" / "x.mp4"], "is no folder"),
         (["render", "a fox", "--record", tmp_path / "old.take"], "never overwritten"),

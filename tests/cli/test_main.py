@@ -1,6 +1,8 @@
 """The entry point: help, one-line errors, a quick start, and a reader that goes away."""
 
 import argparse
+import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -9,6 +11,7 @@ from typing import Any
 import pytest
 
 from longtake.runtime.cli.main import COMMANDS, build_parser, one_line
+from longtake.runtime.cli.output import print_json
 
 Call = Callable[..., Any]
 
@@ -99,3 +102,35 @@ def test_help_lists_the_options_of_the_model_that_is_asked_for(call: Call) -> No
 @pytest.mark.parametrize("command", COMMANDS)
 def test_no_help_speaks_python(call: Call, command: str) -> None:
     assert "None" not in call(command, "--help").out
+
+
+@pytest.mark.parametrize("encoding", ["cp1252", "ascii", "utf-8"])
+def test_what_a_terminal_cannot_show_is_printed_as_escapes(encoding: str) -> None:
+    code = (
+        "import sys, longtake.runtime.cli.main as main, longtake.runtime.cli.models as models;"
+        "models.run = lambda options: print('\\u4e2d \\udcff \\u00e9') or print('\\u4e2d', file=sys.stderr) or 0;"
+        "sys.exit(main.run(['models']))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, env={**os.environ, "PYTHONIOENCODING": encoding}, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert b"Traceback" not in done.stderr
+    assert done.stdout.strip() == "\u4e2d \udcff \u00e9".encode(encoding, "backslashreplace")
+
+
+def test_json_is_printed_in_ascii(capsys: pytest.CaptureFixture[str]) -> None:
+    print_json({"prompt": "\u4e2d \U0001f98a \u00e9"})
+    printed = capsys.readouterr().out
+    assert printed.isascii()
+    assert json.loads(printed) == {"prompt": "\u4e2d \U0001f98a \u00e9"}
+
+
+def test_a_fault_of_ours_is_one_line_and_no_failed_check(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(options: argparse.Namespace) -> int:
+        raise KeyError("gone")
+
+    monkeypatch.setattr("longtake.runtime.cli.models.run", fail)
+    called = call("models")
+    assert called.code == 2
+    assert called.line.startswith("longtake models: a fault in longtake (KeyError: 'gone')")

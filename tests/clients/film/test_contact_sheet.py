@@ -4,10 +4,21 @@ import errno
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageDraw
 
-from longtake.clients.film.contact_sheet import Sample, SheetError, contact_sheet, in_force, sample_ticks, save
+from longtake.clients.film.contact_sheet import (
+    BACKGROUND,
+    Sample,
+    SheetError,
+    Writer,
+    contact_sheet,
+    in_force,
+    sample_ticks,
+    save,
+)
+from longtake.clients.film.signature import is_ours
 from tests.clients.film.pictures import mark, picture
 
 
@@ -45,3 +56,41 @@ def test_the_cue_in_force() -> None:
     timeline = [mark(0, "", "start"), mark(8, "night"), mark(16, "rain")]
     assert [getattr(in_force(timeline, tick), "label", None) for tick in (0, 7, 8, 100)] == ["", "", "night", "rain"]
     assert in_force([], 3) is None
+
+
+@pytest.mark.parametrize(
+    "prompt", ["what happens next " * 111, "x" * 2000, "\u4e2d" * 2000, "\0\ufe0f\ud800", "fox \u2764\ufe0f"],
+    ids=["words", "one word", "no spaces", "nothing to draw", "a heart"],
+)  # fmt: skip
+def test_captions_of_any_length_and_script(prompt: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    measured = 0
+
+    def counted(self: ImageDraw.ImageDraw, *arguments: Any, **named: Any) -> float:
+        nonlocal measured
+        measured += 1
+        return length(self, *arguments, **named)
+
+    length = ImageDraw.ImageDraw.textlength
+    monkeypatch.setattr(ImageDraw.ImageDraw, "textlength", counted)
+    samples = [Sample(tick=tick, pixels=picture(9)) for tick in range(24)]
+    page = contact_sheet(samples, [mark(0, prompt, "prompt")], fps=16, title=prompt)
+    assert measured < 24 * 100
+    right = np.asarray(page)[:46, -14:]
+    assert (right == BACKGROUND).all(), "the title ends within the page"
+
+
+def test_lines_are_cut_to_fit() -> None:
+    writer = Writer(ImageDraw.Draw(Image.new("RGB", (8, 8))))
+    for text in ("one two three four five six seven eight nine ten " * 9, "x" * 500, "ab"):
+        lines = writer.lines(text, 100, 14)
+        assert 1 <= len(lines) <= 2
+        assert all(writer.width(line, 14) <= 100 for line in lines)
+        assert text.startswith(lines[0])
+    assert writer.lines("", 100, 14) == []
+
+
+def test_a_sheet_is_known_as_ours(tmp_path: Path) -> None:
+    save(Image.new("RGB", (8, 8)), tmp_path / "ours.png")
+    Image.new("RGB", (8, 8)).save(tmp_path / "other.png")
+    assert is_ours(tmp_path / "ours.png")
+    assert not is_ours(tmp_path / "other.png")

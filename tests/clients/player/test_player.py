@@ -17,7 +17,7 @@ from longtake.clients.player.player import JoinWorld, OpenWorld, Player, play
 from longtake.clients.player.view import badges
 from longtake.clients.session import Session
 from longtake.protocol import messages as m
-from longtake.protocol.errors import ConnectionFailed, Refused
+from longtake.protocol.errors import ConnectionFailed, ProtocolError, Refused
 from longtake.runtime.server.limits import Limits
 from tests.clients.fake_server import FakeServer
 from tests.clients.real_server import RealServer, real_server
@@ -436,3 +436,69 @@ def test_a_click_on_the_timeline_tells_the_cue(server: RealServer, playing: Play
     pygame.event.post(pygame.event.Event(pygame.MOUSEBUTTONDOWN, button=1, pos=(strip.right - 2, strip.centery)))
     playing.turn(0.01)
     assert playing.state.toasts[-1].text == "0:00  start: a fox by day"
+
+
+CYRILLIC = {"n": (0x442, "\u0442"), "q": (0x439, "\u0439"), "slash": (ord("."), "."), "period": (0x44E, "\u044e")}
+"""what a Russian keyboard types at the places of American keys: (code, character)"""
+
+
+def press_place(player: Player, place: int, key: int, unicode: str, mod: int = 0) -> None:
+    pygame.event.post(pygame.event.Event(pygame.KEYDOWN, key=key, unicode=unicode, mod=mod, scancode=place))
+    player.turn(0.01)
+
+
+def test_a_keyboard_without_latin_letters_fires_events_by_place(playing: Player) -> None:
+    turn_until(playing, lambda: playing.state.frame is not None)
+    press_place(playing, pygame.KSCAN_N, *CYRILLIC["n"])
+    assert playing.state.waiting_for("night")
+
+
+def test_a_latin_letter_means_itself_wherever_it_is(playing: Player) -> None:
+    turn_until(playing, lambda: playing.state.frame is not None)
+    press_place(playing, pygame.KSCAN_N, pygame.K_b, "b")
+    assert not playing.state.pending
+    press_place(playing, pygame.KSCAN_B, pygame.K_n, "n")
+    assert playing.state.waiting_for("night")
+
+
+def test_shortcuts_work_on_a_keyboard_without_latin_letters(playing: Player) -> None:
+    press(playing, pygame.K_RETURN)
+    type_text(playing, "\u043b\u0438\u0441")
+    assert playing.prompt.text == "\u043b\u0438\u0441"
+    press_place(playing, pygame.KSCAN_U, 0x433, "\u0433", pygame.KMOD_CTRL)
+    assert playing.prompt.text == ""
+    press(playing, pygame.K_ESCAPE)
+    press_place(playing, pygame.KSCAN_Q, *CYRILLIC["q"], pygame.KMOD_CTRL)
+    assert not playing.running
+
+
+@pytest.mark.parametrize(
+    "typed",
+    ["\u2764\ufe0f", "\u200b", "\0", "\u0301", "\ud83d", "\U0001f469\u200d\U0001f467", "\u4e2d\u6587"],
+    ids=ascii,
+)
+def test_typing_anything_and_editing_it_ends_nothing(playing: Player, typed: str) -> None:
+    press(playing, pygame.K_RETURN)
+    playing.prompt.insert(typed)
+    for key in (pygame.K_HOME, pygame.K_DELETE, pygame.K_END, pygame.K_BACKSPACE, pygame.K_LEFT, pygame.K_DELETE):
+        press(playing, key)
+        playing.prompt.insert("a")
+    assert playing.running
+
+
+def test_a_prompt_and_a_title_that_cannot_be_drawn_end_no_player(
+    server: RealServer, window: None, tmp_path: Path
+) -> None:
+    script = m.Script(title="\0", template="a \u200bfox {w}", slots={"w": m.Slot(default="\ufe0f")})
+    with Session.connect(reach(server)) as session:
+        player = Player(session, OpenWorld(script=script), size=(640, 480), screenshots=tmp_path)
+        player.connector.start()
+        turn_until(player, lambda: player.state.frame is not None)
+        assert (player.state.script.title, player.state.prompt) == ("", "a fox")
+        with Session.connect(reach(server)) as other:
+            director = other.join(role="director", delivery=None)
+            with pytest.raises(ProtocolError, match="visible"):
+                director.prompt("\u200b")
+            director.prompt("two\0 foxes\u202e")
+        turn_until(player, lambda: player.state.prompt == "two foxes")
+        player.connector.stop()

@@ -292,3 +292,39 @@ def test_the_cursor_never_leaves_the_text(edits: list[tuple[str, object]]) -> No
         getattr(line, name)(*([] if argument is None else [argument]))
         assert 0 <= line.cursor <= len(line.text) <= MAX_CHARACTERS
         assert clean(line.text + "x") == line.text + "x"
+
+
+def test_a_character_is_moved_over_and_deleted_whole() -> None:
+    line = PromptLine()
+    line.insert("a\u2764\ufe0fb")
+    line.move_to(0)
+    line.move(1)
+    line.move(1)
+    assert line.cursor == 3
+    line.move(-1)
+    assert line.cursor == 1
+    line.delete()
+    assert (line.text, line.cursor) == ("ab", 1)
+    line.insert("e\u0301")
+    line.backspace()
+    assert (line.text, line.cursor) == ("ab", 1)
+
+
+def test_a_mark_typed_after_its_letter_stays_and_one_without_a_letter_does_not() -> None:
+    line = PromptLine()
+    for typed in ("\u0301", "\ufe0f", "e", "\u0301", "\u200b", "\0", "\ud800"):
+        line.insert(typed)
+    assert line.text == "e\u0301\ufffd"
+    line.clear()
+    line.insert("\u200b \u3164")
+    assert line.submit() == ""
+
+
+def test_suggested_prompts_come_up_in_their_order() -> None:
+    line = PromptLine()
+    line.suggest(["first", "second"])
+    line.focus()
+    line.older()
+    assert line.text == "first"
+    line.older()
+    assert line.text == "second"

@@ -35,6 +35,11 @@ def test_each_kind_of_field_is_read() -> None:
     [
         ("size", "large", "size must be a number, not 'large'"),
         ("size", "1.5", "size must be a number"),
+        ("share", "nan", "share must be a finite number, not nan"),
+        ("share", "inf", "share must be a finite number, not inf"),
+        ("share", "1e999", "share must be a finite number, not inf"),
+        ("size", "9" * 30, "size must have at most 64 bits"),
+        ("size", "9" * 5000, "size must be a number"),
         ("fast", "perhaps", "fast must be on or off, not 'perhaps'"),
         ("colour", "green", "colour must be one of 'red', 'blue', not 'green'"),
         ("weight", "1", "there is no option weight; there are size, share"),
@@ -43,6 +48,11 @@ def test_each_kind_of_field_is_read() -> None:
 def test_what_cannot_be_read_is_named(name: str, text: str, said: str) -> None:
     with pytest.raises(ConfigError, match=said):
         Some.parse({name: text})
+
+
+def test_a_number_that_is_none_is_refused_without_texts_too() -> None:
+    with pytest.raises(ConfigError, match="share must be a finite number"):
+        Some(share=float("nan"))
 
 
 def test_a_wrong_choice_is_refused_without_texts_too() -> None:

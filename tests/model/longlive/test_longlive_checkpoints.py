@@ -224,6 +224,18 @@ def test_an_index_that_lies(tmp_path: Path) -> None:
     index.write_text('{"weight_map": {"b": "one.safetensors"}}')
     with pytest.raises(CheckpointError, match="lacks b"):
         open_tensors(index)
-    index.write_text("{")
-    with pytest.raises(CheckpointError, match="is no index"):
-        open_tensors(index)
+    odd = (
+        "{",
+        "[]",
+        "3",
+        "null",
+        "[" * 5000,
+        '{"weight_map": []}',
+        '{"weight_map": {"b": 3}}',
+        "{}",
+        '{"weight_map": null}',
+    )
+    for text in odd:
+        index.write_text(text)
+        with pytest.raises(CheckpointError, match="is no index"):
+            open_tensors(index)
