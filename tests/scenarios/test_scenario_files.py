@@ -100,7 +100,7 @@ def test_inputs_of_the_timeline(tmp_path: Path) -> None:
         ),
         ("event: night, name", "input: {speed: fast}, name", "timeline[0].input: expected `float`, got `str`"),
         ("event: night, name", "input: {speed: yes}, name", "timeline[0].input: expected `float`, got `bool`"),
-        ("event: night, name", "input: {speed: .nan}, name", "timeline[0].input.speed: nan is not a number"),
+        ("event: night, name", "input: {speed: .nan}, name", "timeline[0].input.speed: `.nan` is not a number"),
         ("event: night, name", "input: {}, name", "timeline[0].input: names no axis"),
         ("{after: first", "{after: second", "test.yaml:13: timeline[1].after: 'second' is not the name of an earlier"),
         (
