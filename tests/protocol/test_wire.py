@@ -180,10 +180,10 @@ def decode_or_protocol_error(data: bytes, union: Any) -> None:
 
 
 def test_text_is_cleaned_as_it_enters() -> None:
-    script = m.Script(title="\0", slots={"sky": m.Slot(values={"\u200bdark": "a da\u200brk sky"})})
+    script = m.Script(title="\0", slots=[m.Slot(name="sky", values={"\u200bdark": "a da\u200brk sky"})])
     sent = m.Open(request=1, script=script, prompt="a fox\nruns\u200b")
     got = wire.decode(wire.encode(sent), m.FromClient)
-    assert (got.prompt, got.script.title, got.script.slots["sky"].values) == ("a fox runs", "", {"dark": "a dark sky"})
+    assert (got.prompt, got.script.title, got.script.slots[0].values) == ("a fox runs", "", {"dark": "a dark sky"})
 
 
 @pytest.mark.parametrize("text", ["\u200b", "\0", "\n", " ", "\u202e\u202c", "\ufe0f"], ids=ascii)
@@ -197,14 +197,14 @@ def test_a_prompt_with_nothing_visible_is_refused_on_both_sides(text: str) -> No
 
 
 def test_keys_that_look_the_same_are_refused() -> None:
-    script = m.Script(slots={"sky": m.Slot(values={"dark": "a", "dark\u200b": "b"})})
+    script = m.Script(slots=[m.Slot(name="sky", values={"dark": "a", "dark\u200b": "b"})])
     with pytest.raises(ProtocolError, match="two keys of a map differ only in characters that cannot be seen"):
         wire.decode(wire.encode(m.Open(request=1, script=script)), m.FromClient)
 
 
 @pytest.mark.parametrize("name", ["blue sky", "", "a/b", "ü"])
 def test_events_and_slots_have_names(name: str) -> None:
-    for script in (m.Script(events={name: m.EventDef(set={})}), m.Script(slots={name: m.Slot()})):
+    for script in (m.Script(events={name: m.EventDef(set={})}), m.Script(slots=[m.Slot(name=name)])):
         with pytest.raises(ProtocolError, match=r"^open\.script\.(events|slots): "):
             wire.encode_checked(m.Open(request=1, script=script))
 

@@ -489,7 +489,7 @@ def test_typing_anything_and_editing_it_ends_nothing(playing: Player, typed: str
 def test_a_prompt_and_a_title_that_cannot_be_drawn_end_no_player(
     server: RealServer, window: None, tmp_path: Path
 ) -> None:
-    script = m.Script(title="\0", template="a \u200bfox {w}", slots={"w": m.Slot(default="\ufe0f")})
+    script = m.Script(title="\0", template="a \u200bfox {w}", slots=[m.Slot(name="w", default="\ufe0f")])
     with Session.connect(reach(server)) as session:
         player = Player(session, OpenWorld(script=script), size=(640, 480), screenshots=tmp_path)
         player.connector.start()
