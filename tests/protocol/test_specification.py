@@ -14,6 +14,7 @@ from longtake.protocol import wire
 from longtake.protocol.endpoints import DEFAULT_PORT
 from longtake.protocol.errors import ERROR_CODES, LOCAL_CODES
 from longtake.protocol.fields import MAX_NUMBER
+from longtake.runtime.server.limits import Limits
 
 ROOT = Path(__file__).parents[2]
 SPECIFICATION = (ROOT / "docs/protocol.md").read_text()
@@ -81,6 +82,10 @@ def rows(kind: type) -> list[tuple[str, str, str]]:
     return [(f"`{f.encode_name}`", in_words(f.type), default_in_words(f)) for f in inspect.type_info(kind).fields]
 
 
+def fields_of(kind: type) -> set[str]:
+    return {field.encode_name for field in inspect.type_info(kind).fields}
+
+
 def table_of(name: str) -> list[tuple[str, str, str]]:
     section = re.search(rf"^#### `{name}`$(.*?)(?=^##|\Z)", SPECIFICATION, re.MULTILINE | re.DOTALL)
     assert section, f"docs/protocol.md has no section on {name}"
@@ -101,6 +106,30 @@ def test_error_codes_and_whether_to_retry():
     found = re.findall(r"^\| `([a-z_]+)` \| (yes|no) \| .+ \|$", SPECIFICATION, re.MULTILINE)
     expected = [(code, "yes" if e.retryable else "no") for code, e in ERROR_CODES.items() if code not in LOCAL_CODES]
     assert found == expected
+
+
+REQUESTS = [
+    kind for union in (m.FromClient, m.FromClientFrames) for kind in get_args(union) if "request" in fields_of(kind)
+]
+
+
+@pytest.mark.parametrize("kind", REQUESTS, ids=title)
+def test_every_request_says_how_it_is_answered_and_with_which_errors(kind):
+    section = re.search(rf"^#### `{title(kind)}`$(.*?)(?=^\|)", SPECIFICATION, re.MULTILINE | re.DOTALL)
+    assert section
+    assert "Answered by `" in section[1]
+    assert "`error`" in section[1] or "the errors of any request alone" in section[1]
+    _, _, errors = section[1].partition("`error`")
+    codes = set(re.findall(r"`([a-z_]+)`", errors)) & set(ERROR_CODES)
+    assert codes or "the errors of any request alone" in section[1]
+
+
+def test_the_limits_are_the_servers_with_their_defaults():
+    found = re.findall(r"^\| `(\w+)` \| (\d+) \| .+ \|$", SPECIFICATION, re.MULTILINE)
+    assert {name: int(value) for name, value in found} == Limits().announced()
+    listed = re.search(r"the server's limits by name: (.+?);", SPECIFICATION)
+    assert listed
+    assert set(re.findall(r"`(\w+)`", listed[1])) == set(Limits().announced())
 
 
 def test_limits_and_numbers():
