@@ -162,10 +162,10 @@ class Reading(Message, frozen=True, kw_only=True):
 
 
 class Notice(Message, frozen=True, kw_only=True):
-    """Something happened to the world that its members should know."""
+    """Something happened that the members of the world should know; `models` goes to all clients, without a world."""
 
     world: str
-    kind: Literal["closed", "reset", "generator_lost", "generator_back", "recording", "shutdown"]
+    kind: Literal["closed", "reset", "generator_lost", "generator_back", "recording", "shutdown", "models"]
     text: str = ""
     generation: int = 0
     tick: int = 0

@@ -40,6 +40,7 @@ from longtake.protocol.messages import (
     Leave,
     Message,
     ModelInfo,
+    Notice,
     Open,
     Role,
     Script,
@@ -266,6 +267,9 @@ class Session:
             return
         if self._requests.settle(message):
             self._notify()
+            return
+        if isinstance(message, Notice) and message.kind == "models":
+            self.tell(Hello(client=self.config.client))  # the welcome that answers it lists them
             return
         world = self._worlds.get(getattr(message, "world", None) or "")
         if isinstance(message, Error) and message.code == "not_subscribed":

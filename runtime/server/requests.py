@@ -116,6 +116,7 @@ class RequestHandler:
                 raise Refused("too_many", f"the server has {len(self._sessions)} clients, the most it takes")
             client = self._sessions.add(identity, message.client, self._clock.now())
             log.info("client %s connected", client.name or client.token[:6])
+        client.minor = message.version[1]
         welcome = Welcome(
             version=(VERSION_MAJOR, VERSION_MINOR),
             server=self._server,

@@ -33,6 +33,8 @@ class Client:
     messages: TokenBucket
     roles: dict[str, Role] = field(default_factory=dict)
     """by world it has joined"""
+    minor: int = 0
+    """minor version of the protocol that it speaks"""
     gone: bool = False
     """it left, fell silent or does not read; the server removes it soon"""
 

@@ -258,6 +258,7 @@ class WorldTable:
             )
 
     def _generator_back(self, generator: Supervisor) -> None:
+        self._announce_models()
         for room in self._on(generator):
             room.world.generator_back()
             room.world.changed = True
@@ -270,6 +271,13 @@ class WorldTable:
                 self._ports.sessions.send(client, error_message(error, message.request))
         for room in list(self._worlds.values()):
             self._settle(room)
+
+    def _announce_models(self) -> None:
+        """Tell every client that `welcome` now lists models; `hello` fetches it."""
+        text = "ready: " + ", ".join(model.name for model in self._pool.models)
+        for client in self._ports.sessions.all():
+            if client.minor >= 1:  # the kind `models` is of protocol 1.1
+                self._ports.sessions.send(client, Notice(world="", kind="models", text=text))
 
     def _settle(self, room: WorldRoom) -> None:
         """Carry out a world's effects, and remove it if that closed it."""

@@ -28,7 +28,9 @@ def start(tmp_path: Path) -> Iterator[Callable[..., Any]]:
 
     with ExitStack() as stack:
 
-        def begin(*, process: bool = False, fake: dict[str, Any] | None = None, **config: Any) -> Any:
+        def begin(
+            *, process: bool = False, fake: dict[str, Any] | None = None, wait_ready: bool = True, **config: Any
+        ) -> Any:
             os.environ["LONGTAKE_FAKE"] = json.dumps(fake or {})
             chosen = {"models": ("fake",), "factory": "fakes:load"} | config.pop("generator", {})
             generator = GeneratorHostConfig(**chosen)
@@ -36,7 +38,7 @@ def start(tmp_path: Path) -> Iterator[Callable[..., Any]]:
             config.setdefault("takes", tmp_path / "takes")
             config.setdefault("heartbeat_s", 1.0)
             full = ServerConfig(generator=generator, in_process=not process, **config)
-            return stack.enter_context(server_thread(full))
+            return stack.enter_context(server_thread(full, wait_ready=wait_ready))
 
         yield begin
     os.environ.pop("LONGTAKE_FAKE", None)

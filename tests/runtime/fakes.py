@@ -50,6 +50,7 @@ class FakeConfig:
     """the frames of this block cannot be had, once"""
     fail_to_load: str = ""
     open_s: float = 0.0
+    load_s: float = 0.0
     axes: bool = False
     """it takes input: two sticks and a button"""
 
@@ -205,6 +206,7 @@ def own(world: World) -> FakeWorld:
 def load(name: str, *, device: str, precision: str, threads: int) -> FakeModel:
     """The factory for the registry."""
     config = FakeConfig(**json.loads(os.environ.get("LONGTAKE_FAKE", "{}")))
+    time.sleep(config.load_s)
     if config.fail_to_load:
         raise RuntimeError(config.fail_to_load)
     return FakeModel(name=name, config=config)

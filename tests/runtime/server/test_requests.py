@@ -9,8 +9,10 @@ import msgspec
 import pytest
 from raw_client import RawClient
 
+from longtake.clients.session import Session
 from longtake.protocol import messages, wire
 from longtake.runtime.server.limits import Limits
+from tests.reach import reach
 
 Start = Callable[..., Any]
 
@@ -321,6 +323,22 @@ def test_what_steps_and_cues_do_in_states_that_do_not_fit(start: Start) -> None:
         assert client.control_world(lockstep, "step", ticks=2).tick == 5
         cut = client.ask(messages.Prompt, messages.Ack, world=lockstep, text="now", cut_in=True)
         assert cut.code == "wrong_mode"
+
+
+def test_clients_are_told_when_the_models_have_loaded(start: Start) -> None:
+    local = start(fake={"load_s": 1.5}, wait_ready=False)
+    with RawClient(local) as client, RawClient(local, hello=False) as older, Session.connect(reach(local)) as session:
+        assert client.welcome.models == []
+        older.send(messages.Hello(version=(1, 0)))
+        assert client.wait(messages.Notice, kind="models").text == "ready: fake"
+        client.send(messages.Hello())
+        assert [model.name for model in client.wait(messages.Welcome).models] == ["fake"]
+        until = time.monotonic() + 10
+        while not session.models and time.monotonic() < until:
+            time.sleep(0.02)
+        assert [model.name for model in session.models] == ["fake"]
+        older.wait(messages.Heartbeat)
+        assert not [message for message in older.seen if isinstance(message, messages.Notice)]
 
 
 def test_without_ticks_a_run_is_as_long_as_the_block_it_begins_in(start: Start) -> None:
