@@ -7,7 +7,7 @@
 Bad combinations are refused here, before any weights are read.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 
@@ -96,6 +96,14 @@ class Backend:
         return cls(
             target=target, graphs=options.graphs, overlap=overlap, options=options, verdicts=tuple(verdicts), **names
         )
+
+    def executing(self, name: str) -> "Backend":
+        """Return the same with another execution, after the chosen one could not be built."""
+        verdicts = [
+            replace(verdict, chosen=verdict.name == name) if verdict.knob == EXECUTIONS.kind else verdict
+            for verdict in self.verdicts
+        ]
+        return replace(self, execution=name, verdicts=tuple(verdicts))
 
     @property
     def device(self) -> torch.device:

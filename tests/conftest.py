@@ -5,5 +5,10 @@ runs on the machine, and a test of five seconds takes two minutes.
 """
 
 import os
+import shutil
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # read once, when torch is imported
+
+if shutil.which("nvidia-smi") is None:
+    # Without a GPU Triton's kernels are interpreted. Triton reads this when it is imported.
+    os.environ.setdefault("TRITON_INTERPRET", "1")

@@ -62,6 +62,10 @@ class Fp8Cache(RingCache):
             kept[layer][:, :, slots].copy_(quantised)
             scales[layer][:, :, slots].copy_(scale)
 
+    def layer(self, index: int) -> tuple[Tensor, Tensor, Tensor | None, Tensor | None]:
+        """See `RingCache.layer`."""
+        return self.keys[index], self.values[index], self.key_scales[index], self.value_scales[index]
+
     def full(self, layer: int, tokens: int) -> tuple[Tensor, Tensor]:
         """See `RingCache.full`; good until another layer's are asked for."""
         for kept, scales, full in (

@@ -5,6 +5,7 @@ Nothing is moved, cloned or concatenated, and once the window is full attention 
 
 import copy
 from functools import partial
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -17,6 +18,29 @@ from longtake.model.network.rope import Rope
 from longtake.model.ops.attention import Attention
 
 
+class RingSlots(NamedTuple):
+    """Where a kernel writes a layer's keys and values itself.
+
+    Attributes:
+        keys, values: the layer's ring, [B, heads, window tokens, head_dim].
+        key_scales, value_scales: of a ring in e4m3, [B, heads, window tokens, 1]; otherwise None.
+        tokens: the slot of each of the frames' tokens, [T] int64.
+        table: their rotations, [F, S, head_dim / 2] complex64.
+        sink_keys: the layer's keys before RoPE, [B, heads, sink tokens, head_dim].
+        sink_start, sink_tokens: the first of these that the frames write, and how many; none if positions are absolute.
+    """
+
+    keys: Tensor
+    values: Tensor
+    key_scales: Tensor | None
+    value_scales: Tensor | None
+    tokens: Tensor
+    table: Tensor
+    sink_keys: Tensor
+    sink_start: int
+    sink_tokens: int
+
+
 class RingBlock(WindowBlock):
     """Frames that are being computed into a ring cache."""
 
@@ -24,13 +48,41 @@ class RingBlock(WindowBlock):
         super().__init__(cache, layout)
         self._cache = cache
         self._visible_tokens = layout.visible_frames * cache.frame_tokens
+        device = cache.keys.device
+        runs = [torch.arange(slots.start, slots.stop, device=device) for slots, _ in self._runs]
+        self._slots = runs[0] if len(runs) == 1 else torch.cat(runs)
 
-    def with_rope(self, table: Tensor) -> "RingBlock":
-        """Return the same block with other rotations."""
+    @property
+    def slots(self) -> Tensor:
+        """The slot of each of the frames' tokens, [T] int64."""
+        return self._slots
+
+    def with_rope(self, table: Tensor, slots: Tensor | None = None) -> "RingBlock":
+        """Return the same block with other rotations, and with other slots for `ring_slots`."""
         other = copy.copy(self)
         other._table = table
+        other._slots = self._slots if slots is None else slots
         other._attends = [partial(other._attend, layer) for layer in range(self._layers)]
         return other
+
+    def ring_slots(self, layer: int) -> RingSlots:
+        """Return where a kernel writes a layer's keys and values; `attend_written` attends to them."""
+        cache = self._cache
+        return RingSlots(
+            *cache.layer(layer),
+            tokens=self._slots,
+            table=self._table,
+            sink_keys=cache.unrotated_sink_keys[layer],
+            sink_start=self._runs[0][0].start if self._sink_tokens else 0,
+            sink_tokens=self._sink_tokens,
+        )
+
+    def attend_written(self, layer: int, q: Tensor, attention: Attention) -> Tensor:
+        """Attend with queries after RoPE to what is visible, the frames' own keys included, already written.
+
+        q: [B, T, heads, head_dim] -> the same.
+        """
+        return self._attend_visible(layer, q.transpose(1, 2), attention).transpose(1, 2)
 
     def _put(self, layer: int, k: Tensor, v: Tensor) -> None:
         for slots, tokens in self._runs:
@@ -84,6 +136,10 @@ class RingCache(WindowCache[RingBlock]):
         """Write a layer's keys (after RoPE) and values, [B, heads, tokens, head_dim] each, into slots of tokens."""
         for kept, new in zip(self._by_layer[layer], (keys, values), strict=True):
             kept.narrow(2, slots.start, slots.stop - slots.start).copy_(new)
+
+    def layer(self, index: int) -> tuple[Tensor, Tensor, Tensor | None, Tensor | None]:
+        """Return a layer's keys and values as they lie, and their scales if they have any; see `RingSlots`."""
+        return *self._by_layer[index], None, None
 
     def full(self, layer: int, tokens: int) -> tuple[Tensor, Tensor]:
         """Return a layer's first keys and values, [B, heads, tokens, head_dim] each, to be read at once."""

@@ -12,6 +12,7 @@ from longtake.model.execution.compiled import missing_compiler
 from longtake.model.execution.cuda_graphs import missing_graphs
 from longtake.model.ops.attention.registry import ATTENTIONS
 from longtake.model.ops.linear.registry import EIGHT_BITS, LINEARS
+from longtake.model.ops.triton.available import missing_triton
 from longtake.model.options import BackendOptions
 
 PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16}
@@ -54,6 +55,10 @@ def fast_paths(
         for name in ATTENTIONS.names():
             if ATTENTIONS.missing(name, Target(device=device, dtype=dtype)) is None:
                 yield FastPath(precision=precision, options=BackendOptions(attention=name))
+    for precision, dtype in PRECISIONS.items():
+        if missing_triton(Target(device=device, dtype=dtype)) is None:
+            # On a CPU, for the tests: plain linears, which is what it has on a GPU.
+            yield FastPath(precision=precision, options=BackendOptions(execution="triton", linear="plain"))
     target = Target(device=device, dtype=torch.bfloat16, block_tokens=rows)
     for linear in EIGHT_BITS:
         if LINEARS.missing(linear, target) is None:

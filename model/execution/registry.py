@@ -5,6 +5,7 @@
 | eager | the layers as they are | everywhere |
 | cpu | the layers' arithmetic regrouped (`longtake.model.execution.cpu`) | CPU |
 | compiled | the layers through torch's compiler (`longtake.model.execution.compiled`) | with a compiler |
+| triton | our own kernels between the products (`longtake.model.execution.triton`) | GPU, half precision, with Triton |
 
 CUDA graphs are not in the table: they record whatever executor is chosen.
 """
@@ -17,6 +18,7 @@ from longtake.model.execution.compiled import compiled_executor, missing_compile
 from longtake.model.execution.cpu import CpuExecutor
 from longtake.model.execution.eager import EagerExecutor
 from longtake.model.network.transformer import Transformer
+from longtake.model.ops.triton.available import missing_triton
 
 
 def _eager(transformer: Transformer, timesteps: Sequence[float], warm_up_frames: Sequence[int]) -> Executor:
@@ -25,6 +27,19 @@ def _eager(transformer: Transformer, timesteps: Sequence[float], warm_up_frames:
 
 def _cpu(transformer: Transformer, timesteps: Sequence[float], warm_up_frames: Sequence[int]) -> Executor:
     return CpuExecutor(transformer, timesteps)
+
+
+def _triton(transformer: Transformer, timesteps: Sequence[float], warm_up_frames: Sequence[int]) -> Executor:
+    # Triton is there on some machines only.
+    from longtake.model.execution.triton import triton_executor
+
+    return triton_executor(transformer, timesteps, warm_up_frames)
+
+
+def _automatic(target: Target) -> str:
+    if target.device.type == "cpu":
+        return "cpu"
+    return "eager" if missing_triton(target) else "triton"
 
 
 def _missing_cpu(target: Target) -> str | None:
@@ -37,6 +52,7 @@ EXECUTIONS: Registry[ExecutorFactory] = Registry(
         "eager": Choice(make=lambda target: _eager),
         "cpu": Choice(make=lambda target: _cpu, missing=_missing_cpu),
         "compiled": Choice(make=lambda target: compiled_executor, missing=missing_compiler),
+        "triton": Choice(make=lambda target: _triton, missing=missing_triton),
     },
-    lambda target: "cpu" if target.device.type == "cpu" else "eager",
+    _automatic,
 )

@@ -48,6 +48,9 @@ log = logging.getLogger(__name__)
 KEPT_ENCODINGS = 64
 """how many prompts' encodings are kept"""
 
+SAFE_EXECUTION = "eager"
+"""what runs a pass if the automatic choice cannot be built"""
+
 Trace = Callable[[str, Tensor, Tensor, Tensor], None]
 """Called after every sampler step with its name ("s0", ...), xt, flow and x0, each [B, F, C, h, w]."""
 
@@ -388,8 +391,16 @@ class Generator:
             self.transformer.fuse_qkv()
         else:
             self.transformer.replace_linears(make_linear)
-        make_executor = EXECUTIONS.make(backend.execution, backend.target)
-        return make_executor(self.transformer, self.timesteps, live_lengths(self.config))
+        lengths = live_lengths(self.config)
+        make = EXECUTIONS.make(backend.execution, backend.target)
+        try:
+            return make(self.transformer, self.timesteps, lengths)
+        except BackendError as error:
+            if backend.execution == SAFE_EXECUTION or backend.options.wanted_execution != "auto":
+                raise
+            log.warning("execution %s instead of %s: %s", SAFE_EXECUTION, backend.execution, error)
+        self.backend = backend.executing(SAFE_EXECUTION)
+        return EXECUTIONS.make(SAFE_EXECUTION, backend.target)(self.transformer, self.timesteps, lengths)
 
     def _count_frames(self, world: World) -> None:
         """Count the frames of the block that is decoding; if a thread decodes, wait for them."""

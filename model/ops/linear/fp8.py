@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from longtake.model.choice import Target
-from longtake.model.ops.linear.base import LinearOp, with_gelu
+from longtake.model.ops.linear.base import with_gelu
 
 E4M3 = torch.float8_e4m3fn
 LARGEST_E4M3 = 448.0
@@ -20,32 +20,45 @@ def quantise_fp8(x: Tensor) -> tuple[Tensor, Tensor]:
     return (full / scale).to(E4M3), scale
 
 
-def fp8_linear(weight: Tensor, bias: Tensor, *, gelu: bool = False) -> LinearOp:
-    """Return x -> x weight^T + bias in FP8: [..., in] -> [..., out] in x's type.
+class Fp8Linear:
+    """x -> x weight^T + bias in FP8: [..., in] -> [..., out] in x's type; see `LinearFactory`.
 
     Args:
         weight: [out, in] float, each a multiple of 16.
         bias: [out].
         gelu: apply the tanh form of GELU to the result.
     """
-    quantised, scale = quantise_fp8(weight.detach())
-    # The product wants its second factor by columns, which is how the rows lie.
-    columns, column_scale, bias = quantised.t(), scale.t().contiguous(), bias.detach().clone()
 
-    def product(x: Tensor) -> Tensor:
-        rows, row_scale = quantise_fp8(x.reshape(-1, x.shape[-1]))
-        out = torch._scaled_mm(
+    def __init__(self, weight: Tensor, bias: Tensor, *, gelu: bool = False) -> None:
+        quantised, scale = quantise_fp8(weight.detach())
+        # The product wants its second factor by columns, which is how the rows lie.
+        self._columns, self._column_scale = quantised.t(), scale.t().contiguous()
+        self._bias = bias.detach().clone()
+        self._whole = with_gelu(self._quantise_and_multiply, gelu)
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """x: [..., in] -> [..., out]."""
+        return self._whole(x)
+
+    def product(self, rows: Tensor, row_scale: Tensor, dtype: torch.dtype) -> Tensor:
+        """Return only the product and the bias, of rows that are quantised already.
+
+        rows: [M, in] e4m3; row_scale: [M, 1] float32 -> [M, out] of the given type, without GELU.
+        """
+        out: Tensor = torch._scaled_mm(
             rows,
-            columns,
+            self._columns,
             scale_a=row_scale,
-            scale_b=column_scale,
-            bias=bias,
-            out_dtype=x.dtype,
+            scale_b=self._column_scale,
+            bias=self._bias,
+            out_dtype=dtype,
             use_fast_accum=True,
         )
-        return out.view(*x.shape[:-1], -1)
+        return out
 
-    return with_gelu(product, gelu)
+    def _quantise_and_multiply(self, x: Tensor) -> Tensor:
+        rows, row_scale = quantise_fp8(x.reshape(-1, x.shape[-1]))
+        return self.product(rows, row_scale, x.dtype).view(*x.shape[:-1], -1)
 
 
 def missing_fp8(name: str, target: Target) -> str | None:

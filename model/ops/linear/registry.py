@@ -21,7 +21,7 @@ from functools import partial
 
 from longtake.model.choice import Choice, Registry, Target
 from longtake.model.ops.linear.base import LinearFactory
-from longtake.model.ops.linear.fp8 import fp8_linear, missing_fp8
+from longtake.model.ops.linear.fp8 import Fp8Linear, missing_fp8
 from longtake.model.ops.linear.int8 import int8_linear, missing_int8
 from longtake.model.ops.linear.onednn import has_onednn, missing_onednn, onednn_linear
 from longtake.model.ops.linear.plain import plain_unless_divisible
@@ -49,7 +49,7 @@ LINEARS: Registry[LinearFactory | None] = Registry(
         "te-fp8": Choice(
             make=lambda target: plain_unless_divisible(transformer_engine_linear), missing=missing_transformer_engine
         ),
-        "fp8": Choice(make=lambda target: plain_unless_divisible(fp8_linear), missing=partial(missing_fp8, "fp8")),
+        "fp8": Choice(make=lambda target: plain_unless_divisible(Fp8Linear), missing=partial(missing_fp8, "fp8")),
         "int8": Choice(make=lambda target: plain_unless_divisible(int8_linear), missing=missing_int8),
         "onednn": Choice(make=_onednn, missing=missing_onednn),
         "upcast": Choice(make=lambda target: upcast_linear, missing=missing_upcast),

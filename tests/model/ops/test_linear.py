@@ -9,7 +9,7 @@ from longtake.model.choice import Target
 from longtake.model.config import TransformerConfig
 from longtake.model.errors import BackendError
 from longtake.model.ops.linear import transformer_engine
-from longtake.model.ops.linear.fp8 import fp8_linear, quantise_fp8
+from longtake.model.ops.linear.fp8 import Fp8Linear, quantise_fp8
 from longtake.model.ops.linear.int8 import int8_linear
 from longtake.model.ops.linear.registry import LINEARS
 from longtake.model.ops.linear.transformer_engine import transformer_engine_linear
@@ -40,7 +40,7 @@ def test_fp8_is_the_product_of_the_dequantised(small: Any, dtype: torch.dtype) -
     x, weight, bias = random_linear(7, 48, 32, dtype)
     (rows, row_scale), (columns, column_scale) = quantise_fp8(x.flatten(0, 1)), quantise_fp8(weight)
     wanted = (rows.double() * row_scale) @ (columns.double() * column_scale).t() + bias.double()
-    made = fp8_linear(weight, bias)(x)
+    made = Fp8Linear(weight, bias)(x)
     assert (made.dtype, tuple(made.shape)) == (dtype, (2, 7, 32))
     assert small.error(made.flatten(0, 1), wanted) < (1e-6 if dtype == torch.float32 else 3e-3)
 
@@ -55,7 +55,7 @@ def test_fp8_holds_every_value_to_a_sixteenth_of_itself(small: Any) -> None:
     assert bool(((back - x).abs() <= torch.maximum(x.abs() / 16, scale * 2**-10)).all())
 
 
-@pytest.mark.parametrize(("make", "bound"), [(fp8_linear, 0.045), (int8_linear, 0.02)])
+@pytest.mark.parametrize(("make", "bound"), [(Fp8Linear, 0.045), (int8_linear, 0.02)])
 @pytest.mark.parametrize("dtype", [torch.float32, HALF])
 def test_eight_bits_are_near_in_every_row_and_column(small: Any, make: Any, bound: float, dtype: torch.dtype) -> None:
     x, weight, bias = random_linear(9, 256, 64, dtype)
@@ -81,7 +81,7 @@ def test_a_wide_map_rounds_nothing_but_its_result(gelu: bool) -> None:
     assert torch.allclose(made.double(), exact, rtol=2**-8, atol=1e-4)
 
 
-@pytest.mark.parametrize("make", [fp8_linear, int8_linear])
+@pytest.mark.parametrize("make", [Fp8Linear, int8_linear])
 def test_gelu_comes_after_the_bias(make: Any) -> None:
     made = make(torch.eye(16), torch.full((16,), -1.0), gelu=True)(torch.full((1, 16), -1.5))
     assert made[0, 0].item() == pytest.approx(-0.015084, abs=5e-5)  # the exact form is -0.015524
@@ -89,7 +89,7 @@ def test_gelu_comes_after_the_bias(make: Any) -> None:
 
 def test_the_map_keeps_the_weights_it_was_made_of() -> None:
     weight, bias, x = torch.eye(16), torch.ones(16), torch.ones(1, 16)
-    for make in (fp8_linear, int8_linear):
+    for make in (Fp8Linear, int8_linear):
         product = make(weight, bias)
         before = product(x)
         with torch.no_grad():
@@ -169,7 +169,7 @@ def test_fp8_on_a_gpu_is_near_the_full_product(small: Any, name: str) -> None:
     if problem := LINEARS.missing(name, target("cuda")):
         pytest.skip(problem)
     x, weight, bias = (t.cuda() for t in random_linear(64, 256, 512, HALF))
-    made = (fp8_linear if name == "fp8" else transformer_engine_linear)(weight, bias)(x)
+    made = (Fp8Linear if name == "fp8" else transformer_engine_linear)(weight, bias)(x)
     assert small.error(made, F.linear(x.double(), weight.double(), bias.double())) < 0.06
 
 
