@@ -81,7 +81,7 @@ class Backend:
         if options.graphs and (problem := missing_graphs(target)):
             raise BackendError(f"{problem}; leave graphs out")
         names = {
-            "attention": ATTENTIONS.resolve(options.attention, target),
+            "attention": ATTENTIONS.resolve(options.wanted_attention, target),
             "linear": LINEARS.resolve(_linear(options), target),
             "cache": CACHES.resolve(options.cache, target),
             "execution": EXECUTIONS.resolve(_execution(options, target), target),
@@ -131,10 +131,10 @@ def choose_overlap(device: torch.device, overlap: bool | None, threads: int | No
 
 def _linear(options: BackendOptions) -> str:
     if options.wanted_execution != "compiled":
-        return options.linear
+        return options.wanted_linear
     if options.linear == "onednn":
         raise BackendError("onednn linears cannot be compiled; use --linear plain, or leave --compile out")
-    return "plain" if options.linear == "auto" else options.linear
+    return "plain" if options.wanted_linear == "auto" else options.wanted_linear
 
 
 def _execution(options: BackendOptions, target: Target) -> str:

@@ -14,8 +14,19 @@ BACKEND_ARGUMENTS = (
         choices=("auto", "plain", "onednn", "upcast", "fp8", "te-fp8", "int8"),
         help="how linear layers are computed; `longtake doctor` says which of these work here",
     ),
+    Argument(
+        flag="--fast",
+        group="back end",
+        option="fast",
+        switch=True,
+        help="eight bits for speed, on a Hopper GPU: the same as --linear fp8 and --option attention=flash3-fp8",
+    ),
 )
 """command-line arguments for the options of the back end"""
+
+
+FAST = {"attention": "flash3-fp8", "linear": "fp8"}
+"""what `fast` stands for"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,6 +45,25 @@ class BackendOptions(Options):
     """replay each world's forwards as CUDA graphs, see `longtake.model.execution.cuda_graphs`"""
     overlap: bool | None = None
     """decode while the next block is denoised; None does so on a GPU, and on a CPU with a core to spare"""
+    fast: bool = False
+    """the same as linear=fp8 and attention=flash3-fp8: faster on a Hopper GPU, and less exact"""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name, meant in FAST.items():
+            asked = getattr(self, name)
+            if self.fast and asked not in ("auto", meant):
+                raise ConfigError(f"fast and {name}={asked} contradict each other; leave one out")
+
+    @property
+    def wanted_attention(self) -> str:
+        """What is to compute attention, whichever option says so."""
+        return FAST["attention"] if self.fast else self.attention
+
+    @property
+    def wanted_linear(self) -> str:
+        """What is to compute the linears, whichever option says so."""
+        return FAST["linear"] if self.fast else self.linear
 
     @property
     def wanted_execution(self) -> str:

@@ -1,8 +1,11 @@
 """The ring cache with keys and values in eight bits (e4m3): half the memory of a world, for some exactness.
 
-Every head of every token has a scale of its own, a power of two: rounding costs the lower bits and nothing else, and
-what is read back is exact in bf16. Attention reads full-width copies, made again in each layer of each forward, so this
-saves memory and no time; an attention that takes eight bits itself would save both.
+For an attention at full width every head of every token has a scale of its own, a power of two: rounding costs the
+lower bits and nothing else, and what is read back is exact in bf16. Attention reads full-width copies, made again in
+each layer of each forward, so this saves memory and no time.
+
+An attention that takes e4m3 itself (`Fp8Attention`) reads the ring as it lies, which saves both. Its scales are for
+whole heads, and the ring's contents change all the time, so there the scale is one.
 """
 
 import torch
@@ -13,6 +16,7 @@ from longtake.model.cache.ring import RingCache
 from longtake.model.config import GeneratorConfig
 from longtake.model.network.rope import Rope
 from longtake.model.ops.attention import Attention
+from longtake.model.ops.attention.fp8 import Fp8Attention, saturated
 from longtake.model.ops.linear.fp8 import E4M3, LARGEST_E4M3
 
 
@@ -29,7 +33,7 @@ class Fp8Cache(RingCache):
     """See the module; arguments as `RingCache`, whose `keys` and `values` are e4m3 here.
 
     Attributes:
-        key_scales, value_scales: [layers, B, heads, window tokens, 1].
+        key_scales, value_scales: [layers, B, heads, window tokens, 1]; empty if the scale is one.
         dtype: of what is stored and read.
     """
 
@@ -45,15 +49,21 @@ class Fp8Cache(RingCache):
     ) -> None:
         super().__init__(config, batch=batch, rope=rope, attention=attention, device=device, dtype=E4M3)
         self.dtype = dtype
+        self._unscaled = isinstance(attention, Fp8Attention)
         self.unrotated_sink_keys = self.unrotated_sink_keys.to(dtype)
-        self.key_scales = torch.ones((*self.keys.shape[:-1], 1), device=device, dtype=dtype)
+        tokens = 0 if self._unscaled else self.keys.shape[3]
+        self.key_scales = torch.ones((*self.keys.shape[:3], tokens, 1), device=device, dtype=dtype)
         self.value_scales = torch.ones_like(self.key_scales)
         # One layer's, for attention to read; every layer overwrites it.
-        self._full_keys = torch.zeros(self.keys.shape[1:], device=device, dtype=dtype)
+        shape = (0,) if self._unscaled else self.keys.shape[1:]
+        self._full_keys = torch.zeros(shape, device=device, dtype=dtype)
         self._full_values = torch.zeros_like(self._full_keys)
 
     def put(self, layer: int, slots: slice, keys: Tensor, values: Tensor) -> None:
         """See `RingCache.put`."""
+        if self._unscaled:
+            super().put(layer, slots, saturated(keys), saturated(values))
+            return
         for x, kept, scales in (
             (keys, self.keys, self.key_scales),
             (values, self.values, self.value_scales),
@@ -64,10 +74,14 @@ class Fp8Cache(RingCache):
 
     def layer(self, index: int) -> tuple[Tensor, Tensor, Tensor | None, Tensor | None]:
         """See `RingCache.layer`."""
+        if self._unscaled:
+            return super().layer(index)
         return self.keys[index], self.values[index], self.key_scales[index], self.value_scales[index]
 
     def full(self, layer: int, tokens: int) -> tuple[Tensor, Tensor]:
-        """See `RingCache.full`; good until another layer's are asked for."""
+        """See `RingCache.full`; good until another layer's are asked for. In e4m3 if the scale is one."""
+        if self._unscaled:
+            return super().full(layer, tokens)
         for kept, scales, full in (
             (self.keys, self.key_scales, self._full_keys),
             (self.values, self.value_scales, self._full_values),
@@ -94,6 +108,9 @@ class Fp8Cache(RingCache):
         self.unrotated_sink_keys.copy_(state.unrotated_sink_keys)
 
     def _put_sink_keys(self, tokens: int, keys: Tensor) -> None:
+        if self._unscaled:
+            super()._put_sink_keys(tokens, saturated(keys))
+            return
         quantised, scale = quantise(keys.to(self.dtype))
         self.keys[..., :tokens, :].copy_(quantised)
         self.key_scales[..., :tokens, :].copy_(scale)

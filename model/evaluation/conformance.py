@@ -45,6 +45,9 @@ EIGHT_BIT_TOLERANCES = {"fp8": 0.2, "te-fp8": 0.2, "int8": 0.1}
 CACHE_TOLERANCES = {"fp8": 0.2}
 """The same with 8-bit keys and values."""
 
+ATTENTION_TOLERANCES = {"flash3-fp8": 0.2}
+"""The same with attention in 8 bits."""
+
 PUBLIC_PREFIX = "model."
 """Prefix of the public checkpoint's keys; Wan's own have none."""
 
@@ -253,7 +256,11 @@ def check_sizes(case: Case, config: GeneratorConfig) -> None:
 def tolerance_of(case: Case, backend: Backend) -> float:
     """Return the largest error of a block: that of the coarser of the recorded and the used precision, or of 8 bits."""
     recorded = TOLERANCES.get(case.tensors["latents/b00"].dtype, 0.0)
-    eight_bits = max(EIGHT_BIT_TOLERANCES.get(backend.linear, 0.0), CACHE_TOLERANCES.get(backend.cache, 0.0))
+    eight_bits = max(
+        EIGHT_BIT_TOLERANCES.get(backend.linear, 0.0),
+        CACHE_TOLERANCES.get(backend.cache, 0.0),
+        ATTENTION_TOLERANCES.get(backend.attention, 0.0),
+    )
     return eight_bits or max(recorded, TOLERANCES[backend.dtype])
 
 

@@ -16,6 +16,7 @@ from longtake.model.diorama.files import bundled_folder
 from longtake.model.diorama.labels import SCORED
 from longtake.model.diorama.loading import load_diorama
 from longtake.model.evaluation.conformance import (
+    ATTENTION_TOLERANCES,
     CACHE_TOLERANCES,
     EIGHT_BIT_TOLERANCES,
     TOLERANCES,
@@ -110,7 +111,11 @@ def run_probe_check(
 
 def tolerance(path: FastPath) -> float:
     """Return the largest relative L2 error of a block."""
-    eight_bits = max(EIGHT_BIT_TOLERANCES.get(path.options.linear, 0.0), CACHE_TOLERANCES.get(path.options.cache, 0.0))
+    eight_bits = max(
+        EIGHT_BIT_TOLERANCES.get(path.options.linear, 0.0),
+        CACHE_TOLERANCES.get(path.options.cache, 0.0),
+        ATTENTION_TOLERANCES.get(path.options.attention, 0.0),
+    )
     return eight_bits or DRIFT * TOLERANCES[path.dtype]
 
 

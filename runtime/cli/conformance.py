@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from longtake.model.evaluation.conformance import CaseResult
     from longtake.model.training.conformance.case import TrainingResult
 
-BACK_END = ("linear", "cache", "compile", "graphs")
+BACK_END = ("linear", "cache", "execution", "compile", "graphs", "fast")
 """options that change how the model computes, but not what"""
 
 

@@ -9,7 +9,7 @@ from longtake.model.backend import Backend
 from longtake.model.errors import BackendError, ConfigError
 from longtake.model.ops.linear import onednn
 from longtake.model.ops.linear import registry as linears
-from longtake.model.options import BackendOptions, CompiledOptions
+from longtake.model.options import FAST, BackendOptions, CompiledOptions
 
 
 def chosen(options: BackendOptions | None = None, device: str = "cpu", threads: int = 1) -> Backend:
@@ -31,6 +31,19 @@ def test_every_auto_is_resolved() -> None:
 def test_plain_linears_are_run_as_they_are() -> None:
     assert chosen(BackendOptions(linear="plain")).execution == "eager"
     assert chosen(BackendOptions(linear="plain", execution="cpu")).execution == "cpu"
+
+
+def test_fast_is_eight_bits_on_a_hopper_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert (FAST["linear"], FAST["attention"]) == ("fp8", "flash3-fp8")
+    options = BackendOptions(fast=True)
+    assert (options.wanted_linear, options.wanted_attention) == ("fp8", "flash3-fp8")
+    with pytest.raises(BackendError, match="'flash3-fp8' needs a CUDA device, not cpu"):
+        chosen(options)
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (8, 9))
+    with pytest.raises(BackendError, match="'flash3-fp8' needs a Hopper GPU"):
+        Backend.chosen("cuda", torch.bfloat16, options)
+    with pytest.raises(ConfigError, match="fast and linear=int8 contradict each other"):
+        BackendOptions(fast=True, linear="int8")
 
 
 def test_a_gpu_runs_eagerly_beside_its_decoder(monkeypatch: pytest.MonkeyPatch) -> None:

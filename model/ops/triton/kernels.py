@@ -95,8 +95,9 @@ def quantise_kernel(
     at = row[:, None] * width + column
     value = tl.load(x + at, mask=mask, other=0.0).to(tl.float32)
     if GELU:
-        # The tanh form, (1 + tanh u) x / 2, is x / (1 + exp -2u).
-        value = value / (1.0 + tl.exp(-1.5957691216057308 * (value + 0.044715 * value * value * value)))
+        # The tanh form, (1 + tanh u) x / 2, is x / (1 + exp -2u). Above 80 the exponential is as good as infinite.
+        exponent = -1.5957691216057308 * (value + 0.044715 * value * value * value)
+        value = value / (1.0 + tl.exp(tl.minimum(exponent, 80.0)))
     value, row_scale = quantised(value, mask)
     tl.store(out_scale + row, row_scale, mask=row < rows)
     tl.store(out + at, value.to(out.dtype.element_ty), mask=mask)
@@ -154,7 +155,8 @@ def qkv_kernel(
     ROWS: tl.constexpr,
     HEADS_BLOCK: tl.constexpr,
     HALF_BLOCK: tl.constexpr,
-    FP8: tl.constexpr,
+    SCALED: tl.constexpr,
+    SATURATED: tl.constexpr,
     SINK: tl.constexpr,
 ):
     """See `longtake.model.ops.triton.qkv.write_qkv`."""
@@ -186,9 +188,12 @@ def qkv_kernel(
     tl.store(queries + at + within, q.to(queries.dtype.element_ty), mask=mask)
     slot = (batch * HEADS + head) * ring_tokens + tl.load(slots + token, mask=here, other=0)[:, None]
     into = slot[:, :, None] * HEAD_DIM + channel
-    if FP8:
+    if SCALED:
         store_e4m3(k, mask, keys + into, key_scales + slot, heads_mask)
         store_e4m3(v.to(tl.float32), mask, values + into, value_scales + slot, heads_mask)
     else:
+        if SATURATED:
+            k = tl.minimum(tl.maximum(k, -448.0), 448.0)
+            v = tl.minimum(tl.maximum(v.to(tl.float32), -448.0), 448.0)
         tl.store(keys + into, k.to(keys.dtype.element_ty), mask=mask)
         tl.store(values + into, v.to(values.dtype.element_ty), mask=mask)

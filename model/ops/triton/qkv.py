@@ -9,6 +9,8 @@ from torch import Tensor
 from longtake.model.cache.fp8 import quantise
 from longtake.model.cache.ring import RingSlots
 from longtake.model.network.rope import rotate
+from longtake.model.ops.attention.fp8 import saturated
+from longtake.model.ops.linear.fp8 import E4M3
 from longtake.model.ops.triton.kernels import qkv_kernel
 from longtake.model.ops.triton.launch import block, check_contiguous, grid, rows_of
 
@@ -38,7 +40,6 @@ def write_qkv(qkv: Tensor, norms: Norms, slots: RingSlots) -> Tensor:
     heads, ring_tokens, head_dim = keys.shape[1:]
     queries = torch.empty((batch, tokens, heads, head_dim), dtype=qkv.dtype, device=qkv.device)
     scales = (slots.key_scales, slots.value_scales)
-    fp8 = slots.key_scales is not None
     qkv_kernel[grid(qkv, batch * tokens)](
         qkv,
         norms.query,
@@ -62,7 +63,8 @@ def write_qkv(qkv: Tensor, norms: Norms, slots: RingSlots) -> Tensor:
         ROWS=rows_of(qkv),
         HEADS_BLOCK=block(heads),
         HALF_BLOCK=block(head_dim // 2),
-        FP8=fp8,
+        SCALED=slots.key_scales is not None,
+        SATURATED=keys.dtype == E4M3,
         SINK=slots.sink_tokens > 0,
         num_warps=4,
     )
@@ -85,11 +87,14 @@ def plain_write_qkv(qkv: Tensor, norms: Norms, slots: RingSlots) -> Tensor:
         (v, slots.values, slots.value_scales),
     ):
         by_head = x.transpose(1, 2)
-        if scales is None:
+        if kept.dtype != E4M3:
             kept[:, :, at] = by_head.to(kept.dtype)
+            continue
+        if scales is None:
+            rounded = saturated(by_head)
         else:
             rounded, scale = quantise(by_head)
-            # Torch has no assignment by index in e4m3.
-            kept.view(torch.uint8)[:, :, at] = rounded.view(torch.uint8)
             scales[:, :, at] = scale.to(scales.dtype)
+        # Torch has no assignment by index in e4m3.
+        kept.view(torch.uint8)[:, :, at] = rounded.view(torch.uint8)
     return rotate(q, table).to(qkv.dtype)

@@ -35,10 +35,10 @@ def test_attention_back_ends_agree() -> None:
 def test_a_back_end_that_cannot_be_used_is_an_error_that_says_why() -> None:
     assert ATTENTIONS.make("auto", target()) is bmm
     assert ATTENTIONS.make("sdpa", target()) is sdpa
-    for name in ("flash2", "flash3"):
+    for name in ("flash2", "flash3", "flash3-fp8", "cudnn"):
         with pytest.raises(BackendError, match="needs a CUDA device"):
             ATTENTIONS.make(name, target(dtype=torch.bfloat16))
-    with pytest.raises(BackendError, match="there are auto, flash3, flash2, sdpa, bmm, upcast"):
+    with pytest.raises(BackendError, match="there are auto, flash3, flash3-fp8, flash2, cudnn, sdpa, bmm, upcast"):
         ATTENTIONS.make("magic", target())
     assert ATTENTIONS.missing("bmm", target()) is None
 

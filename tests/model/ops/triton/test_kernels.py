@@ -1,6 +1,5 @@
 """Every kernel against its plain reference: in Triton's interpreter, and on a GPU if there is one."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -26,12 +25,12 @@ ROUNDING = {torch.float32: 2e-6, torch.bfloat16: 1e-2}
 
 
 @pytest.fixture(params=["cpu", pytest.param("cuda", marks=pytest.mark.gpu)])
-def device(request: pytest.FixtureRequest) -> Iterator[str]:
+def device(request: pytest.FixtureRequest) -> str:
     if request.param == "cuda" and not ON_GPU:
         pytest.skip("needs a CUDA device")
     if request.param == "cpu" and ON_GPU:
         pytest.skip("kernels are compiled here, not interpreted")
-    yield request.param
+    return request.param
 
 
 @pytest.fixture(params=[torch.float32, torch.bfloat16], ids=["fp32", "bf16"])
