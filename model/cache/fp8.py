@@ -102,7 +102,7 @@ class Fp8Cache(RingCache):
     def load(self, state: CacheState) -> None:
         """See `WorldCache`."""
         self._load_counters(state)
-        tokens = slice(self.valid_frames * self.frame_tokens)
+        tokens = slice(0, self.valid_frames * self.frame_tokens)
         for layer in range(self.layers):
             self.put(layer, tokens, state.keys[layer].to(self.dtype), state.values[layer].to(self.dtype))
         self.unrotated_sink_keys.copy_(state.unrotated_sink_keys)
