@@ -22,7 +22,7 @@ from torch import Tensor
 from longtake.model.cache.base import CacheBlock
 from longtake.model.cache.ring import RingBlock
 from longtake.model.errors import BackendError
-from longtake.model.execution.base import Conditions, as_attention_reads
+from longtake.model.execution.base import Conditions, FrameActions, as_attention_reads
 from longtake.model.network.layers import Layer, Linear, Modulation, PromptKV
 from longtake.model.network.transformer import Condition, Transformer
 from longtake.model.ops.attention import sdpa
@@ -59,21 +59,25 @@ class TritonExecutor:
         """See `Executor`."""
         return [as_attention_reads(pair) for pair in self._transformer.prompt_kv(text)]
 
-    def flow(self, block: CacheBlock, latents: Tensor, step: int, prompt_kv: Sequence[PromptKV]) -> Tensor:
+    def condition(self, step: int, actions: FrameActions = ()) -> Condition:
         """See `Executor`."""
-        condition = self._conditions.steps[step]
+        return self._conditions.at(step, actions)
+
+    def flow(
+        self, block: CacheBlock, latents: Tensor, step: int, prompt_kv: Sequence[PromptKV], condition: Condition
+    ) -> Tensor:
+        """See `Executor`."""
         x, residual = self._run(self._layers, ring_block(block), latents, condition, prompt_kv)
         if residual is not None:
             y, gate = residual
-            x.addcmul_(y, gate) if gate is not None else x.add_(y)
+            x = x.add_(y) if gate is None else x.addcmul_(y, gate)
         flow: Tensor = self._transformer.head(x, condition.e)
         return flow
 
-    def write(self, block: CacheBlock, latents: Tensor, prompt_kv: Sequence[PromptKV]) -> None:
+    def write(self, block: CacheBlock, latents: Tensor, prompt_kv: Sequence[PromptKV], condition: Condition) -> None:
         """See `Executor`."""
-        condition, ring = self._conditions.clean, ring_block(block)
+        ring, last = ring_block(block), len(self._layers) - 1
         x, residual = self._run(self._layers[:-1], ring, latents, condition, prompt_kv)
-        last = len(self._layers) - 1
         self._layers[last].write(x, residual, condition.modulations[last], ring, last)
 
     def _run(
