@@ -78,24 +78,21 @@ class Backend:
         """
         options = options or BackendOptions()
         target = Target(device=torch.device(device), dtype=dtype, block_tokens=block_tokens)
-        if options.graphs and (problem := missing_graphs(target)):
-            raise BackendError(f"{problem}; leave graphs out")
         names = {
             "attention": ATTENTIONS.resolve(options.wanted_attention, target),
             "linear": LINEARS.resolve(_linear(options), target),
             "cache": CACHES.resolve(options.cache, target),
             "execution": EXECUTIONS.resolve(_execution(options, target), target),
         }
+        graphs = choose_graphs(target, options.graphs, names["execution"])
         overlap = choose_overlap(target.device, options.overlap, threads)
         verdicts = [
             *(verdict for registry in (ATTENTIONS, LINEARS, CACHES) for verdict in _verdicts(registry, names, target)),
             *_verdicts(EXECUTIONS, names, target),
-            Verdict(knob="graphs", name="", chosen=options.graphs, missing=missing_graphs(target)),
+            Verdict(knob="graphs", name="", chosen=graphs, missing=missing_graphs(target)),
             Verdict(knob="overlap", name="", chosen=overlap, missing=None),
         ]
-        return cls(
-            target=target, graphs=options.graphs, overlap=overlap, options=options, verdicts=tuple(verdicts), **names
-        )
+        return cls(target=target, graphs=graphs, overlap=overlap, options=options, verdicts=tuple(verdicts), **names)
 
     def executing(self, name: str) -> "Backend":
         """Return the same with another execution, after the chosen one could not be built."""
@@ -127,6 +124,22 @@ def choose_overlap(device: torch.device, overlap: bool | None, threads: int | No
     if overlap is not None:
         return overlap
     return device.type == "cuda" or (threads or torch.get_num_threads()) < usable_cores()
+
+
+def choose_graphs(target: Target, graphs: bool | None, execution: str) -> bool:
+    """Return whether to replay CUDA graphs: as asked for, by default on a GPU unless the layers are compiled.
+
+    Raises:
+        BackendError: they are asked for, and there are none on the target or for compiled layers.
+    """
+    compiled = execution == "compiled"
+    if graphs is None:
+        return missing_graphs(target) is None and not compiled
+    if graphs and (problem := missing_graphs(target)):
+        raise BackendError(f"{problem}; leave graphs out")
+    if graphs and compiled:
+        raise BackendError("compiled layers are not recorded as CUDA graphs; leave graphs out, or --compile")
+    return graphs
 
 
 def _linear(options: BackendOptions) -> str:

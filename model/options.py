@@ -41,8 +41,9 @@ class BackendOptions(Options):
     """what keys and values are kept in, see `longtake.model.cache.registry`"""
     execution: str = "auto"
     """what runs a pass, see `longtake.model.execution.registry`"""
-    graphs: bool = False
-    """replay each world's forwards as CUDA graphs, see `longtake.model.execution.cuda_graphs`"""
+    graphs: bool | None = None
+    """replay passes as CUDA graphs, see `longtake.model.execution.cuda_graphs`; None does so on a GPU if layers
+    are not compiled"""
     overlap: bool | None = None
     """decode while the next block is denoised; None does so on a GPU, and on a CPU with a core to spare"""
     fast: bool = False

@@ -57,6 +57,12 @@ class RingBlock(WindowBlock):
         """The slot of each of the frames' tokens, [T] int64."""
         return self._slots
 
+    @property
+    def size_key(self) -> tuple[object, ...]:
+        """As `layout_key`, but equal for all places in the ring; except for frames of the sink, which has its own."""
+        place = self.layout.runs if self._sink_tokens else self.frames
+        return place, self.layout.groups, self._sink_tokens
+
     def with_rope(self, table: Tensor, slots: Tensor | None = None) -> "RingBlock":
         """Return the same block with other rotations, and with other slots for `ring_slots`."""
         other = copy.copy(self)

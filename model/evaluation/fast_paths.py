@@ -37,7 +37,7 @@ class FastPath:
         linears = "" if options.linear == "auto" else f", {options.linear} linears"
         kept = "" if options.cache == "plain" else f", {options.cache} keys and values"
         run = "" if options.execution == "auto" else f", {options.execution}"
-        graphs = ", CUDA graphs" if options.graphs else ""
+        graphs = "" if options.graphs is None else f", {'' if options.graphs else 'no '}CUDA graphs"
         return f"{self.precision}, {options.attention} attention{linears}{kept}{run}{graphs}"
 
 
@@ -67,7 +67,7 @@ def fast_paths(
         if cache != "plain":
             yield FastPath(precision="bf16", options=BackendOptions(cache=cache))
     if missing_graphs(target) is None:
-        yield FastPath(precision="bf16", options=BackendOptions(graphs=True))
+        yield FastPath(precision="bf16", options=BackendOptions(graphs=False))
     if compile:
         if problem := missing_compiler(target):
             raise BackendError(problem)

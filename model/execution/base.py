@@ -35,6 +35,11 @@ class Executor(Protocol):
         """Numbers of latent frames to run once before the first world opens; empty if nothing has to warm up."""
         ...
 
+    @property
+    def slots_are_data(self) -> bool:
+        """True if passes read the frames' slots from `RingBlock.slots`, so that a recording serves every place."""
+        ...
+
     def prompt_kv(self, text: Tensor) -> list[PromptKV]:
         """text: [B, L, D] from `Transformer.embed_text` -> keys and values per layer, laid out as passes read them."""
         ...

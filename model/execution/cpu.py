@@ -36,6 +36,7 @@ class CpuExecutor:
     """
 
     warm_up_frames: Sequence[int] = ()
+    slots_are_data = False
 
     def __init__(self, transformer: Transformer, timesteps: Sequence[float]) -> None:
         self._transformer = transformer

@@ -20,6 +20,8 @@ class EagerExecutor:
         warm_up_frames: see `Executor`.
     """
 
+    slots_are_data = False
+
     def __init__(
         self,
         transformer: Transformer,

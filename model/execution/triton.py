@@ -49,6 +49,7 @@ class TritonExecutor:
     """
 
     warm_up_frames: Sequence[int] = ()
+    slots_are_data = True
 
     def __init__(self, transformer: Transformer, timesteps: Sequence[float]) -> None:
         self._transformer = transformer

@@ -21,18 +21,18 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from longtake.model.backend import Backend
-from longtake.model.cache.base import CacheBlock
+from longtake.model.cache.base import CacheBlock, WorldCache
 from longtake.model.cache.registry import CACHES
 from longtake.model.cache.ring import RingCache
 from longtake.model.config import GeneratorConfig
 from longtake.model.errors import BackendError, ConfigError, ShapeError, SnapshotError, WorldError
 from longtake.model.execution.base import CLEAN, Actions, Executor
-from longtake.model.execution.cuda_graphs import CudaGraphs, cuda_capture
+from longtake.model.execution.cuda_graphs import CudaGraphs, Rewrite, cuda_capture
 from longtake.model.execution.registry import EXECUTIONS
 from longtake.model.generation.block import Block
 from longtake.model.generation.decoding import Decoding
 from longtake.model.generation.noise import NoiseSource, SeededNoise
-from longtake.model.generation.recache import live_lengths, rebuild, recache, rewrite
+from longtake.model.generation.recache import live_lengths, live_recaches, rebuild, recache, rewrite
 from longtake.model.generation.schedule import Schedule, add_noise, clean
 from longtake.model.generation.snapshot import Exact, Snapshot
 from longtake.model.generation.timing import Stopwatch
@@ -91,6 +91,7 @@ class Generator:
         self._attention = ATTENTIONS.make(backend.attention, backend.target)
         self._new_cache = CACHES.make(backend.cache, backend.target)
         self._capture = cuda_capture() if backend.graphs else None
+        self._spare: CudaGraphs | None = None
         self._decoding = Decoding(decoder, self.device, overlap=backend.overlap) if decoder is not None else None
         # Draw the next noise while the GPU is busy; on the CPU that would gain nothing.
         self._draws_ahead = self.device.type == "cuda"
@@ -254,6 +255,9 @@ class Generator:
             world.pending = None
             world.past.clear()
             world.sink.clear()
+            if isinstance(world.executor, CudaGraphs):
+                # The next world takes the ring over, with what was recorded for it.
+                self._spare = world.executor
             del world.cache, world.executor, world.prompt_kv, world.decoder_state
 
     @torch.inference_mode()
@@ -302,20 +306,7 @@ class Generator:
         self, noise: NoiseSource, prompt: Prompt, prompt_kv: Sequence[PromptKV], stopwatch: Stopwatch
     ) -> World:
         batch = prompt.embedding.shape[0]
-        cache = self._new_cache(
-            self.config,
-            batch=batch,
-            rope=self._rope,
-            attention=self._attention,
-            device=self.device,
-            dtype=self.dtype,
-        )
-        executor: Executor = self.executor
-        if self._capture is not None:
-            if not isinstance(cache, RingCache):
-                raise BackendError(f"CUDA graphs need a ring written in place, not cache {self.backend.cache!r}")
-            executor = graphs = CudaGraphs(self.executor, cache, self.config, prompt_kv, self._capture)
-            graphs.record()
+        cache, executor = self._new_cache_and_executor(batch, prompt_kv)
         return World(
             noise=noise,
             batch=batch,
@@ -325,6 +316,29 @@ class Generator:
             executor=executor,
             stopwatch=stopwatch,
         )
+
+    def _new_cache_and_executor(self, batch: int, prompt_kv: Sequence[PromptKV]) -> tuple[WorldCache, Executor]:
+        """Return an empty cache for a world, and what runs its passes: with CUDA graphs, those of its ring."""
+        spare, self._spare = self._spare, None
+        if spare is not None and spare.cache.keys.shape[1] == batch:
+            spare.cache.restart(0)
+            return spare.cache, spare
+        cache = self._new_cache(
+            self.config,
+            batch=batch,
+            rope=self._rope,
+            attention=self._attention,
+            device=self.device,
+            dtype=self.dtype,
+        )
+        if self._capture is None:
+            return cache, self.executor
+        if not isinstance(cache, RingCache):
+            raise BackendError(f"CUDA graphs need a ring written in place, not cache {self.backend.cache!r}")
+        rewrites = [Rewrite(plan.keep_sink, plan.group_frames) for plan in live_recaches(self.config)]
+        graphs = CudaGraphs(self.executor, cache, self.config, prompt_kv, self._capture, rewrites)
+        graphs.record()
+        return cache, graphs
 
     def _check(self, world: World) -> None:
         if world.closed:

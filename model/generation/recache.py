@@ -69,6 +69,18 @@ def live_lengths(config: GeneratorConfig) -> list[int]:
     return sorted({config.block_frames, frames} - {0})
 
 
+def live_recaches(config: GeneratorConfig) -> list[RecachePlan]:
+    """Return the recaches of a full window that a live world meets: the last that fits in it, and all later ones."""
+    plans: list[RecachePlan] = []
+    full = config.window_frames // config.block_frames * config.block_frames
+    for end_frame in (full, config.window_frames + config.block_frames):
+        plan = plan_recache(config, 0, end_frame)
+        same = [each for each in plans if plan and each.group_frames == plan.group_frames]
+        if plan is not None and plan.group_frames and not same:
+            plans.append(plan)
+    return plans
+
+
 def block_groups(first_frame: int, end_frame: int, block_frames: int) -> tuple[int, ...]:
     """Cut frames at the take's block boundaries."""
     return tuple(len(list(frames)) for _, frames in groupby(range(first_frame, end_frame), lambda f: f // block_frames))

@@ -20,6 +20,7 @@ from longtake.model.diorama.text_encoder import TextEncoder, TextEncoderConfig
 from longtake.model.evaluation.sheets import PROMPTS, sheet
 from longtake.model.generation.generator import Generator
 from longtake.model.network.transformer import Transformer
+from longtake.model.options import BackendOptions
 from longtake.model.training.compute import working_dtype
 from longtake.model.training.files import write_whole
 from longtake.model.weights import fill
@@ -62,7 +63,13 @@ class SheetMaker:
         decoder.to(self.device, dtype, memory_format=torch.channels_last)  # type: ignore[call-overload]
         text.to(self.device)
         casting = CastingDecoder(decoder, dtype)
-        backend = Backend.chosen(self.device, dtype, block_tokens=config.block_tokens)
+        backend = Backend.chosen(
+            # One short take is not worth recording.
+            self.device,
+            dtype,
+            BackendOptions(graphs=False),
+            block_tokens=config.block_tokens,
+        )
         generator = Generator(copy.deepcopy(transformer), casting, text, config, backend)
         world = generator.open(seed=range(len(SHOWN)), prompt=SHOWN)
         parts = []

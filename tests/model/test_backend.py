@@ -50,7 +50,9 @@ def test_a_gpu_runs_eagerly_beside_its_decoder(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (8, 0))
     backend = chosen(device="cuda")
     assert (backend.attention, backend.linear, backend.execution, backend.overlap) == ("sdpa", "plain", "eager", True)
+    assert chosen(device="cuda").graphs
     assert chosen(BackendOptions(graphs=True), device="cuda").graphs
+    assert not chosen(BackendOptions(graphs=False), device="cuda").graphs
     with pytest.raises(BackendError, match="execution 'cpu' is for the CPU, not cuda"):
         chosen(BackendOptions(execution="cpu"), device="cuda")
 
@@ -71,12 +73,16 @@ def test_every_choice_has_one_verdict_and_every_knob_one_choice() -> None:
 def test_compiling_takes_plain_linears(monkeypatch: pytest.MonkeyPatch) -> None:
     for options in (CompiledOptions(compile=True), BackendOptions(execution="compiled")):
         backend = chosen(options)
-        assert (backend.execution, backend.linear) == ("compiled", "plain")
+        assert (backend.execution, backend.linear, backend.graphs) == ("compiled", "plain", False)
     assert chosen(CompiledOptions(compile=True, linear="fp8")).linear == "fp8"
     for module in (onednn, linears):
         monkeypatch.setattr(module, "has_onednn", lambda device, dtype: True)
     with pytest.raises(BackendError, match="leave --compile out"):
         chosen(CompiledOptions(compile=True, linear="onednn"))
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (8, 0))
+    assert not chosen(CompiledOptions(compile=True), device="cuda").graphs
+    with pytest.raises(BackendError, match="leave graphs out, or --compile"):
+        chosen(CompiledOptions(compile=True, graphs=True), device="cuda")
     with pytest.raises(ConfigError, match="contradict each other"):
         CompiledOptions(compile=True, execution="eager")
 

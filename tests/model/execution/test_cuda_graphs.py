@@ -1,14 +1,17 @@
 """Recorded forwards against those that are run each time."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from longtake.model.errors import BackendError
-from longtake.model.execution.cuda_graphs import Run
+from longtake.model.execution.cuda_graphs import PoolHandles, Run
+from longtake.model.generation.recache import live_recaches
 
 
 class Recorder:
@@ -16,9 +19,11 @@ class Recorder:
 
     def __init__(self) -> None:
         self.recorded = self.replayed = 0
+        self.kinds: set[Hashable] = set()
 
-    def __call__(self, run: Run) -> Run:
+    def __call__(self, run: Run, kind: Hashable) -> Run:
         self.recorded += 1
+        self.kinds.add(kind)
         out = run()
 
         def replay() -> torch.Tensor | None:
@@ -69,10 +74,13 @@ def test_replayed_forwards_are_the_same(
     wanted, made = film(small, config, None, cache=cache), film(small, config, recorder, cache=cache)
     assert all(torch.equal(one, other) for one, other in zip(made, wanted, strict=True))
     forwards = 3  # of a block: two steps and the clean pass
-    assert recorder.recorded == 4 * forwards * (window - sink_frames) // block
-    # Every block that sees a full window, of both worlds.
+    recaches = len(live_recaches(config))
+    assert recorder.recorded == 4 * (forwards * (window - sink_frames) // block + recaches)
+    # Every block that sees a full window, of both worlds, and their recaches then.
     full = 14 - (window // block - 1)
-    assert recorder.replayed == 2 * forwards * full
+    assert recorder.replayed >= 2 * (forwards * full + 2)
+    # What has to run once before it is recorded: a block's flow, its clean pass, the recaches.
+    assert len(recorder.kinds) == 2 + recaches
 
 
 def test_the_modulation_of_a_steered_take_is_copied_in(small: Any) -> None:
@@ -96,6 +104,121 @@ def test_a_ring_of_no_whole_blocks_is_run_as_ever(small: Any, caplog: pytest.Log
 def test_without_cuda_they_are_refused(small: Any) -> None:
     with pytest.raises(BackendError, match="CUDA device"):
         small.generator(small.config(), graphs=True)
+
+
+def test_a_world_takes_over_the_ring_of_one_that_closed(small: Any) -> None:
+    config = small.config(positions="relative", timesteps=(1000.0,))
+    generator, recorder = small.generator(config), Recorder()
+    fresh = take(small, small.generator(config))
+    generator._capture = recorder
+    assert all(torch.equal(a, b) for a, b in zip(take(small, generator), fresh, strict=True))
+    recorded = recorder.recorded
+    assert recorded
+    assert all(torch.equal(a, b) for a, b in zip(take(small, generator), fresh, strict=True))
+    assert recorder.recorded == recorded, "nothing is recorded again"
+    first, second = (generator.open(seed=seed, embedding=small.embedding(config, 0)) for seed in (1, 2))
+    assert first.cache is not second.cache
+    assert recorder.recorded == 2 * recorded, "a second world has a ring of its own"
+
+
+def take(small: Any, generator: Any, blocks: int = 6) -> list[torch.Tensor]:
+    """A world past the window, with a prompt change there; closed at the end."""
+    config = generator.config
+    world = generator.open(seed=1, embedding=small.embedding(config, 0))
+    made = []
+    for block in range(blocks):
+        if block == blocks - 1:
+            generator.cue(world, embedding=small.embedding(config, 1))
+        made.append(generator.step(world).latents.clone())
+    generator.close(world)
+    return made
+
+
+@pytest.mark.parametrize(("block", "window", "sink_frames"), [(3, 12, 3), (2, 7, 2)])
+def test_slots_as_data_need_one_recording_for_every_place(
+    small: Any, block: int, window: int, sink_frames: int
+) -> None:
+    pytest.importorskip("triton", reason="needs triton")
+    config = small.config(block_frames=block, window_frames=window, sink_frames=sink_frames, timesteps=(1000.0,))
+    generator, recorder = small.generator(config, execution="triton", linear="plain"), Recorder()
+    generator._capture = recorder
+    made, wanted = take(small, generator), take(small, small.generator(config, execution="eager", linear="plain"))
+    assert max(small.error(a, b) for a, b in zip(made, wanted, strict=True)) < 2e-5
+    recaches = len(live_recaches(config))
+    assert recorder.recorded == 2 + recaches
+    assert recorder.replayed > 2, "also of a ring that is not whole blocks"
+
+
+class Launches(TorchDispatchMode):
+    """Counts the operators that would be launched on a device; views and what a recording replays are none."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.count, self._replaying = 0, False
+
+    @contextmanager
+    def replaying(self) -> Iterator[None]:
+        self._replaying = True
+        yield
+        self._replaying = False
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if not self._replaying and not func.is_view:
+            self.count += 1
+        return func(*args, **(kwargs or {}))
+
+
+def test_a_block_and_a_recache_launch_little_outside_their_recordings(small: Any) -> None:
+    """A launch takes the host 5 to 10 us, so 200 of them are far below 20 ms; the layers' do not count."""
+    counts = []
+    for layers in (2, 4):
+        config = small.config(timesteps=(1000.0, 750.0, 500.0, 250.0), positions="relative")
+        config = replace(config, transformer=replace(config.transformer, layers=layers))
+        launches = Launches()
+
+        def capture(run: Run, kind: Hashable, launches: Launches = launches) -> Run:
+            replay = Recorder()(run, kind)
+
+            def quietly() -> torch.Tensor | None:
+                with launches.replaying():
+                    return replay()
+
+            return quietly
+
+        generator = small.generator(config, execution="eager", linear="plain")
+        generator._capture = capture
+        world = generator.open(seed=1, embedding=small.embedding(config, 0))
+        for _ in range(5):
+            generator.step(world)
+        with launches:
+            generator.step(world)
+        block = launches.count
+        counts.append(block)
+        assert block < 200
+        prompt = small.embedding(config, 1)
+        with launches:
+            generator.cue(world, embedding=prompt)
+        # Of which the keys and values of the prompt take most.
+        assert launches.count - block < 60 + 15 * layers
+    assert counts[0] == counts[1], "whatever the number of layers"
+
+
+def test_a_pool_is_not_used_after_its_last_graph() -> None:
+    class Graph:
+        pass
+
+    made = iter(range(10))
+    pools = PoolHandles(lambda: (0, next(made)))
+    first = pools.handle()
+    graph: Any = Graph()
+    pools.add(graph)
+    assert pools.handle() == first
+    del graph
+    second = pools.handle()
+    assert second != first
+    graph = Graph()
+    pools.add(graph)
+    assert pools.handle() == second
 
 
 @pytest.mark.gpu
