@@ -176,12 +176,13 @@ class CudaGraphs:
     def record(self) -> None:
         """Record what a live world meets once the window is full, and leave the cache empty."""
         config, cache = self._config, self._cache
-        for place in range(self._places()):
+        places = self._places()
+        for place in range(places):
             self._fill(place)
             block = cache.begin((config.block_frames,))
             for step in (*range(len(config.timesteps)), CLEAN):
                 self._record(block, step)
-        for rewrite in self._rewrites:
+        for rewrite in self._rewrites if places else ():
             self._fill(0)
             if rewrite.keep_sink:
                 cache.keep_sink(cache.end_frame - sum(rewrite.group_frames))
