@@ -21,7 +21,7 @@ from torch import Tensor
 
 from longtake.model.generation.packing import Packed, pack, unpack
 from longtake.model.generation.timing import Stopwatch
-from longtake.model.generation.world import Decoder
+from longtake.model.generation.world import BlockDecoder, Decoder
 
 
 class PendingFrames(Protocol):
@@ -75,10 +75,16 @@ class Decoding:
         decoder: latents to pictures.
         device: of the decoder.
         overlap: decode beside the caller's work; otherwise `start` decodes at once.
+        whole_blocks: decode a block in one call if the decoder can. None does so on a GPU, which takes fewer launches
+            and more memory.
     """
 
-    def __init__(self, decoder: Decoder, device: torch.device, *, overlap: bool) -> None:
+    def __init__(
+        self, decoder: Decoder, device: torch.device, *, overlap: bool, whole_blocks: bool | None = None
+    ) -> None:
         self._decoder, self._device = decoder, device
+        whole = device.type == "cuda" if whole_blocks is None else whole_blocks
+        self._block_decoder = decoder if whole and isinstance(decoder, BlockDecoder) else None
         self._stream = torch.cuda.Stream(device) if overlap and device.type == "cuda" else None
         self._cuda = device.type == "cuda"
         self._thread: ThreadPoolExecutor | None = None
@@ -135,6 +141,8 @@ class Decoding:
     def _decode(self, latents: Tensor, state: Any, stopwatch: Stopwatch) -> Tensor:
         # Inference mode is per-thread state, and this may not be the caller's thread.
         with torch.inference_mode(), stopwatch.region("decode"):
+            if self._block_decoder is not None:
+                return _to_pixels(self._block_decoder.decode_block(latents, state))
             pictures = [self._decoder.decode(frame, state) for frame in latents.split(1, dim=1)]
             return _to_pixels(torch.cat(pictures, dim=1))
 

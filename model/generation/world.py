@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Generic, NamedTuple, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, Protocol, TypeVar, runtime_checkable
 
 from torch import Tensor
 
@@ -33,6 +33,15 @@ class Decoder(Protocol):
 
     def decode(self, latents: Tensor, state: Any) -> Tensor:
         """Return the pictures of one latent frame: [B, 1, C, h, w] -> [B, n, 3, H, W] float, 0 to 1."""
+        ...
+
+
+@runtime_checkable
+class BlockDecoder(Protocol):
+    """A decoder that takes a block's latent frames in one call, with the same pictures as one by one."""
+
+    def decode_block(self, latents: Tensor, state: Any) -> Tensor:
+        """Return the pictures of latent frames in order: [B, F, C, h, w] -> [B, n, 3, H, W] float, 0 to 1."""
         ...
 
 

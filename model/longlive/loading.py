@@ -226,6 +226,9 @@ class Loader:
             module = WanDecoder(**vae_sizes(path))
             write = from_file(open_vae(path), module, what="the decoding half of Wan2.1's VAE")
         self._fill(module, write, dtype=product_precision(self.dtype, self.device))
+        if self.device.type == "cuda":
+            # A tenth faster there (measured on an H200).
+            module.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
         return module
 
     def text_encoder(self) -> TextEncoder:

@@ -10,7 +10,6 @@ from typing import Literal
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from longtake.model.errors import ShapeError
 
@@ -56,9 +55,9 @@ class MemoryBlock(nn.Module):
         super().__init__()
         self.conv = nn.Sequential(
             nn.Conv2d(2 * width, width, 3, padding=1),
-            nn.ReLU(),
+            nn.ReLU(inplace=True),
             nn.Conv2d(width, width, 3, padding=1),
-            nn.ReLU(),
+            nn.ReLU(inplace=True),
             nn.Conv2d(width, width, 3, padding=1),
         )
 
@@ -67,7 +66,9 @@ class MemoryBlock(nn.Module):
         first = torch.zeros_like(x[:, :1]) if past is None else past[:, None]
         before = torch.cat([first, x[:, :-1]], dim=1)
         batch, flat = x.shape[0], x.flatten(0, 1)
-        mixed = F.relu(self.conv(torch.cat([flat, before.flatten(0, 1)], dim=1)) + flat)
+        mixed: Tensor = self.conv(torch.cat([flat, before.flatten(0, 1)], dim=1))
+        # In place: this decoder's time is in such passes, not in its convolutions.
+        mixed = mixed.add_(flat).relu_()
         out: Tensor = mixed.unflatten(0, (batch, -1))
         return out
 
@@ -153,6 +154,10 @@ class TinyDecoder(nn.Module):
             state.started = True
             x = x[:, self.config.frames_per_latent - 1 :]
         return x.clamp(0, 1)
+
+    def decode_block(self, latents: Tensor, state: TinyState) -> Tensor:
+        """Decode a block in one call; as `decode`, which takes any number of latent frames."""
+        return self.decode(latents, state)
 
     def _as_trained(self, latents: Tensor) -> Tensor:
         if self.config.latents == "normalised":

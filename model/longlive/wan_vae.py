@@ -84,13 +84,29 @@ class WanDecoder(nn.Module):
         Raises:
             ShapeError: the latents do not fit this decoder.
         """
+        self._check(latents)
+        pictures = [self._decode_chunk(frame, state) for frame in latents.split(1, dim=1)]
+        return torch.cat(pictures, dim=1)
+
+    @torch.inference_mode()
+    def decode_block(self, latents: Tensor, state: WanDecoderState) -> Tensor:
+        """Decode a block's latent frames at once; as `decode`, with more memory and fewer launches.
+
+        A take's first latent frame becomes one frame and not four, so it is decoded by itself.
+        """
+        self._check(latents)
+        alone = 0 if state.started else 1
+        pictures = [
+            self._decode_chunk(part, state) for part in (latents[:, :alone], latents[:, alone:]) if part.numel()
+        ]
+        return torch.cat(pictures, dim=1)
+
+    def _check(self, latents: Tensor) -> None:
         channels = len(self._mean)
         if latents.ndim != 5 or latents.shape[2] != channels:
             raise ShapeError(f"latents {tuple(latents.shape)} are not [B, F, {channels}, h, w]")
-        pictures = [self._decode_one(frame, state) for frame in latents.split(1, dim=1)]
-        return torch.cat(pictures, dim=1)
 
-    def _decode_one(self, latents: Tensor, state: WanDecoderState) -> Tensor:
+    def _decode_chunk(self, latents: Tensor, state: WanDecoderState) -> Tensor:
         if self._mean.device != latents.device:
             self._mean, self._std = self._mean.to(latents.device), self._std.to(latents.device)
         raw = (latents.float() * self._std + self._mean).to(self.post_quant_conv.weight.dtype).transpose(1, 2)

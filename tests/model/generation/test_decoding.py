@@ -7,8 +7,10 @@ from torch import Tensor
 
 from longtake.model import backend
 from longtake.model.backend import choose_overlap
+from longtake.model.generation.decoding import Decoding
 from longtake.model.generation.generator import Generator
 from longtake.model.generation.snapshot import Snapshot
+from longtake.model.generation.timing import Stopwatch
 
 
 class SlowDecoder:
@@ -31,7 +33,7 @@ class SlowDecoder:
             raise ValueError("no such colour")
         first = state["seen"] == 0
         state["seen"] += 1
-        state["memory"] = state["memory"] * 0.5 + latents[:, 0, 0].mean((-1, -2)).float()
+        state["memory"] = state["memory"].to(latents.device) * 0.5 + latents[:, 0, 0].mean((-1, -2)).float()
         return state["memory"].sigmoid()[:, None, None, None, None].expand(-1, 1 if first else 2, 3, 8, 12)
 
 
@@ -123,6 +125,39 @@ def test_by_default_a_core_that_would_be_idle_decodes(
 def test_a_gpu_overlaps_unless_it_is_told_not_to() -> None:
     assert choose_overlap(torch.device("cuda"), None)
     assert not choose_overlap(torch.device("cuda"), False)
+
+
+class WholeBlocks(SlowDecoder):
+    """Takes a block in one call, and counts them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.blocks = 0
+
+    def decode_block(self, latents: Tensor, state: dict[str, Any]) -> Tensor:
+        self.blocks += 1
+        return torch.cat([self.decode(frame, state) for frame in latents.split(1, dim=1)], dim=1)
+
+
+@pytest.mark.parametrize("overlap", [False, True])
+def test_a_block_is_decoded_in_one_call_if_the_decoder_can(overlap: bool) -> None:
+    latents = torch.randn(2, 3, 4, 8, 12)
+    frames = []
+    for decoder in (SlowDecoder(), WholeBlocks()):
+        decoding = Decoding(decoder, torch.device("cpu"), overlap=overlap, whole_blocks=True)
+        state = decoding.open(2)
+        watch = Stopwatch(torch.device("cpu"), lambda: 0.0)
+        frames.append(torch.cat([decoding.start(latents + n, state, watch).wait() for n in range(2)], dim=1))
+    assert torch.equal(*frames)
+    assert isinstance(decoder, WholeBlocks)
+    assert decoder.blocks == 2
+
+
+def test_on_a_cpu_frames_are_decoded_one_by_one(small: Any) -> None:
+    decoder = WholeBlocks()
+    generator = generator_with(small, False, decoder)
+    generator.step(generator.open(seed=1, embedding=small.embedding(generator.config, 0)))
+    assert decoder.blocks == 0
 
 
 @pytest.mark.gpu

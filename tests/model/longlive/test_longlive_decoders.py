@@ -172,6 +172,18 @@ def test_wan_batches(checkpoints: Any, tmp_path: Path) -> None:
     assert (torch.cat(streamed(decoder, clip), 1) - whole_clip(vae, clip)).abs().max() < 1e-5
 
 
+@pytest.mark.parametrize("kind", ["tiny", "wan"])
+@pytest.mark.parametrize("block", [1, 2, 3])
+def test_whole_blocks_are_the_same_stream(checkpoints: Any, tmp_path: Path, kind: str, block: int) -> None:
+    decoder: Any = tiny() if kind == "tiny" else wan(checkpoints.wan_vae(tmp_path, random_vae()))
+    clip = latents(7, batch=2)
+    wanted = torch.cat(streamed(decoder, clip), 1)
+    state = decoder.open(2)
+    made = torch.cat([decoder.decode_block(part, state) for part in clip.split(block, dim=1)], 1)
+    assert made.shape == wanted.shape
+    assert (made - wanted).abs().max() < 1e-5
+
+
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 @pytest.mark.parametrize("kind", ["tiny", "wan"])
