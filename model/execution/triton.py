@@ -18,6 +18,7 @@ from collections.abc import Sequence
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from triton.errors import TritonError
 
 from longtake.model.cache.base import CacheBlock
 from longtake.model.cache.ring import RingBlock
@@ -35,8 +36,8 @@ from longtake.model.ops.triton.quantise import quantise_rows
 Residual = tuple[Tensor, Tensor | None]
 """What is to be added to the residual stream [B, F, S, D], and its gate (None is one)."""
 
-BUILD_ERRORS = (RuntimeError, OSError, ValueError, TypeError, subprocess.CalledProcessError)
-"""what Triton raises when it cannot build or load a kernel (its compiler's errors are RuntimeErrors or these)"""
+BUILD_ERRORS = (TritonError, RuntimeError, OSError, subprocess.CalledProcessError)
+"""what Triton raises when it cannot build or load a kernel: its own errors, or those of a compiler or a driver"""
 
 
 class TritonExecutor:
