@@ -42,6 +42,8 @@ def fake(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 @pytest.fixture
 def call(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Callable[..., Called]:
     """Call the command line and return its exit code and what it printed."""
+    # Interpreted kernels are slow; tests/model has them.
+    monkeypatch.delenv("TRITON_INTERPRET", raising=False)
     monkeypatch.delenv("DISPLAY", raising=False)
     monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
     monkeypatch.setattr(sys, "platform", "linux")
