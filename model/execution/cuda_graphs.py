@@ -17,7 +17,7 @@ with its graphs, for the next one.
 
 import logging
 from collections.abc import Callable, Hashable, Sequence
-from typing import NamedTuple
+from typing import Generic, NamedTuple, TypeVar
 from weakref import WeakSet
 
 import torch
@@ -32,6 +32,8 @@ from longtake.model.network.layers import Modulation, PromptKV
 from longtake.model.network.transformer import Condition
 
 log = logging.getLogger(__name__)
+
+Handle = TypeVar("Handle")
 
 Run = Callable[[], Tensor | None]
 Capture = Callable[[Run, Hashable], Run]
@@ -51,7 +53,7 @@ def missing_graphs(target: Target) -> str | None:
     return None if target.device.type == "cuda" else f"CUDA graphs need a CUDA device, not {target.device.type}"
 
 
-class PoolHandles:
+class PoolHandles(Generic[Handle]):
     """The memory pool that all recordings share, as long as one of them lives.
 
     A pool is gone with its last graph, and its handle must not be used again: torch's allocator asserts. So whoever
@@ -61,12 +63,12 @@ class PoolHandles:
         new: makes a handle.
     """
 
-    def __init__(self, new: Callable[[], tuple[int, int]]) -> None:
+    def __init__(self, new: Callable[[], Handle]) -> None:
         self._new = new
-        self._handle: tuple[int, int] | None = None
+        self._handle: Handle | None = None
         self._graphs: WeakSet[torch.cuda.CUDAGraph] = WeakSet()
 
-    def handle(self) -> tuple[int, int]:
+    def handle(self) -> Handle:
         """Return the pool to record into."""
         if self._handle is None or not self._graphs:
             self._handle = self._new()

@@ -91,7 +91,8 @@ class TritonExecutor:
         prompt_kv: Sequence[PromptKV],
     ) -> tuple[Tensor, Residual | None]:
         """Run the first layers: [B, F, C, h, w] -> the residual stream [B, F, S, D], and what is to be added to it."""
-        x, residual = self._transformer.embed_patches(latents).contiguous(), None
+        x = self._transformer.embed_patches(latents).contiguous()
+        residual: Residual | None = None
         for index, layer in enumerate(layers):
             residual = layer.run(x, residual, condition.modulations[index], block, index, prompt_kv[index])
         return x, residual
@@ -111,7 +112,7 @@ class TritonLayer:
         attention, cross = layer.self_attn, layer.cross_attn
         self._attention, self._eps = layer.attention, layer.norm1.eps
         self._qkv, norms = fused
-        self._norms = Norms(*norms.unbind(0), eps=attention.norm_q.eps)
+        self._norms = Norms(norms[0], norms[1], attention.norm_q.eps)
         self._o, self._cross_q, self._cross_o = (linear.product for linear in (attention.o, cross.q, cross.o))
         self._cross_norm, self._cross_heads = cross.norm_q, cross.heads
         self._norm3 = layer.norm3.weight, layer.norm3.bias
