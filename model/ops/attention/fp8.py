@@ -52,7 +52,8 @@ def emulated(q: Tensor, k: Tensor, v: Tensor, key_scale: Tensor, value_scale: Te
     scores = q.float() @ k.float().transpose(-1, -2) * (key_scale[..., None, None] * q.shape[-1] ** -0.5)
     weights = (scores - scores.amax(dim=-1, keepdim=True)).exp()
     out = weights.to(E4M3).float() @ v.float() / weights.sum(dim=-1, keepdim=True)
-    return (out * value_scale[..., None, None]).bfloat16()
+    scaled: Tensor = out * value_scale[..., None, None]
+    return scaled.bfloat16()
 
 
 def _by_head(x: Tensor) -> tuple[Tensor, Tensor]:

@@ -71,6 +71,7 @@ class RolloutExecutor:
     """
 
     warm_up_frames: Sequence[int] = ()
+    slots_are_data = False
 
     def __init__(self, transformer: Transformer, timesteps: Sequence[float], *, checkpointing: bool = False) -> None:
         self._transformer, self._timesteps = transformer, tuple(timesteps)
