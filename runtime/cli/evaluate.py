@@ -19,6 +19,7 @@ from longtake.runtime.cli.arguments import (
     positive_seconds,
     weights_options,
 )
+from longtake.runtime.cli.eval_clip import add_clip_arguments, run_clip
 from longtake.runtime.cli.eval_pieces import Part, Pieces, film, part
 from longtake.runtime.cli.eval_report import write_report, write_sheets
 from longtake.runtime.cli.hosting import check_hosting, load_here
@@ -79,6 +80,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_json_argument(parser)
     actions = parser.add_subparsers(dest="action", metavar="ACTION", title="actions")
     add_vbench_arguments(actions.add_parser("vbench", help="film prompt lists for the public vbench tool to score"))
+    add_clip_arguments(actions.add_parser("clip", help="score films with CLIP, each segment against its own prompt"))
 
 
 def measure_names(text: str) -> list[str]:
@@ -94,6 +96,8 @@ def run(options: argparse.Namespace) -> int:
     """Film, measure, and print the figures."""
     if options.action == "vbench":
         return run_vbench(options)
+    if options.action == "clip":
+        return run_clip(options)
     if options.part is not None and options.output is None:
         raise UsageError("--part needs --output FOLDER, where the parts are put together")
     if options.report is not None:
