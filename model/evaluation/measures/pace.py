@@ -12,8 +12,7 @@ from longtake.model.evaluation.figures import (
     Goal,
     Sample,
     bootstrap,
-    ratio,
-    source_values,
+    mean,
 )
 from longtake.model.evaluation.flow import block_flow
 from longtake.model.evaluation.measures.base import Effort
@@ -24,6 +23,8 @@ SECONDS = 4.0
 SETTLED_BLOCKS = 4
 """blocks of a take that are left out"""
 FAST_OVER_SLOW = 1.8
+LEAST_SLOW = 0.5
+"""of the drawn pace"""
 
 
 class Pace:
@@ -51,10 +52,10 @@ class Pace:
         return [
             Figure(
                 name="fast over slow",
-                value=_quotient(samples, GENERATED),
-                interval=bootstrap(samples, lambda some: _quotient(some, GENERATED)),
+                value=mean(quotients(samples, GENERATED)),
+                interval=bootstrap(quotients(samples, GENERATED), mean),
                 samples=len(samples),
-                drawn=_quotient(samples, DRAWN),
+                drawn=mean(quotients(samples, DRAWN)),
                 goal=Goal(limit=FAST_OVER_SLOW),
             )
         ]
@@ -65,5 +66,11 @@ def pace_of(frames: Pictures, block_frames: int) -> float:
     return float(np.median(np.abs(block_flow(frames, block_frames)[SETTLED_BLOCKS:, 0])))
 
 
-def _quotient(samples: Sequence[Sample], source: str) -> float:
-    return ratio(source_values(samples, source, "fast"), source_values(samples, source, "slow"))
+def quotients(samples: Sequence[Sample], source: str) -> list[float]:
+    """Return fast over slow of each scene.
+
+    A world that stands still when it should be slow is not fast by that: slow counts as at least half the drawn pace.
+    """
+    return [
+        s.values[source]["fast"] / max(s.values[source]["slow"], LEAST_SLOW * s.values[DRAWN]["slow"]) for s in samples
+    ]
