@@ -9,7 +9,7 @@ from longtake.clients.player.state import PlayerState
 
 KEYS: tuple[tuple[str, str], ...] = (
     ("/ or Enter", "type a prompt; Enter sends, Esc leaves"),
-    ("Arrows, gamepad", "steer by hand, if the world can be"),
+    ("Arrows", "or a gamepad: steer by hand, if the world can be"),
     ("Space", "pause and go on"),
     (".", "one block further while paused"),
     ("F5", "start the take again; with Shift another one"),
