@@ -41,8 +41,9 @@ $(VENV)/client.stamp: pyproject.toml | $(BIN)/python
 	$(BIN)/python -m pip install -e .
 	touch $@
 
+# Takes torch's small build where there is no GPU, and says what is missing before it downloads anything.
 $(VENV)/host.stamp: pyproject.toml | $(BIN)/python
-	$(BIN)/python -m pip install -e '.[host]'
+	$(BIN)/python .ci/install-host $(VENV)
 	touch $@
 
 $(VENV)/dev.stamp: pyproject.toml | $(BIN)/python

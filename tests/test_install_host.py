@@ -1,0 +1,47 @@
+"""Which build of torch `make play` installs, and what it says when there is no room."""
+
+from importlib.machinery import SourceFileLoader
+from importlib.util import module_from_spec, spec_from_loader
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+PATH = Path(__file__).resolve().parents[1] / ".ci" / "install-host"
+
+
+@pytest.fixture(scope="module")
+def script() -> Any:
+    loader = SourceFileLoader("install_host", str(PATH))
+    spec = spec_from_loader(loader.name, loader)
+    assert spec is not None
+    module = module_from_spec(spec)
+    loader.exec_module(module)
+    return module
+
+
+@pytest.mark.parametrize(
+    ("system", "gpu", "free_mb", "build", "said"),
+    [
+        ("Linux", False, 2000, "small", "no NVIDIA GPU"),
+        ("Linux", True, 2000, "small", "on the CPU"),
+        ("Linux", True, 20_000, "large", "CUDA"),
+        ("Linux", True, 900, "", "900 MB are free"),
+        ("Linux", False, 1499, "", "needs 1,500 MB"),
+        ("Darwin", False, 2000, "large", "PyPI"),
+    ],
+)
+def test_what_is_installed(script: Any, system: str, gpu: bool, free_mb: int, build: str, said: str) -> None:
+    chosen, why = script.chosen(system, gpu=gpu, free_mb=free_mb, temporary_mb=5000)
+    assert chosen == build
+    assert said in why
+
+
+def test_a_full_temporary_folder_is_named(script: Any) -> None:
+    chosen, why = script.chosen("Linux", gpu=False, free_mb=5000, temporary_mb=100)
+    assert chosen == ""
+    assert "set TMPDIR" in why
+
+
+def test_the_room_of_a_folder_that_is_not_there_yet(script: Any, tmp_path: Path) -> None:
+    assert script.free_mb(tmp_path / "a" / "b") > 0
