@@ -62,7 +62,8 @@ def fake(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[str]:
 def texts_of(film: Path) -> list[str]:
     """The prompts in a film's subtitle track."""
     with av.open(str(film)) as container:
-        return [bytes(packet)[2:].decode() for packet in container.demux(subtitles=0) if packet.size]
+        texts = (bytes(packet)[2:].decode() for packet in container.demux(subtitles=0) if packet.size)
+        return [text for text in texts if text]
 
 
 def test_every_line_is_known() -> None:

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import msgspec
 
+from longtake.clients.film.animation import film_writer
 from longtake.clients.film.contact_sheet import Sample, contact_sheet, sample_ticks, save
-from longtake.clients.film.video import VideoWriter
 from longtake.clients.session import Picture, Session, Transport, World
 from longtake.protocol.errors import LongtakeError
 from longtake.protocol.messages import Applied, Mode, Script
@@ -99,7 +99,7 @@ def film(
     first = 0
     digest = hashlib.sha256()
     with ExitStack() as stack:
-        writer = stack.enter_context(VideoWriter(video, fps=fps, title=title)) if video is not None else None
+        writer = stack.enter_context(film_writer(video, fps=fps, title=title)) if video is not None else None
         for number, picture in enumerate(pictures(world, ticks)):
             first = picture.header.tick if number == 0 else first
             digest.update(picture.pixels.tobytes())

@@ -22,6 +22,7 @@ from longtake.runtime.cli.arguments import (
     seconds,
     seed,
 )
+from longtake.runtime.cli.film_take import film_take
 from longtake.runtime.cli.hosting import hosted, take_name
 from longtake.runtime.cli.output import check_replaceable, check_writable, print_json, progress
 from longtake.runtime.cli.scenario_argument import WHAT, Plan, add_switches_argument, is_prompt_file, plan_of
@@ -32,11 +33,14 @@ from longtake.runtime.world.prompt_state import MAX_PROMPT_CHARACTERS
 if TYPE_CHECKING:
     from longtake.clients.film.headless import Filmed
     from longtake.clients.session import World
+    from longtake.protocol.messages import Applied
     from longtake.scenarios.schema import Scenario, TimedCue
 
 PROMPT_SECONDS = 10.0
 """default length of a film of a prompt"""
 MAX_PROMPT = MAX_PROMPT_CHARACTERS
+SUFFIXES = (".mp4", ".gif", ".webp")
+"""of films"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,6 +67,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=prompt,
         help="what to show, in plain English; or a prompt file: a film a line",
     )
+    parser.add_argument(
+        "--take", type=file_path, metavar="X.take", help="film a take file: the same frames again, with its cues"
+    )
     parser.add_argument("--scenario", help=f"film a scenario with its timeline: {WHAT}")
     add_switches_argument(parser)
     parser.add_argument(
@@ -76,7 +83,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "-o",
         type=file_path,
         default=Path("renders/take.mp4"),
-        help="the MP4; a film of ours is replaced if it exists, another file is not (default: %(default)s)",
+        help="the film: .mp4 (with the cues as chapters and subtitles), .gif or .webp; a film of ours is replaced if "
+        "it exists, another file is not (default: %(default)s)",
     )
     parser.add_argument("--overwrite", action="store_true", help="replace whatever has the names of film and sheet")
     parser.add_argument(
@@ -100,6 +108,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Film it, and print where the film is."""
+    if options.take is not None:
+        check_output(options)
+        return film_take(options)
     if is_trial(options):
         check_output(options)
         options.model = options.model or DEFAULT_MODEL
@@ -169,6 +180,17 @@ def say(film: Film, filmed: "Filmed") -> None:
     print(f"{filmed.video}  {filmed.ticks} frames, {filmed.ticks / filmed.fps:g} s, seed {film.seed}", flush=True)
     if filmed.sheet is not None:
         print(filmed.sheet, flush=True)
+    for mark in filmed.timeline:
+        print(f"{mark.tick / filmed.fps:7.1f} s  {used(mark)}", flush=True)
+
+
+def used(mark: "Applied") -> str:
+    """Return the prompt that was used, and what the model took it for."""
+    understood = mark.understood
+    if understood is None:
+        return mark.prompt
+    unknown = f"; not known: {', '.join(understood.unknown)}" if understood.unknown else ""
+    return f"{mark.prompt}  (shown as: {understood.shown_as or 'anything'}{unknown})"
 
 
 def film_of(options: argparse.Namespace, scenario: "Scenario | None") -> Film:
@@ -191,8 +213,8 @@ def film_of(options: argparse.Namespace, scenario: "Scenario | None") -> Film:
 def check_output(options: argparse.Namespace, path: Path | None = None) -> None:
     """Raise `UsageError` if a film cannot have this name (else that of `--output`), or cannot be written there."""
     path = path or options.output
-    if path.suffix.lower() != ".mp4":
-        raise UsageError(f"{path} is not an MP4; --output has to end in .mp4")
+    if path.suffix.lower() not in SUFFIXES:
+        raise UsageError(f"{path} is no film: --output has to end in {', '.join(SUFFIXES)}")
     for written in [path, path.with_suffix(".png")] if options.contact_sheet else [path]:
         check_writable(written)
         if not options.overwrite:

@@ -17,7 +17,7 @@ from longtake.runtime.cli.usage import FAILED, OK, UsageError
 
 if TYPE_CHECKING:
     from longtake.runtime.takes.file import TakeHeader
-    from longtake.runtime.takes.replay import ReplayedBlock
+    from longtake.runtime.takes.replay import Replay, ReplayedBlock
 
 SOURCES = ("folder", "random_weights")
 """options that say where the weights come from; giving one replaces both"""
@@ -34,6 +34,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Replay, and print where the first difference is."""
+    replay = replay_of(options)
+    take = replay.take
+    same, first = 0, None
+    with progress(options.take.name, "block", len(take.blocks), quiet=options.json) as show:
+        for number, made in enumerate(replay.blocks(), start=1):
+            same += made.same
+            if not made.same and first is None:
+                first = made
+            show(number, len(take.blocks))
+    report(options, take_blocks=len(take.blocks), same=same, first=first, differs=replay.differences(), torn=take.torn)
+    return OK if first is None else FAILED
+
+
+def replay_of(options: argparse.Namespace) -> "Replay":
+    """Read the take file of the arguments and return its replay, ready to start. Raises LongtakeError."""
     from longtake.runtime.generator.hosts import GeneratorHostConfig
     from longtake.runtime.takes.file import read_take
     from longtake.runtime.takes.replay import Replay
@@ -49,21 +64,17 @@ def run(options: argparse.Namespace) -> int:
     config = GeneratorHostConfig(
         models=(model.name,),
         factory=options.factory,
-        device=options.device or model.device or "auto",
-        precision=options.precision or model.precision or "auto",
-        threads=take.header.threads if options.threads is None else options.threads,
+        device=recorded_unless_given(options.device, "auto", model.device) or "auto",
+        precision=recorded_unless_given(options.precision, "auto", model.precision) or "auto",
+        threads=options.threads or take.header.threads,
         options=model_options(options, take.header),
     )
-    replay = Replay(take, config)
-    same, first = 0, None
-    with progress(options.take.name, "block", len(take.blocks), quiet=options.json) as show:
-        for number, made in enumerate(replay.blocks(), start=1):
-            same += made.same
-            if not made.same and first is None:
-                first = made
-            show(number, len(take.blocks))
-    report(options, take_blocks=len(take.blocks), same=same, first=first, differs=replay.differences(), torn=take.torn)
-    return OK if first is None else FAILED
+    return Replay(take, config)
+
+
+def recorded_unless_given(given: str, default: str, recorded: str) -> str:
+    """Return what an argument says, or what the take was made with."""
+    return recorded if given in ("", default) else given
 
 
 def model_options(options: argparse.Namespace, header: "TakeHeader") -> dict[str, str]:
