@@ -4,12 +4,13 @@ from collections.abc import Iterable
 from itertools import pairwise
 from pathlib import Path
 from types import TracebackType
-from typing import Final
+from typing import Final, Protocol
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from longtake.clients.film.signature import SIGNATURE
 from longtake.clients.film.video import VideoError, VideoWriter
 from longtake.clients.film.whole_file import WholeFile
 from longtake.protocol.messages import Applied
@@ -20,6 +21,7 @@ FILMS: Final = (".mp4", *ANIMATIONS)
 """suffixes of everything that a film can be written to"""
 MAX_FRAMES = 2400
 """limit of frames, which are kept until the end: two and a half minutes at 16 fps"""
+MARK = SIGNATURE.encode()
 GIF_MS = 10
 """the unit of a GIF's times"""
 
@@ -73,7 +75,7 @@ class AnimationWriter:
                     append_images=others,
                     duration=self._durations(kind),
                     loop=0,
-                    **({"quality": 80, "method": 2} if kind == "WEBP" else {}),
+                    **({"quality": 80, "method": 2, "xmp": MARK} if kind == "WEBP" else {"comment": MARK}),
                 )
         except OSError as error:
             raise VideoError(f"{self._path} cannot be written: {error.strerror or error}") from error
@@ -85,7 +87,34 @@ class AnimationWriter:
         return [after - before for before, after in pairwise(ends)]
 
 
-def film_writer(path: Path, *, fps: int, title: str = "") -> VideoWriter | AnimationWriter:
+class FilmWriter(Protocol):
+    """What the two writers have in common."""
+
+    def __enter__(self) -> "FilmWriter":
+        """Begin."""
+        ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Put the file in place, or leave nothing after a failure."""
+        ...
+
+    @property
+    def frames(self) -> int:
+        """Frames written so far."""
+        ...
+
+    def write(self, pixels: npt.NDArray[np.uint8]) -> None:
+        """Append a picture, `[H, W, 3] uint8 RGB`."""
+        ...
+
+    def mark(self, timeline: Iterable[Applied]) -> None:
+        """Set the cues of the film."""
+        ...
+
+
+def film_writer(path: Path, *, fps: int, title: str = "") -> FilmWriter:
     """Return the writer for a path, by its suffix. Raises `VideoError` for one that no film has."""
     suffix = path.suffix.lower()
     if suffix in ANIMATIONS:

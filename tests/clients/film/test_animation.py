@@ -8,6 +8,7 @@ from PIL import Image
 
 from longtake.clients.film import animation
 from longtake.clients.film.animation import AnimationWriter, film_writer
+from longtake.clients.film.signature import is_ours
 from longtake.clients.film.video import VideoError, VideoWriter
 from tests.clients.film.pictures import mark, picture
 
@@ -27,6 +28,7 @@ def test_every_frame_at_its_rate(tmp_path: Path, name: str) -> None:
             times.append(shown.info["duration"])
         assert shown.n_frames == 32
         assert shown.info["loop"] == 0
+    assert is_ours(path)
     assert sum(times) == pytest.approx(2000, abs=10)
     assert [file.name for file in path.parent.iterdir()] == [name]
 
