@@ -142,13 +142,7 @@ def understand(text: str) -> Understanding:
     spoken = split(text)
     spelt = [lexicon.spelt(word) for word in spoken]
     found = list(_phrases([word or "" for word in spelt], lexicon))
-    labels: dict[str, str] = {}
-    for index, one in enumerate(found):
-        follower = found[index + 1] if index + 1 < len(found) else None
-        of_the_place = follower is not None and follower.kind == "place" and follower.first == one.after
-        if one.kind == "colour" and of_the_place:
-            continue  # "a red train through purple mountains"
-        labels[one.kind] = one.label
+    labels = {one.kind: one.label for one in _of_the_world(found)}
     unknown = dict.fromkeys(word for word, known in zip(spoken, spelt, strict=True) if known is None)
     return Understanding(
         labels={kind: labels[kind] for kind in LABELS if kind in labels},
@@ -168,6 +162,31 @@ def in_words(labels: dict[str, str]) -> str:
     actor = said("actor") or ("something" if "colour" in labels or speed else "")
     subject = " ".join(part for part in (speed, said("colour"), actor) if part)
     return ", ".join(part for part in (subject, said("place"), said("time"), said("weather")) if part)
+
+
+def essence(text: str, most_words: int) -> str:
+    """Return a text of at most `most_words` as it is, and of a longer one what it names last of each kind, in order.
+
+    The text encoder was trained on captions, and what stands late in a longer text does not reach the picture.
+    """
+    spoken = split(text)
+    if len(spoken) <= most_words:
+        return text
+    lexicon = _lexicon()
+    last: dict[str, _Found] = {}
+    for one in _of_the_world(list(_phrases([lexicon.spelt(word) or "" for word in spoken], lexicon))):
+        last[one.kind] = one
+    named = [word for one in sorted(last.values(), key=lambda one: one.first) for word in spoken[one.first : one.after]]
+    return " ".join(named or spoken[-most_words:])
+
+
+def _of_the_world(found: list[_Found]) -> Iterator[_Found]:
+    """Yield the phrases that say what to show: in "a red train through purple mountains" purple says nothing."""
+    for index, one in enumerate(found):
+        follower = found[index + 1] if index + 1 < len(found) else None
+        of_the_place = follower is not None and follower.kind == "place" and follower.first == one.after
+        if not (one.kind == "colour" and of_the_place):
+            yield one
 
 
 def _phrases(spelt: list[str], lexicon: _Lexicon) -> Iterator[_Found]:

@@ -14,6 +14,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from longtake.model.diorama.reading import essence
+
 _WORD = re.compile(r"[a-z]+")
 
 
@@ -29,6 +31,8 @@ class TextEncoderConfig:
     layers: int = 2
     words: int = 48
     """longest text, words; what comes after is cut at the front, since what is said last wins"""
+    caption_words: int = 24
+    """longest text that is read word by word at play time; of a longer one only what it names (`reading.essence`)"""
     ngrams: int = 24
     """most n-grams of one word"""
     text_tokens: int = 6
@@ -140,7 +144,7 @@ class TextEncoder(nn.Module):
     @torch.inference_mode()
     def encode(self, prompts: list[str]) -> Tensor:
         """Prompts -> [B, text_tokens, text_dim] float32; any text will do, an empty one means nothing special."""
-        rows, mask = self.rows(prompts)
+        rows, mask = self.rows([essence(prompt, self.config.caption_words) for prompt in prompts])
         rows, mask = rows.to(self.positions.device), mask.to(self.positions.device)
         length = int(mask.sum(-1).max())
         tokens: Tensor = self(self.words(rows[:, :length]), mask[:, :length])

@@ -32,6 +32,30 @@ def test_the_shipped_world_renders_and_replays(call: Call) -> None:
 
 
 @needs_weights
+def test_an_event_after_a_long_prompt_is_seen(call: Call, tmp_path: Path) -> None:
+    """39 words, then `ocean` and `night`: the probe reads both, for whatever the long prompt said before."""
+    prompt = (
+        "a little red fox with bright eyes and a very long bushy tail runs happily and quickly through the tall green "
+        "grass of a wide sunny meadow early in the day while the sky above is clear and calm"
+    )
+    scenario = {
+        "name": "long",
+        "template": prompt + ", {place}, {time}",
+        "slots": {
+            "place": {"default": "meadow", "values": {"meadow": "in a meadow", "ocean": "by the ocean"}},
+            "time": {"default": "day", "values": {"day": "by day", "night": "at night"}},
+        },
+        "events": {"ocean": {"set": {"place": "ocean"}}, "night": {"set": {"time": "night"}}},
+        "timeline": [{"tick": 16, "event": "ocean"}, {"tick": 16, "event": "night"}],
+        "seconds": 7,
+        "expect": {"adherence_min": {"place": 0.8, "time": 0.8}},
+    }
+    (tmp_path / "long.yaml").write_text(json.dumps(scenario), encoding="utf-8")
+    called = call("run", "long.yaml", "--mode", "lockstep", "--json")
+    assert called.code == 0, called.out
+
+
+@needs_weights
 def test_the_doctor_finds_the_shipped_weights(call: Call) -> None:
     findings = json.loads(call("doctor", "--json").out)["findings"]
     (found,) = (finding for finding in findings if finding["area"] == "weights" and finding["name"] == "diorama")

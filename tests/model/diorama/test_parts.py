@@ -10,6 +10,7 @@ from longtake.model.diorama.autoencoder import Autoencoder, psnr_db
 from longtake.model.diorama.autoencoder_parts import AutoencoderConfig
 from longtake.model.diorama.labels import LABELS, SCORED
 from longtake.model.diorama.probe import Probe, ProbeConfig
+from longtake.model.diorama.reading import essence
 from longtake.model.diorama.text_encoder import TextEncoder, TextEncoderConfig, split_words, word_buckets
 
 SMALL = AutoencoderConfig(
@@ -112,3 +113,13 @@ def test_probe_votes_over_frames_of_any_size() -> None:
     for kind in SCORED:
         assert reading.labels[kind] in LABELS[kind]
         assert 1 / len(LABELS[kind]) / 2 < reading.confidence[kind] <= 1
+
+
+@torch.inference_mode()
+def test_what_a_long_text_says_last_reaches_the_encoder_whole() -> None:
+    torch.manual_seed(0)
+    encoder = TextEncoder(TextEncoderConfig()).eval()
+    long = "a red fox runs " + "so very quietly and happily " * 9 + "through the meadow by day"
+    tokens = encoder.encode([f"{long}, over the ocean, at night"])
+    assert not torch.allclose(tokens, encoder.encode([long]))
+    torch.testing.assert_close(tokens, encoder.encode([essence(f"{long}, over the ocean, at night", 24)]))

@@ -5,7 +5,7 @@ import pytest
 
 from longtake.model.diorama.captions import caption, held_out, misspell
 from longtake.model.diorama.labels import LABELS, SCORED
-from longtake.model.diorama.reading import KNOWS, MOST_UNKNOWN, understand
+from longtake.model.diorama.reading import KNOWS, MOST_UNKNOWN, essence, split, understand
 from longtake.model.diorama.scene import Scene
 
 FOX = "a white fox in a snowy forest at night"
@@ -65,3 +65,27 @@ def test_a_hostile_text_is_read_quickly_and_its_list_is_short():
 
 def test_what_the_world_knows_is_every_label():
     assert {kind: tuple(labels) for kind, labels in LABELS.items()} == KNOWS
+
+
+LONG = (
+    "a little red fox with bright eyes and a very long bushy tail runs happily and quickly through the tall green "
+    "grass of a wide sunny meadow early in the day while the sky above is clear and calm and everything is quiet"
+)
+
+
+def test_a_text_as_long_as_a_caption_is_read_as_it_is() -> None:
+    assert essence("A red fox, at Dawn", 24) == "A red fox, at Dawn"
+    assert essence(" ".join(["fox"] * 24), 24) == " ".join(["fox"] * 24)
+
+
+@pytest.mark.parametrize(
+    "clauses", ["", ", over the open ocean", ", at night", ", in heavy rain, at night, a blue boat"]
+)
+def test_of_a_longer_text_the_newest_of_each_kind_remains(clauses: str) -> None:
+    text = essence(LONG + clauses, 24)
+    assert len(split(text)) <= 24
+    assert understand(text).labels == understand(LONG + clauses).labels
+
+
+def test_a_long_text_that_names_nothing_keeps_its_end() -> None:
+    assert split(essence("zzyzx qwrtp " * 30, 24)) == ["zzyzx", "qwrtp"] * 12
