@@ -190,7 +190,8 @@ def used(mark: "Applied") -> str:
     if understood is None:
         return mark.prompt
     unknown = f"; not known: {', '.join(understood.unknown)}" if understood.unknown else ""
-    return f"{mark.prompt}  (shown as: {understood.shown_as or 'anything'}{unknown})"
+    chance = f"; by chance: {', '.join(understood.by_chance)}" if understood.by_chance else ""
+    return f"{mark.prompt}  (shown as: {understood.shown_as or 'anything'}{unknown}{chance})"
 
 
 def film_of(options: argparse.Namespace, scenario: "Scenario | None") -> Film:
