@@ -205,6 +205,10 @@ class Layer(nn.Module):
         )
         self.modulation = nn.Parameter(torch.randn(1, 6, config.dim) / config.dim**0.5)
 
+    def prompt_kv(self, text: Tensor) -> PromptKV:
+        """text: [B, L, D] from `Transformer.embed_text` -> keys and values, each [B, L, heads, head_dim]."""
+        return self.cross_attn.keys_values(text)
+
     def modulate(self, e0: Tensor) -> Modulation:
         """Return this layer's modulation for e0: [B, F, 6, D] (`Transformer.embed_time`)."""
         shift, scale, gate, ffn_shift, ffn_scale, ffn_gate = (self.modulation + e0).split(1, dim=-2)

@@ -187,8 +187,10 @@ class Transformer(nn.Module):
             e, e0 = self.embed_time(condition, actions)
             # Each layer modulates by itself: its offsets may be sharded until it runs.
             per_layer = [e0] * len(self.layers)
-        prompt_kv = self.prompt_kv(self.embed_text(prompt)) if isinstance(prompt, Tensor) else prompt
-        x = self._run(self.layers if layers is None else layers, latents, per_layer, prompt_kv, attend)
+        if isinstance(prompt, Tensor):
+            # By the class: spread over ranks, the transformer's own methods of these names are forwards by themselves.
+            prompt = Transformer.prompt_kv(self, Transformer.embed_text(self, prompt))
+        x = self._run(self.layers if layers is None else layers, latents, per_layer, prompt, attend)
         flow: Tensor = self.head(x, e)
         return flow
 
@@ -272,4 +274,4 @@ class Transformer(nn.Module):
 
     def prompt_kv(self, text: Tensor) -> list[PromptKV]:
         """text: [B, L, D] from `embed_text` -> keys and values per layer, each [B, L, heads, head_dim]."""
-        return [layer.cross_attn.keys_values(text) for layer in self.layers]
+        return [layer.prompt_kv(text) for layer in self.layers]

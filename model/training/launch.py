@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
 from types import FrameType
+from typing import Protocol, TypeVar
 
 import torch
 from torch import distributed
@@ -20,6 +21,7 @@ from longtake.model.ops.allocator import hold_memory
 from longtake.model.ops.precision import choose_device
 from longtake.model.training.files import write_whole
 from longtake.model.training.loop import LoopConfig, Run
+from longtake.model.training.pace import Loop, PaceConfig
 from longtake.model.training.task import Batch, Task
 
 log = logging.getLogger(__name__)
@@ -31,12 +33,44 @@ MakeTask = Callable[[torch.device], Task[Batch]]
 """Builds the task on a device, in the rank's own process."""
 
 
+class Trainee(Protocol):
+    """What is asked of a task of whichever loop."""
+
+    def prepare(self) -> None:
+        """Get ready for the first step; called once the checkpoint is loaded."""
+        ...
+
+    def close(self) -> None:
+        """Give back processes and files."""
+        ...
+
+
+T = TypeVar("T", bound=Trainee)
+C = TypeVar("C", bound=PaceConfig)
+MakeTrainee = Callable[[torch.device], T]
+MakeLoop = Callable[[T, C, Path, int], Loop]
+
+
 def launch(make: MakeTask[Batch], config: LoopConfig, folder: Path, described: object) -> None:
+    """Train one module; as `launch_loop`."""
+    launch_loop(make, Run, config, folder, described)
+
+
+def launch_loop(
+    make: MakeTrainee[T],
+    loop: MakeLoop[T, C],
+    config: C,
+    folder: Path,
+    described: object,
+) -> None:
     """Train until the schedule ends or a signal asks to stop; a folder with a checkpoint is gone on with.
 
+    Under torchrun this process is one of the ranks that it started. Otherwise the ranks are started here.
+
     Args:
-        make: builds the task, once in each rank.
-        config: of the loop; on a GPU there is one rank, whatever it says.
+        make: builds the task on a device, once in each rank.
+        loop: the class of the loop.
+        config: of the loop; without torchrun there is one rank on a GPU, whatever it says.
         folder: of the run.
         described: goes into `config.json` beside the loop's own settings and the command.
 
@@ -45,23 +79,25 @@ def launch(make: MakeTask[Batch], config: LoopConfig, folder: Path, described: o
         TrainingError: a rank has ended early; the message says why and what to do.
     """
     device = choose_device(config.device)
-    config = replace(config, device=device.type, ranks=1 if device.type == "cuda" else config.ranks)
-    text = json.dumps({"command": sys.argv, "loop": asdict(config), "task": described}, indent=1, default=str)
-    write_whole(folder / "config.json", lambda path: path.write_text(text))
-    if config.ranks == 1:
-        run_rank(0, make, config, folder)
+    if distributed.is_torchelastic_launched():
+        _join_torchrun(make, loop, replace(config, device=device.type), folder, described)
         return
-    context = spawn(_rank_main, (make, config, folder, _free_port()), nprocs=config.ranks, join=False)
+    config = replace(config, device=device.type, ranks=1 if device.type == "cuda" else config.ranks)
+    _describe(config, folder, described)
+    if config.ranks == 1:
+        run_rank(0, make, loop, config, folder)
+        return
+    context = spawn(_rank_main, (make, loop, config, folder, _free_port()), nprocs=config.ranks, join=False)
     assert isinstance(context, ProcessContext)
     _wait(context)
 
 
-def run_rank(rank: int, make: MakeTask[Batch], config: LoopConfig, folder: Path) -> None:
+def run_rank(rank: int, make: MakeTrainee[T], loop: MakeLoop[T, C], config: C, folder: Path) -> None:
     """Run one rank in this process, resuming from the folder's checkpoint."""
     hold_memory()
     task = make(torch.device(config.device))
     try:
-        run = Run(task, config, folder, rank)
+        run = loop(task, config, folder, rank)
         resumed = run.resume()
         log.info("rank %d %s at step %d on %s", rank, "resumes" if resumed else "starts", run.step, config.device)
         task.prepare()
@@ -70,12 +106,48 @@ def run_rank(rank: int, make: MakeTask[Batch], config: LoopConfig, folder: Path)
         task.close()
 
 
-def _rank_main(rank: int, make: MakeTask[Batch], config: LoopConfig, folder: Path, port: int) -> None:
+def _join_torchrun(
+    make: MakeTrainee[T],
+    loop: MakeLoop[T, C],
+    config: C,
+    folder: Path,
+    described: object,
+) -> None:
+    """Be the rank that torchrun has started."""
+    gpu = config.device == "cuda"
+    if gpu:
+        torch.cuda.set_device(distributed.get_node_local_rank())
+    # Agreeing goes through gloo even on GPUs: it makes no device wait.
+    distributed.init_process_group("cpu:gloo,cuda:nccl" if gpu else "gloo")
+    rank = distributed.get_rank()
+    config = replace(config, ranks=distributed.get_world_size())
+    try:
+        if rank == 0:
+            _describe(config, folder, described)
+        run_rank(rank, make, loop, config, folder)
+    finally:
+        if distributed.is_initialized():
+            distributed.destroy_process_group()
+
+
+def _describe(config: PaceConfig, folder: Path, described: object) -> None:
+    text = json.dumps({"command": sys.argv, "loop": asdict(config), "task": described}, indent=1, default=str)
+    write_whole(folder / "config.json", lambda path: path.write_text(text))
+
+
+def _rank_main(
+    rank: int,
+    make: MakeTrainee[T],
+    loop: MakeLoop[T, C],
+    config: C,
+    folder: Path,
+    port: int,
+) -> None:
     logging.basicConfig(level=logging.INFO if rank == 0 else logging.WARNING, format="%(asctime)s %(message)s")
     torch.set_num_threads(1)
     distributed.init_process_group("gloo", init_method=f"tcp://127.0.0.1:{port}", rank=rank, world_size=config.ranks)
     try:
-        run_rank(rank, make, config, folder)
+        run_rank(rank, make, loop, config, folder)
     except ModelError as error:
         log.error("%s", error)
         sys.exit(FAILED)

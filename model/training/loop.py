@@ -5,41 +5,30 @@ weights, the ones to use). One process drives a GPU; on a CPU two single-threade
 one process with two threads on small operations, and degrades gracefully when something else wants a core.
 """
 
-import json
-import logging
-import signal
-import time
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, Generic
+from typing import Final, Generic
 
 import torch
 from safetensors.torch import save_file
 from torch import Tensor, distributed, nn
-from tqdm import tqdm
 
 from longtake.model.errors import TrainingError
-from longtake.model.training.files import append_line, write_whole
+from longtake.model.training.files import write_whole
 from longtake.model.training.optimizer import Optimizers
+from longtake.model.training.pace import Loop, PaceConfig
 from longtake.model.training.task import Batch, Task, Turn
-
-log = logging.getLogger(__name__)
 
 CHECKPOINT: Final = "checkpoint.pt"
 WEIGHTS: Final = "ema.safetensors"
-LOG: Final = "log.jsonl"
-FINISHED: Final = "finished"
-"""there once the schedule has ended, and not if a signal has stopped it"""
 MAX_NORM: Final = 10.0
 """gradients are clipped to this norm"""
 
 
 @dataclass(frozen=True, kw_only=True)
-class LoopConfig:
+class LoopConfig(PaceConfig):
     """How long and how fast to train."""
 
-    steps: int
     lr: float
     """Muon's step size"""
     adam_lr: float = 0.002
@@ -48,17 +37,8 @@ class LoopConfig:
     decay_fraction: float = 0.3
     """the last part of the run, over which the step size falls linearly to zero"""
     ema: float = 0.999
-    checkpoint_every_s: float = 120.0
-    log_every: int = 20
     adam_names: tuple[str, ...] = ()
     """parameters whose name contains one of these go to AdamW although they are matrices"""
-    seed: int = 0
-    ranks: int = 2
-    """processes; 1 on a GPU"""
-    device: str = "cpu"
-    """auto, cpu or cuda"""
-    hours: float = 0.0
-    """if set, the schedule follows the clock: training ends after this many hours, whatever the steps"""
 
 
 def schedule_factor(progress: float, step: int, config: LoopConfig) -> float:
@@ -67,11 +47,12 @@ def schedule_factor(progress: float, step: int, config: LoopConfig) -> float:
     return warm * min(1.0, max(0.0, (1 - progress) / config.decay_fraction))
 
 
-class Run(Generic[Batch]):
+class Run(Loop, Generic[Batch]):
     """One rank of one run."""
 
     def __init__(self, task: Task[Batch], config: LoopConfig, folder: Path, rank: int = 0) -> None:
-        self.task, self.config, self.folder, self.rank = task, config, folder, rank
+        super().__init__(config, folder, rank)
+        self.task, self.config = task, config
         self.optimizers = Optimizers(
             task.module,
             lr=config.lr,
@@ -83,14 +64,6 @@ class Run(Generic[Batch]):
             k: v.detach().clone().float() if v.is_floating_point() else v.detach().clone()
             for k, v in task.module.state_dict().items()
         }
-        self.step = 0
-        self.trained_s = 0.0
-        """wall-clock seconds spent in `train`, over all the times that the run was resumed"""
-        self.stopping = False
-        self.progress = 0.0
-        """0 at the start, 1 at the end; the same on every rank, or their weights would part"""
-        self._last_saved = 0.0
-        self._time_to_save = False
 
     def resume(self) -> bool:
         """Load the folder's checkpoint if there is one.
@@ -128,34 +101,8 @@ class Run(Generic[Batch]):
         write_whole(self.folder / CHECKPOINT, lambda path: torch.save(state, path))
         write_whole(self.folder / WEIGHTS, lambda path: save_file(weights, path))
 
-    def train(self) -> None:
-        """Run until the end of the schedule or a stop signal."""
-        signal.signal(signal.SIGTERM, self._ask_to_stop)
-        signal.signal(signal.SIGINT, self._ask_to_stop)
-        began = self._last_saved = time.monotonic()
-        spent_before = self.trained_s
-        figures: dict[str, list[float | Tensor]] = {}
-        hidden = None if self.rank == 0 else True
-        with tqdm(desc=self.folder.name, total=1000, disable=hidden, bar_format=_BAR) as bar:
-            while not self._agree():
-                turn = Turn.at(self.step, seed=self.config.seed, rank=self.rank, progress=self.progress)
-                for name, value in self._update(turn).items():
-                    figures.setdefault(name, []).append(value)
-                self.trained_s = spent_before + time.monotonic() - began
-                if self.rank == 0 and self.step % self.config.log_every == 0:
-                    self._log(_means(figures))
-                    figures.clear()
-                    bar.set_postfix_str(f"step {self.step}", refresh=False)
-                    bar.update(round(1000 * self.progress) - bar.n)
-                if self._time_to_save:
-                    self._checkpoint()
-                    self._last_saved = time.monotonic()
-                    self.trained_s = spent_before + time.monotonic() - began
-        self._checkpoint()
-        if self.rank == 0 and self.progress >= 1:
-            write_whole(self.folder / FINISHED, Path.touch)
-
-    def _update(self, turn: Turn) -> dict[str, float | Tensor]:
+    def update(self, turn: Turn) -> dict[str, float | Tensor]:
+        """See `Loop`."""
         batch = self.task.batch(turn)
         turn.seed_torch()
         loss, figures = self.task.loss(batch, turn.progress)
@@ -205,28 +152,11 @@ class Run(Generic[Batch]):
                 self.ema[name].copy_(value)
         torch._foreach_lerp_(averaged, current, 1 - decay)
 
-    def _own_progress(self) -> float:
-        if self.config.hours:
-            return min(1.0, self.trained_s / (self.config.hours * 3600))
-        return self.step / self.config.steps
-
-    def _agree(self) -> bool:
-        """Agree on progress, on saving and on stopping, so that no rank waits for one that does something else."""
-        save = time.monotonic() - self._last_saved > self.config.checkpoint_every_s
-        agreed = torch.tensor([float(self.stopping), float(save), self._own_progress()], dtype=torch.float64)
-        if self.config.ranks > 1:
-            distributed.all_reduce(agreed, op=distributed.ReduceOp.MAX)
-        self._time_to_save = bool(agreed[1] > 0)
-        self.progress = float(agreed[2])
-        return bool(agreed[0] > 0) or self.progress >= 1
-
-    def _ask_to_stop(self, *_: object) -> None:
-        self.stopping = True
-
-    def _checkpoint(self) -> None:
+    def checkpoint(self) -> None:
+        """See `Loop`; also logs held-out figures."""
         if self.rank == 0:
             self.save()
-            self._log({f"eval_{k}": v for k, v in self._evaluate().items()})
+            self.log({f"eval_{k}": v for k, v in self._evaluate().items()})
         if self.config.ranks > 1:
             distributed.barrier()
 
@@ -242,19 +172,3 @@ class Run(Generic[Batch]):
         finally:
             module.train()
             module.load_state_dict(kept)
-
-    def _log(self, figures: Mapping[str, float]) -> None:
-        row: dict[str, Any] = {"step": self.step, "hours": round(self.trained_s / 3600, 4)}
-        if self.step:
-            row["step_s"] = round(self.trained_s / self.step, 3)
-        row |= {k: round(v, 5) for k, v in figures.items()}
-        append_line(self.folder / LOG, json.dumps(row))
-        log.info("%s", row)
-
-
-_BAR: Final = "{desc}: {percentage:3.0f}%|{bar}| {elapsed} {postfix}"
-
-
-def _means(figures: Mapping[str, list[float | Tensor]]) -> dict[str, float]:
-    """Average what was gathered since the last line of the log; only here does the host wait for the device."""
-    return {k: float(torch.stack([torch.as_tensor(x) for x in v]).double().mean()) for k, v in figures.items()}

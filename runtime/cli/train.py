@@ -15,6 +15,8 @@ PARTS = {
     "text_encoder": "recipes.text_encoder",
     "probe": "recipes.probe",
     "transformer": "recipes.transformer",
+    "self-forcing": "recipes.self_forcing",
+    "streaming": "recipes.streaming",
     "export": "export",
 }
 """Modules of `longtake.model.training`; after `all`, in the order of the recipe."""

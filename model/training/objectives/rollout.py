@@ -157,6 +157,8 @@ class Rollout:
         options: how the rollout differs from it.
         attention: computes self-attention; it must have gradients.
         checkpointing: compute layers again in the backward pass, which saves most of the memory.
+        dtype: of the cache; that of the parameters by default. Spread parameters are kept in another type than they
+            compute in.
     """
 
     def __init__(
@@ -167,6 +169,7 @@ class Rollout:
         *,
         attention: Attention = sdpa,
         checkpointing: bool = False,
+        dtype: torch.dtype | None = None,
     ) -> None:
         if transformer.config != config.transformer:
             raise ConfigError(f"the transformer is {transformer.config}, the config says {config.transformer}")
@@ -175,6 +178,7 @@ class Rollout:
         self.timesteps = self.schedule.warp(config.timesteps)
         self._sigmas = self.schedule.sigma(torch.tensor(self.timesteps)).tolist()
         self._attention, self._checkpointing = attention, checkpointing
+        self._dtype = dtype or transformer.dtype
         self._rope = Rope(config.transformer.head_dim, config.transformer.grid, self._device)
 
     @property
@@ -200,9 +204,7 @@ class Rollout:
             noise=noise,
             prompt=prompt,
             prompt_kv=self._constant_kv(prompt),
-            cache=FunctionalCache(
-                self.config, rope=self._rope, attention=self._attention, dtype=self.transformer.dtype
-            ),
+            cache=FunctionalCache(self.config, rope=self._rope, attention=self._attention, dtype=self._dtype),
             executor=executor,
         )
 

@@ -35,7 +35,7 @@ from longtake.model.pieces import pieces
 from longtake.model.training import command
 from longtake.model.training.export import export
 from longtake.model.training.files import write_whole
-from longtake.model.training.loop import FINISHED
+from longtake.model.training.pace import FINISHED
 from longtake.model.weights import read
 
 log = logging.getLogger(__name__)

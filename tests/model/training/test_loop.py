@@ -132,7 +132,7 @@ def test_an_infinite_gradient_is_skipped(tmp_path: Path) -> None:
     one = run(tmp_path, 10)
     before = {k: v.clone() for k, v in one.task.module.state_dict().items()}
     one.task.batch = lambda turn: torch.full((32, 4), float("inf"))  # type: ignore[method-assign]
-    one._update(Turn.at(0, seed=1))
+    one.update(Turn.at(0, seed=1))
     for key, value in one.task.module.state_dict().items():
         assert torch.equal(value, before[key])
 
