@@ -55,7 +55,7 @@ def main(name: str, description: str, make: MakeRecipe) -> None:
     parser.add_argument("--critic", default="", help="the fake score's weights at the start")
     parser.add_argument("--prompts", default="", help="file with one prompt a line")
     parser.add_argument("--second-prompts", default="", help="file paired with it: what takes switch to")
-    parser.add_argument("--texts", default="", help="folder of encoded prompts (longtake train text)")
+    parser.add_argument("--texts", default="", help="folder of encoded prompts")
     parser.add_argument("--steps", type=int, help="train so many steps (default: the recipe's, or by --hours)")
     parser.add_argument("--ranks", type=int, help="processes on a CPU (default: 2)")
     parser.add_argument("--rehearsal", action="store_true", help="tiny networks with random weights: seconds")

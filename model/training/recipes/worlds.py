@@ -44,7 +44,7 @@ WAN_NEGATIVE: Final = (
 )
 """Wan's own negative prompt."""
 TEXT_KIND: Final = "training"
-"""marks encoded prompts that `longtake train text` made"""
+"""marks a folder of encoded prompts"""
 CAPTIONS: Final = 4096
 """prompts that are drawn from the caption grammar if there is no prompt file"""
 
@@ -196,7 +196,7 @@ class WanWorld(TrainingWorld):
         teacher: folder of Wan2.1-T2V-14B.
         critic: folder of Wan2.1-T2V-1.3B, or a file of a run.
         pairs: prompts.
-        texts: folder that `longtake train text` has filled.
+        texts: folder of encoded prompts.
         random: tiny networks with random weights instead, for a rehearsal.
         seed: of these.
     """
@@ -275,7 +275,7 @@ class WanWorld(TrainingWorld):
             tokens = self._texts.get(clean(prompt))
             if tokens is None:
                 raise TrainingError(
-                    f"{self._texts.folder} lacks the text of {prompt[:60]!r}; encode the prompts: longtake train text"
+                    f"{self._texts.folder} lacks the text of {prompt[:60]!r}; encode it with UMT5-XXL first"
                 )
             if tokens.shape[1] != sizes.text_dim or len(tokens) > sizes.text_tokens:
                 raise CheckpointError(f"{self._texts.folder} holds text {list(tokens.shape)} of another model")
