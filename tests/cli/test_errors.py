@@ -37,7 +37,7 @@ Call = Callable[..., Any]
         (["play", "--prompt", ""], "1 to 2000"),
         (["render", "a fox", "--seconds", "soon"], "'soon'"),
         (["render", "a fox", "--seed", "-1"], "'-1'"),
-        (["render", "a fox", "--output", "fox.gif"], ".mp4"),
+        (["render", "a fox", "--output", "fox.avi"], ".mp4"),
         (["render", "a fox", "--cue", "x", "night"], "--cue"),
         (["render", "a fox", "--endpoint", "nowhere"], "nowhere"),
         (["serve", "--bind", "tcp://0.0.0.0:5570"], "ssh -L"),

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -55,6 +56,9 @@ def test_a_run_sends_every_cue_with_its_tick_before_the_world_starts(server: Rea
     assert (report.fps, report.held, report.latency_ms) == (None, None, None)
     assert report.passed
     assert report.adherence["time"].share == 1.0
+    deadline = time.monotonic() + 5
+    while server.worlds and time.monotonic() < deadline:
+        time.sleep(0.01)
     assert server.worlds == [], "the world was closed"
 
 

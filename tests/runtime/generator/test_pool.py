@@ -135,6 +135,8 @@ def test_a_new_world_goes_where_a_generator_is_ready(server: LocalServer, hosts:
             world = session.open("fake", prompt="x", mode="lockstep", delivery=None)
             assert server.server.worlds.find(world.name).generator is generators[1]
         hosts[0].may_start.set()
+        # a generator that is still starting when the server ends would never be told to stop
+        wait_for(lambda: generators[0].state == "ready")
 
 
 def test_a_pool_needs_a_generator() -> None:

@@ -55,7 +55,7 @@ class Desk:
     def __init__(self) -> None:
         self.encoder = HandEncoder()
         self.sent: list[tuple[bytes, int]] = []
-        self.publisher = Publisher(self, MonotonicClock(), Limits(), self.encoder)  # type: ignore[arg-type]
+        self.publisher = Publisher(self, MonotonicClock(), Limits(), self.encoder, lambda client, message: None)  # type: ignore[arg-type]
         self.number = 0
 
     def send_multipart(self, parts: list[Any], *_: Any, **__: Any) -> None:
