@@ -45,3 +45,18 @@ def test_a_full_temporary_folder_is_named(script: Any) -> None:
 
 def test_the_room_of_a_folder_that_is_not_there_yet(script: Any, tmp_path: Path) -> None:
     assert script.free_mb(tmp_path / "a" / "b") > 0
+
+
+@pytest.mark.parametrize(
+    ("configuration", "own"),
+    [
+        ("", False),
+        ("global.cert='x'\n:env:.default-timeout='180'\n", False),
+        ("global.index-url='https://mirror.example/simple'\n", True),
+        (":env:.find-links='/wheels'\n", True),
+        ("user.extra-index-url='a b'\n", True),
+        ("install.no-index='true'\n", True),
+    ],
+)
+def test_sources_of_ones_own_are_used(script: Any, configuration: str, own: bool) -> None:
+    assert script.names_sources(configuration) is own
