@@ -43,7 +43,7 @@ def test_longlive_says_what_it_lacks(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="needs --teacher --critic --texts --prompts"):
         WorldConfig(model="longlive-1.3b", start="somewhere").world()
     world = WanWorld(start="a", teacher="b", critic="c", texts=tmp_path, pairs=[PromptPair("a fox")])
-    with pytest.raises(TrainingError, match=r"lacks the text of 'a fox'; encode the prompts"):
+    with pytest.raises(TrainingError, match=r"lacks the text of 'a fox'; encode it"):
         world.text(["a fox"])
 
 
