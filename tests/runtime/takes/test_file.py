@@ -10,30 +10,20 @@ import pytest
 from fakes import FakeModel
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sample_take import HEADER, RECORDS
 
 from longtake.runtime.takes.file import (
-    FORMAT,
     TakeBlock,
     TakeCue,
     TakeEnd,
     TakeError,
     TakeHeader,
     TakeLog,
-    TakeReset,
     TakeWriter,
     encode_record,
     read_take,
 )
 from longtake.runtime.takes.recorder import Recorder
-
-HEADER = TakeHeader(format=FORMAT, world="w1", model=FakeModel().announced, seed=7, prompt="a red balloon")
-RECORDS = [
-    TakeBlock(block=0, digest="00" * 16),
-    TakeCue(cue=1, block=1, tick=4, kind="event", label="night", prompt="a red balloon, at night"),
-    TakeBlock(block=1, digest="11" * 16, prompt="a red balloon, at night"),
-    TakeReset(generation=1, seed=8, prompt="a red balloon, at night"),
-    TakeBlock(block=0, digest="22" * 16),
-]
 
 
 def written(path: Path) -> bytes:

@@ -4,28 +4,15 @@ import os
 from pathlib import Path
 
 import pytest
-from fakes import FakeModel, FullDisk
+from fakes import FullDisk
+from sample_take import HEADER, RECORDS
 
 from longtake.protocol.errors import Refused
 from longtake.runtime.takes import recorder as recorder_module
 from longtake.runtime.takes.file import (
-    FORMAT,
-    TakeBlock,
-    TakeCue,
-    TakeHeader,
-    TakeReset,
     TakeWriter,
 )
 from longtake.runtime.takes.recorder import Recorder, checked_name
-
-HEADER = TakeHeader(format=FORMAT, world="w1", model=FakeModel().announced, seed=7, prompt="a red balloon")
-RECORDS = [
-    TakeBlock(block=0, digest="00" * 16),
-    TakeCue(cue=1, block=1, tick=4, kind="event", label="night", prompt="a red balloon, at night"),
-    TakeBlock(block=1, digest="11" * 16, prompt="a red balloon, at night"),
-    TakeReset(generation=1, seed=8, prompt="a red balloon, at night"),
-    TakeBlock(block=0, digest="22" * 16),
-]
 
 
 def test_a_full_disk_ends_the_recording_and_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
