@@ -5,14 +5,14 @@ from typing import Final
 import torch
 from torch import Tensor, distributed
 
-from longtake.model.ops.precision import product_precision
+from longtake.model.ops.precision import choose_precision
 
 CPU: Final = torch.device("cpu")
 
 
 def working_dtype(device: torch.device) -> torch.dtype:
-    """Return the type to compute in: bf16, or fp32 on a processor that does not multiply bf16."""
-    return product_precision(torch.bfloat16, device)
+    """Return the type to compute in: bf16, or fp32 on a processor that multiplies it faster, or on an old GPU."""
+    return choose_precision("auto", device)
 
 
 def half_precision(device: torch.device) -> torch.autocast:

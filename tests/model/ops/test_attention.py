@@ -127,6 +127,20 @@ def test_products_are_widened_where_the_processor_would_emulate_them(
     assert "half precision" in str(LINEARS.missing("upcast", target("cuda", torch.bfloat16)))
 
 
+@pytest.mark.parametrize(
+    ("native", "bf16_s", "wanted"),
+    [(True, 0.5, torch.bfloat16), (True, 1.1, torch.bfloat16), (True, 1.9, torch.float32), (False, 0.5, torch.float32)],
+)
+def test_auto_takes_the_precision_that_the_processor_multiplies_faster(
+    monkeypatch: pytest.MonkeyPatch, native: bool, bf16_s: float, wanted: torch.dtype
+) -> None:
+    monkeypatch.setattr(precision, "cpu_has_bf16", lambda: native)
+    monkeypatch.setattr(precision, "_product_s", lambda dtype: bf16_s if dtype is torch.bfloat16 else 1.0)
+    monkeypatch.setattr(precision, "cpu_prefers_bf16", precision.cpu_prefers_bf16.__wrapped__)
+    assert precision.choose_precision("auto", torch.device("cpu")) is wanted
+    assert precision.choose_precision("bf16", torch.device("cpu")) is torch.bfloat16
+
+
 def test_a_processor_is_asked_what_it_multiplies(monkeypatch: pytest.MonkeyPatch) -> None:
     assert precision.cpu_multiplies(torch.float32)
     assert precision.cpu_multiplies(torch.float64)
