@@ -31,7 +31,7 @@ class EventWheel:
     def _press(self, button: int) -> None:
         player = self._player
         if button == FIRE and player.state.selected in player.state.script.events:
-            player.fire(player.state.selected)
+            player.requests.fire(player.state.selected)
         elif button == HELP:
             player.view.options.help = not player.view.options.help
         elif button == PAUSE:

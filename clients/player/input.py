@@ -99,16 +99,16 @@ class Keyboard:
         elif event.key == pygame.K_SPACE:
             player.pause()
         elif event.unicode == ".":
-            player.control("step")
+            player.requests.control("step")
         elif (name := self._event_of(event)) is not None:
-            player.fire(name)
+            player.requests.fire(name)
         elif event.key in ARROWS:
             player.steering.push(ARROWS[event.key], player.now())
         elif latin_key(event) == pygame.K_SLASH:
             self.focus()
             self._opening = event.unicode
         elif latin_key(event) == pygame.K_PERIOD:
-            player.control("step")
+            player.requests.control("step")
 
     def _typing(self, event: pygame.event.Event) -> None:
         prompt = self._player.prompt
@@ -119,7 +119,7 @@ class Keyboard:
             text = prompt.submit()
             self.leave()
             if text:
-                self._player.say(text)
+                self._player.requests.say(text)
         elif event.key == pygame.K_BACKSPACE:
             prompt.backspace(word=word)
         elif event.key == pygame.K_DELETE:
@@ -175,7 +175,7 @@ class Keyboard:
             return
         for cap in player.view.keycaps:
             if cap.rect.collidepoint(position):
-                player.fire(cap.event)
+                player.requests.fire(cap.event)
         mark = player.view.mark_at(player.state, position)
         if mark is not None:
             when = clock(mark.tick // player.state.fps)

@@ -6,32 +6,32 @@ something changed, because the model may be running on the same machine.
 """
 
 import logging
-import queue
 import random
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pygame
 
 from longtake.clients.player.demo import Demo, DemoCue
+from longtake.clients.player.entry import JoinWorld, OpenWorld
 from longtake.clients.player.event_wheel import EventWheel
-from longtake.clients.player.film_recorder import FilmRecorder, free_name
+from longtake.clients.player.film_recorder import free_name
+from longtake.clients.player.filming import Filming
 from longtake.clients.player.gamepad import Gamepads
+from longtake.clients.player.inbox import Inbox
 from longtake.clients.player.input import Keyboard
 from longtake.clients.player.prompt import PromptLine
 from longtake.clients.player.pygame_packages import pygame_conflict
-from longtake.clients.player.state import PendingCue, PlayerState
+from longtake.clients.player.requests import WorldRequests
+from longtake.clients.player.state import PlayerState
 from longtake.clients.player.steering import Steering
 from longtake.clients.player.view import View
 from longtake.clients.player.world_connector import PATIENCE_S, Entry, WorldConnector
 from longtake.clients.session import Session, Transport, World
 from longtake.protocol.errors import LongtakeError
-from longtake.protocol.messages import Ack, Action, Done, Encoding, Notice, Role, Script
+from longtake.protocol.messages import Encoding, Notice, Role, Script
 
 logger = logging.getLogger(__name__)
 
@@ -47,41 +47,6 @@ FPS_SPAN_S = 2.0
 FULLSCREEN_WIDTH = 2560
 """wider screens are drawn at a fraction of their size and scaled up"""
 MAX_SEED = 2**31
-
-
-@dataclass(frozen=True, kw_only=True)
-class OpenWorld:
-    """Opens a new world, as its director."""
-
-    model: str = "diorama"
-    script: Script | None = None
-    prompt: str | None = None
-    seed: int = 0
-    encoding: Encoding = "raw"
-
-    def __call__(self, session: Session) -> World:
-        """Open the world; after a restart of the server, open it again from the start."""
-        return session.open(
-            self.model,
-            prompt=self.prompt,
-            seed=self.seed,
-            script=self.script,
-            delivery="latest",
-            encoding=self.encoding,
-        )
-
-
-@dataclass(frozen=True, kw_only=True)
-class JoinWorld:
-    """Joins a running world."""
-
-    world: str = ""
-    role: Role = "viewer"
-    encoding: Encoding = "raw"
-
-    def __call__(self, session: Session) -> World:
-        """Join the world; an empty name means the newest."""
-        return session.join(self.world, role=self.role, delivery="latest", encoding=self.encoding)
 
 
 def play(
@@ -117,7 +82,7 @@ def play(
     with Session.connect(server, reconnect_s=PATIENCE_S, client="longtake-player") as session:
         player = Player(session, enter, screenshots=films or Path("takes"), demo=Demo(demo, every=demo_ticks))
         if isinstance(server, str):
-            player.film_session = lambda: Session.connect(server, client="longtake-film")
+            player.filming.connect = lambda: Session.connect(server, client="longtake-film")
         player.view.options.hud = hud
         player.prompt.suggest(suggestions)
         if fullscreen:
@@ -149,18 +114,15 @@ class Player:
         self._gamepads = Gamepads(self.steering)
         self.event_wheel = EventWheel(self)
         self.demo = demo or Demo(())
-        self.film_session: Callable[[], Session] | None = None
-        """opens the connection that a film is taken over"""
-        self._film: FilmRecorder | None = None
-        self.connector = WorldConnector(session, enter, self._wake)
+        self._inbox = Inbox()
+        self.requests = WorldRequests(self.state, self.toast, self._inbox, clock)
+        self.filming = Filming(self.state, self.toast, self._inbox)
+        self.connector = WorldConnector(session, enter, self._inbox.wake)
         self.running = True
         self._clock = clock
         self._screenshots = screenshots
         self._size = size
         self._fullscreen = False
-        self._wake_type = pygame.event.custom_type()
-        self._woken = False
-        self._later: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self._world: World | None = None
         self._shown_at: deque[float] = deque()
         self._last_number = -1
@@ -176,9 +138,7 @@ class Player:
                 if self.connector.fatal is not None:
                     raise self.connector.fatal
         finally:
-            self._end_film()
-            if self._film is not None:
-                self._film.wait()
+            self.filming.finish()
             self.connector.stop()
             pygame.display.quit()
 
@@ -186,9 +146,9 @@ class Player:
         """Wait at most `patience_s` for something to happen, handle all of it, and draw once."""
         first = pygame.event.wait(max(1, round(patience_s * 1e3)))
         for event in [first, *pygame.event.get()]:
-            if event.type == self._wake_type:
-                self._woken = False
-            elif event.type == pygame.QUIT:
+            if self._inbox.handle(event):
+                continue
+            if event.type == pygame.QUIT:
                 self.running = False
             elif event.type in (pygame.VIDEORESIZE, pygame.WINDOWSIZECHANGED):
                 surface = pygame.display.get_surface()
@@ -200,8 +160,7 @@ class Player:
                 self.event_wheel.handle(event)
                 if not self._gamepads.handle(event, self.now()):
                     self.keyboard.handle(event)
-        while not self._later.empty():
-            self._later.get()()
+        self._inbox.run()
         if self.running:
             self._look()
             self.steering.turn(self._world, self.now())
@@ -219,34 +178,9 @@ class Player:
 
     # --- called by the keyboard ----------------------------------------------------------------------------
 
-    def fire(self, event: str) -> None:
-        """Fire an event of the script."""
-        if self._may_steer() and self._world is not None:
-            world = self._world
-            cue = self.state.press("event", event, self._clock())
-            self._send(cue, lambda: world.event(event, wait=False))
-
-    def say(self, text: str) -> None:
-        """Send a typed prompt."""
-        if self._may_steer() and self._world is not None:
-            world = self._world
-            cue = self.state.press("prompt", text, self._clock())
-            self._send(cue, lambda: world.prompt(text, wait=False))
-
-    def control(self, action: Action, **fields: Any) -> None:
-        """Ask the world for an action; show the error if it is refused."""
-        if not self._may_steer() or self._world is None:
-            return
-        try:
-            future = self._world.control(action, **fields)
-        except LongtakeError as error:
-            self.toast(str(error), bad=True)
-            return
-        future.add_done_callback(lambda done: self._do_later(lambda: self._answered(action, done)))
-
     def pause(self) -> None:
         """Pause, or go on."""
-        self.control("resume" if self.state.paused else "pause")
+        self.requests.control("resume" if self.state.paused else "pause")
 
     def restart(self, *, other_seed: bool = False) -> None:
         """Restart the take, or open the world again if it has ended."""
@@ -254,21 +188,21 @@ class Player:
             self.connector.reopen()
             return
         paused = self.state.paused
-        self.control("reset", seed=random.Random().randrange(MAX_SEED) if other_seed else None)
+        self.requests.control("reset", seed=random.Random().randrange(MAX_SEED) if other_seed else None)
         if paused:  # the server keeps the pause, and the old picture would stay
-            self.control("resume")
+            self.requests.control("resume")
 
     def record(self) -> None:
         """Start or stop a film of the world and, for a director, a take file of the same name."""
-        if self._film is not None or self.state.recording:
-            self._end_film()
+        if self.filming.recorder is not None or self.state.recording:
+            self.filming.end()
             if self.state.recording and self.state.director:
-                self.control("record_stop")
+                self.requests.control("record_stop")
             return
         stem = f"{self.state.script.name}-{time.strftime('%Y%m%d-%H%M%S')}"
-        self._begin_film(free_name(self._screenshots / f"{stem}.mp4"))
+        self.filming.begin(self._world, free_name(self._screenshots / f"{stem}.mp4"))
         if self.state.director:
-            self.control("record_start", path=f"{stem}.take")
+            self.requests.control("record_start", path=f"{stem}.take")
 
     def screenshot(self, *, window: bool = False) -> None:
         """Save the picture as the world made it, or the whole window."""
@@ -329,83 +263,13 @@ class Player:
             except LongtakeError as error:
                 logger.debug("a cue of the demo was not sent: %s", error)
 
-    def _begin_film(self, path: Path) -> None:
-        world = self._world
-        if world is None or self.film_session is None:
-            self.toast("no film: the world is not reached through an address", bad=True)
-            return
-
-        def done(line: str, there: bool) -> None:
-            self._do_later(lambda: self._film_done(line, there))
-
-        self._film = FilmRecorder(self.film_session, world=world.name, path=path, done=done)
-        self.state.filming = path.name
-        self._film.start()
-        self.toast(f"Filming {path}; F9 ends it")
-
-    def _end_film(self) -> None:
-        if self._film is not None and self.state.filming:
-            frame = self.state.frame
-            self._film.stop((frame.generation, frame.tick) if frame is not None else (0, 0))
-            self.state.filming = ""
-
-    def _film_done(self, line: str, there: bool) -> None:
-        self._film = None
-        self.state.filming = ""
-        self.toast(line, bad=not there)
-
-    def _may_steer(self) -> bool:
-        if self.state.connection != "live":
-            self.toast("not connected: nothing can be sent now", bad=True)
-        elif not self.state.director:
-            self.toast("viewers only watch: join with --role director to steer")
-        return self.state.connection == "live" and self.state.director
-
-    def _send(self, cue: PendingCue, ask: Callable[[], "Future[Ack]"]) -> None:
-        try:
-            future = ask()
-        except LongtakeError as error:
-            self.state.refused(cue, str(error), self._clock())
-            return
-        future.add_done_callback(lambda done: self._do_later(lambda: self._acknowledged(cue, done)))
-
-    def _acknowledged(self, cue: PendingCue, future: "Future[Ack]") -> None:
-        error = future.exception()
-        if error is None:
-            cue.ack = future.result()
-            understood = cue.ack.understood
-            if cue.kind == "prompt" and understood is not None and understood.unknown:
-                self.toast(f"{self.state.model} does not know: {', '.join(understood.unknown)}")
-        else:
-            self.state.refused(cue, str(error), self._clock())
-
-    def _answered(self, action: Action, future: "Future[Done]") -> None:
-        error = future.exception()
-        if error is not None:
-            self.toast(str(error), bad=True)
-        elif action == "record_stop":
-            self.toast(f"Recorded {future.result().detail}".strip())
-
-    def _do_later(self, work: Callable[[], None]) -> None:
-        """Run `work` in the loop: futures complete on the connection's thread."""
-        self._later.put(work)
-        self._wake()
-
-    def _wake(self) -> None:
-        if self._woken:
-            return
-        self._woken = True
-        try:
-            pygame.event.post(pygame.event.Event(self._wake_type))
-        except pygame.error:
-            logger.debug("woken after the window was closed")
-
     def _look(self) -> None:
         """Update the state from what the world has sent since the last turn."""
         now = self._clock()
         world = self.connector.world
         if world is not None and world is not self._world:
-            self._world, self._last_number, self._last_notice = world, -1, None
+            self._world = self.requests.world = world
+            self._last_number, self._last_notice = -1, None
             self.state.joined(world.info, another=True)
             self.steering.joined(world.info)
             pygame.display.set_caption(f"{self.state.script.title or world.info.prompt[:60]} - Longtake")

@@ -8,7 +8,8 @@ import pygame
 import pytest
 
 from longtake.clients.film.headless import render
-from longtake.clients.player.player import OpenWorld, Player
+from longtake.clients.player.entry import OpenWorld
+from longtake.clients.player.player import Player
 from longtake.clients.session import Session
 from longtake.protocol import messages as m
 from longtake.runtime.generator.hosts import GeneratorHostConfig

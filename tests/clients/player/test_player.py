@@ -12,8 +12,9 @@ import zmq
 
 from longtake.clients.player import theme
 from longtake.clients.player.demo import Demo, DemoCue
+from longtake.clients.player.entry import JoinWorld, OpenWorld
 from longtake.clients.player.help import KEYS
-from longtake.clients.player.player import JoinWorld, OpenWorld, Player, play
+from longtake.clients.player.player import Player, play
 from longtake.clients.player.view import badges
 from longtake.clients.session import Session
 from longtake.protocol import messages as m
@@ -383,16 +384,16 @@ def test_a_world_without_axes_says_so_once(server: RealServer, playing: Player) 
 def test_f9_films_every_frame_and_records_the_take(server: RealServer, playing: Player, tmp_path: Path) -> None:
     import av
 
-    playing.film_session = lambda: Session.connect(reach(server))
+    playing.filming.connect = lambda: Session.connect(reach(server))
     turn_until(playing, lambda: playing.state.frame is not None)
     press(playing, pygame.K_F9)
     turn_until(playing, lambda: bool(playing.state.recording))
-    filmed = playing._film
+    filmed = playing.filming.recorder
     assert filmed is not None
     press(playing, pygame.K_n, "n")
     turn_until(playing, lambda: "night" in playing.state.prompt, seconds=10)
     press(playing, pygame.K_F9)
-    turn_until(playing, lambda: playing._film is None, seconds=20)
+    turn_until(playing, lambda: playing.filming.recorder is None, seconds=20)
     assert any(toast.text.startswith(f"Film: {filmed.path}") for toast in playing.state.toasts)
     with av.open(str(filmed.path)) as container:
         frames = sum(1 for _ in container.decode(video=0))
