@@ -10,12 +10,11 @@ from typing import Any
 import msgspec
 
 from longtake.protocol.errors import ProtocolError
+from longtake.protocol.keys import NAMED_KEYS, PLAYER_KEYS
 from longtake.protocol.messages import Open
 from longtake.protocol.wire import encode_checked
 from longtake.scenarios.errors import ScenarioError, ScenarioNotFound
 from longtake.scenarios.schema import (
-    NAMED_KEYS,
-    PLAYER_KEYS,
     PROBE_LABELS,
     EventSpec,
     Moment,

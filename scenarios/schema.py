@@ -25,12 +25,6 @@ PROBE_LABELS: dict[str, dict[str, tuple[str, ...]]] = {
 """labels that a model's probe knows, by model and kind: no other expected label could ever be met. A model that is not
 here is checked when the scenario runs"""
 
-PLAYER_KEYS = frozenset({"space", "return", "enter", "escape", "tab", "/", ".", *(f"f{n}" for n in range(1, 13))})
-"""keys that events cannot have, because the player uses them (as in `clients/player/help.py`)"""
-
-NAMED_KEYS = ("up", "down", "left", "right", "home", "end", "page up", "page down", "insert", "delete", "backspace")
-"""keys of more than one letter that events can have, by their SDL names"""
-
 TimeText = Annotated[str, Meta(pattern=TIME_PATTERN, max_length=20)]
 """short enough that its seconds are a finite number"""
 

@@ -27,8 +27,6 @@ KEYS: tuple[tuple[str, str], ...] = (
 """(key, what it does) as the overlay lists them"""
 FOR_DIRECTORS = frozenset({"/ or Enter", "Space", ".", "F5", "wheel", "bumpers", "Arrows"})
 """those that steer the world; a viewer's help leaves them out"""
-PLAYER_KEYS = frozenset({"space", "return", "enter", "escape", "tab", "/", ".", *(f"f{n}" for n in range(1, 13))})
-"""keys an event cannot have, because the player uses or keeps them"""
 WIDTH = 860
 """pixels, if the window has them"""
 HEAD, EDGE = 52, 22

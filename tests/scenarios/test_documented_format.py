@@ -6,8 +6,9 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from longtake.protocol.keys import PLAYER_KEYS
 from longtake.scenarios.loading import load
-from longtake.scenarios.schema import PLAYER_KEYS, EventSpec, Expectations, Moment, Scenario, SlotSpec
+from longtake.scenarios.schema import EventSpec, Expectations, Moment, Scenario, SlotSpec
 
 PAGE = (Path(__file__).parents[2] / "docs/scenarios.md").read_text(encoding="utf-8")
 

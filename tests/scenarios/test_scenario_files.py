@@ -5,10 +5,11 @@ from pathlib import Path
 
 import pytest
 
+from longtake.protocol.keys import NAMED_KEYS
 from longtake.runtime.world.prompt_state import PromptState
 from longtake.scenarios.errors import ScenarioError, ScenarioNotFound
 from longtake.scenarios.loading import library, load
-from longtake.scenarios.schema import NAMED_KEYS, PROBE_LABELS, TimedInput, moment_ticks, seconds_of
+from longtake.scenarios.schema import PROBE_LABELS, TimedInput, moment_ticks, seconds_of
 
 GOOD = textwrap.dedent("""\
     name: test

@@ -10,14 +10,14 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from longtake.clients.player import hud, theme, timeline
-from longtake.clients.player.help import PLAYER_KEYS
+from longtake.clients.player.event_keys import layout_keys
 from longtake.clients.player.prompt import PromptLine
+from longtake.clients.player.prompt_bar import understood_line
 from longtake.clients.player.state import PlayerState
 from longtake.clients.player.timeline_text import clock
-from longtake.clients.player.view import View, badges, fit, layout_keys, understood_line
+from longtake.clients.player.view import View, badges, fit
 from longtake.protocol import messages as m
 from longtake.scenarios.loading import library
-from longtake.scenarios.schema import PLAYER_KEYS as SCENARIO_PLAYER_KEYS
 
 LIBRARY = library()
 MODEL = m.ModelInfo(name="diorama", height=96, width=160, fps=16, block_frames=4, first_block_frames=4, window_blocks=9)
@@ -245,10 +245,6 @@ def test_a_cue_s_mark_is_drawn_where_its_tick_is(text: theme.Text) -> None:
 
 def test_clock() -> None:
     assert [clock(s) for s in (0, 59, 60, 3599, 3661)] == ["0:00", "0:59", "1:00", "59:59", "1:01:01"]
-
-
-def test_scenarios_may_not_take_the_player_s_keys() -> None:
-    assert PLAYER_KEYS == SCENARIO_PLAYER_KEYS
 
 
 @pytest.mark.parametrize("size", [(480, 360), (640, 400), (1280, 800)])
