@@ -125,7 +125,7 @@ __all__ = [
 
 
 class Heartbeat(Message, frozen=True, kw_only=True):
-    """Sent both ways; the receiver sends it back with `reply` set."""
+    """Sent both ways; the receiver sends it back with `reply` set. On the frame socket it comes with `reply` set."""
 
     sent: float
     reply: bool = False
@@ -154,4 +154,4 @@ FromServer: TypeAlias = (
     | Heartbeat
     | Goodbye
 )
-FromServerFrames: TypeAlias = Subscribed | Frame | Error
+FromServerFrames: TypeAlias = Subscribed | Frame | Heartbeat | Error

@@ -164,7 +164,7 @@ class Server:
             wait_until(self.clock, deadline)
         self.worlds.service()
         self.publisher.encoded()
-        self.publisher.expire()
+        self.publisher.watch()
         self.worlds.give_turns()
         self.sessions.beat(self.clock.now())
         for client in self.sessions.all():

@@ -6,7 +6,8 @@ and offline mode the world waits for its directors (see `ready`). In live mode a
 is unsubscribed.
 
 A subscription belongs to a session and a world. If its frame connection is lost, it is kept for a while, and a new
-connection of the same session takes it over with the frames that wait.
+connection of the same session takes it over with the frames that wait. Since a lost connection shows only when
+something is sent on it, one that has been quiet for a while is sent a heartbeat.
 """
 
 import logging
@@ -18,7 +19,7 @@ import zmq
 
 from longtake.protocol import sockets
 from longtake.protocol.errors import Refused
-from longtake.protocol.messages import Delivery, Encoding, Error, Frame, Message, Mode
+from longtake.protocol.messages import Delivery, Encoding, Error, Frame, Heartbeat, Message, Mode
 from longtake.protocol.wire import encode
 from longtake.runtime.clock import Clock
 from longtake.runtime.server.jpeg_thread import JpegThread
@@ -30,6 +31,8 @@ log = logging.getLogger(__name__)
 
 LOST_S = 10.0
 """how long a subscription without a frame connection is kept, and a world waits for it"""
+QUIET_S = 1.0
+"""how long nothing is sent on a frame connection before it is tried with a heartbeat"""
 
 
 @dataclass(kw_only=True, eq=False)
@@ -50,6 +53,8 @@ class Subscription:
     waiting: deque[Publish] = field(default_factory=deque)
     lost_at: float | None = None
     """when its frame connection turned out to be gone"""
+    tried_at: float = 0.0
+    """when something was last sent on its frame connection"""
 
     @property
     def blocked(self) -> bool:
@@ -136,12 +141,24 @@ class Publisher:
         self._end(self._of_connection(identity, world))
 
     def blocking(self, world: str) -> list[Client]:
-        """Return the clients that the world waits for."""
+        """Return the clients that must take frames before the world goes on."""
         return [sub.client for sub in self._by_world.get(world, []) if sub.blocks_world and sub.blocked]
 
-    def expire(self) -> None:
-        """End the subscriptions whose frame connection has been gone for too long."""
+    def is_read(self, world: str) -> bool:
+        """Whether a subscriber that the world waits for takes its frames; an offline world needs one."""
+        return any(sub.blocks_world for sub in self._by_world.get(world, []))
+
+    def watch(self) -> None:
+        """Try the connections that have been quiet, and end the subscriptions whose connection stays away."""
         now = self._clock.now()
+        for sub in self._all.values():
+            if sub.lost_at is None and now - sub.tried_at > QUIET_S:
+                sub.tried_at = now
+                if self._send([sub.identity, encode(Heartbeat(sent=now, reply=True))]) == zmq.EHOSTUNREACH:
+                    self._lost(sub)
+        self._expire(now)
+
+    def _expire(self, now: float) -> None:
         for sub in [sub for sub in self._all.values() if sub.lost_at is not None and now - sub.lost_at > LOST_S]:
             log.info("%s does not come back for the frames of %s", sub.client.name or "a client", sub.world)
             self._end(sub)
@@ -229,6 +246,7 @@ class Publisher:
                 return
             subscription.waiting.popleft()
             subscription.credit -= 1
+            subscription.tried_at = self._clock.now()
 
     def _header(self, world: str, shown: Publish, encoding: Encoding) -> bytes:
         cached = self._headers.get(encoding)

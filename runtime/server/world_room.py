@@ -137,7 +137,7 @@ class WorldRoom:
             members=len(self.members),
             recording=self.recorder.name,
             generator=standing(self.generator),
-            waiting_for=[client.name or "a client without a name" for client in self._to.publisher.blocking(self.name)],
+            waiting_for=[client.name or "a client without a name" for client in self._waiting_for()],
         )
         self.tell(status)
 
@@ -148,6 +148,13 @@ class WorldRoom:
         for member in self.members:
             member.roles.pop(self.name, None)
         self.members.clear()
+
+    def _waiting_for(self) -> list[Client]:
+        """Return the directors that must take frames before the world goes on."""
+        publisher = self._to.publisher
+        if self.world.config.mode == "offline" and not publisher.is_read(self.name):
+            return [client for client in self.members if client.roles[self.name] == "director"]
+        return publisher.blocking(self.name)
 
     def _carry_out(self, effect: Effect) -> None:
         if isinstance(effect, Publish):

@@ -152,3 +152,47 @@ def test_example_bytes_are_golden():
     golden = {(entry["fields"]["type"], entry["hex"]) for entry in GOLDEN}
     for example in examples:
         assert example in golden
+
+
+SECTION_10 = SPECIFICATION.partition("## 10. Examples")[2]
+SAID = re.compile(r"^    ([CS]) (\(f\))?\s+(\w+)( x \d+)? +(.*)$", re.MULTILINE)
+SENDER = {"C": "client", "S": "server"}
+PAIR = re.compile(r"(\w+) (\[[^]]*\]|\{[^}]*\}|\"[^\"]*\"|-?\d+|true|false)")
+
+
+def said() -> list[tuple[str, str, dict[str, Any]]]:
+    """Route, message and fields of every line of the transcripts in section 10."""
+    lines = []
+    for who, on_frames, kind, many, rest in SAID.findall(SECTION_10):
+        written = [(name, re.sub(r"(\w+):", r'"\1":', value)) for name, value in PAIR.findall(rest)]
+        route = f"{SENDER[who]}, {'frames' if on_frames else 'control'}"
+        lines.append((route, kind, {} if many else {name: json.loads(value) for name, value in written}))
+    return lines
+
+
+def test_the_transcripts_are_read_whole():
+    drawn = re.findall(r"^    [CS] .*$", SECTION_10, re.MULTILINE)
+    assert len(said()) == len(drawn) >= 18
+    assert ("server, control", "joined", {"request": 1, "world": "w1", "tick": 0}) in said()
+
+
+@pytest.mark.parametrize(("route", "kind", "fields"), said(), ids=lambda value: str(value)[:40])
+def test_each_line_of_a_transcript_has_golden_bytes(route, kind, fields):
+    golden = [entry["fields"] for entry in GOLDEN if entry["route"] == route and entry["fields"]["type"] == kind]
+    matching = [entry for entry in golden if {name: entry.get(name) for name in fields} == fields]
+    assert matching, f"no golden {kind} of {route} has {fields}"
+
+
+def test_the_golden_answers_are_answers_to_the_golden_requests():
+    def golden(kind: str, **fields: Any) -> dict[str, Any]:
+        entries = [entry["fields"] for entry in GOLDEN if entry["fields"]["type"] == kind]
+        return next(entry for entry in entries if all(entry[name] == value for name, value in fields.items()))
+
+    asked, joined, welcome = golden("open"), golden("joined", request=1), golden("welcome")
+    assert joined["role"] == "director"
+    for name in ("request", "script", "mode", "seed", "paused"):
+        assert joined[name] == asked[name], name
+    assert joined["model"] in welcome["models"]
+    assert asked["model"] == joined["model"]["name"]
+    assert golden("subscribe")["session"] == welcome["session"]
+    assert golden("joined", request=2)["timeline"][0]["prompt"] == golden("applied", cue=3)["prompt"]

@@ -93,10 +93,19 @@ class RawClient:
         self.frames.send(wire.encode(messages.Credit(world=world, frames=frames)))
 
     def frame_message(self, timeout_s: float = 60.0) -> list[Any]:
-        """Return the next message on the frame socket, decoded, and its picture."""
-        assert self.frames.poll(int(timeout_s * 1000)), "nothing on the frame socket"
-        header, *rest = self.frames.recv_multipart()
-        return [wire.decode(header, messages.FromServerFrames), *rest]
+        """Return the next message on the frame socket but heartbeats, decoded, and its picture."""
+        message = self._next_of_frames(timeout_s)
+        assert message is not None, "nothing on the frame socket"
+        return message
 
     def no_frame(self, seconds: float = 0.4) -> bool:
-        return not self.frames.poll(int(seconds * 1000))
+        return self._next_of_frames(seconds) is None
+
+    def _next_of_frames(self, timeout_s: float) -> list[Any] | None:
+        until = time.monotonic() + timeout_s
+        while self.frames.poll(max(0, int((until - time.monotonic()) * 1000))):
+            header, *rest = self.frames.recv_multipart()
+            message = wire.decode(header, messages.FromServerFrames)
+            if not isinstance(message, messages.Heartbeat):
+                return [message, *rest]
+        return None

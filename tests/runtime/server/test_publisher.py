@@ -12,7 +12,7 @@ from PIL import Image
 from raw_client import RawClient
 
 from longtake.clients.session import Session, ZmqTransport
-from longtake.protocol import messages
+from longtake.protocol import messages, wire
 from longtake.runtime.server import publisher
 from tests.reach import reach
 
@@ -194,6 +194,36 @@ def test_a_frame_connection_that_is_gone_is_noticed_and_in_the_end_not_waited_fo
         assert client.wait(messages.Error, code="not_subscribed").world == world
         assert client.wait(messages.Status, waiting_for=["raw"]).tick < 40
         assert client.wait(messages.Done, request=900).tick == 40
+
+
+def test_a_frame_connection_lost_without_credit_is_noticed_and_taken_up_again(start: Start) -> None:
+    with RawClient(start()) as client:
+        world = blocked_at_five(client)
+        client.frames.close()
+        client.frames = None
+        error = client.wait(messages.Error, timeout_s=10, code="not_subscribed")
+        assert (error.world, error.retryable) == (world, True)
+        assert client.wait(messages.Status, tick=5).waiting_for == ["raw"], "it is still waited for"
+        client.subscribe(world, delivery="every", credit=100)
+        assert [client.frame_message()[0].tick for _ in range(35)] == list(range(5, 40)), "nothing is lost"
+        assert client.wait(messages.Done, request=900).tick == 40
+
+
+def test_a_quiet_frame_connection_is_tried_with_a_heartbeat(start: Start) -> None:
+    with RawClient(start()) as client:
+        blocked_at_five(client)
+        assert client.frames.poll(10_000)
+        message = wire.decode(client.frames.recv(), messages.FromServerFrames)
+        assert isinstance(message, messages.Heartbeat)
+        assert message.reply, "nobody has to answer it"
+
+
+def test_an_offline_world_without_a_reader_names_its_directors(start: Start) -> None:
+    with RawClient(start()) as client:
+        world = client.open(mode="offline").world
+        assert client.wait(messages.Status).waiting_for == ["raw"]
+        client.subscribe(world, delivery="every", credit=8)
+        assert [client.frame_message()[0].tick for _ in range(8)] == list(range(8))
 
 
 def test_a_session_survives_the_loss_of_its_frame_connection(start: Start) -> None:
