@@ -12,6 +12,7 @@ from longtake.runtime.server.publisher import Publisher
 from longtake.runtime.server.sessions import Client, Sessions
 from longtake.runtime.takes.recorder import Recorder
 from longtake.runtime.world.effects import Answer, Command, DropWaiting, Effect, Publish, Record, Tell
+from longtake.runtime.world.reports import status
 from longtake.runtime.world.running_world import RunningWorld
 
 log = logging.getLogger(__name__)
@@ -132,14 +133,15 @@ class WorldRoom:
         self.status_at = now + STATUS_EVERY_S
         if not self.members:
             return
-        status = self.world.status(
+        report = status(
+            self.world,
             now,
             members=len(self.members),
             recording=self.recorder.name,
             generator=standing(self.generator),
             waiting_for=[client.name or "a client without a name" for client in self._waiting_for()],
         )
-        self.tell(status)
+        self.tell(report)
 
     def end(self) -> None:
         """The world is closed: end its recording and its memberships."""

@@ -15,6 +15,7 @@ from longtake.runtime.server.sessions import Client
 from longtake.runtime.server.world_room import ServerPorts, WorldRoom
 from longtake.runtime.world.config import WorldConfig
 from longtake.runtime.world.effects import Requester
+from longtake.runtime.world.reports import joined
 from longtake.runtime.world.running_world import RunningWorld
 from longtake.runtime.world.understanding import reader_of
 
@@ -110,7 +111,7 @@ class WorldTable:
         """Add a client to a running world and send it the world's state."""
         room = self.find(name)
         room.enter(client, role)
-        self._ports.sessions.send(client, room.world.joined(request, role, room.recorder.name))
+        self._ports.sessions.send(client, joined(room.world, request, role, room.recorder.name))
 
     def leave(self, client: Client, name: str) -> WorldRoom:
         """Remove a client from a world; the world goes on."""

@@ -10,7 +10,7 @@ blocks made, `Playback` shows them, and this class connects the two.
     while world.service(now): carry out world.effects
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from typing import Literal
 
 from longtake.protocol.axes import checked
@@ -32,9 +32,6 @@ from longtake.protocol.messages import (
     Done,
     Error,
     InputAck,
-    Joined,
-    Role,
-    Status,
 )
 from longtake.runtime.takes.file import TakeCut, TakeRecord
 from longtake.runtime.world.block_plan import BlockPlan
@@ -47,6 +44,7 @@ from longtake.runtime.world.lead import Lead
 from longtake.runtime.world.outgoing_frame import frames_of_block
 from longtake.runtime.world.playback import Playback, Shown
 from longtake.runtime.world.prompt_state import PromptState
+from longtake.runtime.world.reports import joined
 from longtake.runtime.world.statistics import Rolling
 
 
@@ -120,7 +118,7 @@ class RunningWorld:
         """The generator has opened or restored the world."""
         opener = self.link.opened(message)
         if opener is not None:
-            self.effects.append(Answer(to=opener, message=self.joined(opener.request, "director")))
+            self.effects.append(Answer(to=opener, message=joined(self, opener.request, "director")))
         self._failures.tell_if_back()
 
     def wants_turn(self, now: float) -> bool:
@@ -306,62 +304,6 @@ class RunningWorld:
     def take_name(self) -> str:
         """What a recording that begins now is called, unless it is given a name."""
         return f"{self.config.script.name}-{self.link.seed}-{self.name}-{self.tick}"
-
-    def joined(self, request: int, role: Role, recording: str = "") -> Joined:
-        """Return the state that a joining client starts with."""
-        return Joined(
-            request=request,
-            world=self.name,
-            role=role,
-            model=self.config.model,
-            script=self.config.script,
-            mode=self.config.mode,
-            seed=self.link.seed,
-            generation=self.generation,
-            tick=self.tick,
-            block=self.playback.block,
-            paused=self.playback.paused,
-            prompt=self.plan.asked.prompt(),
-            timeline=self.chronicle.newest_marks(),
-            recording=recording,
-        )
-
-    def status(
-        self,
-        now: float,
-        *,
-        members: int,
-        recording: str,
-        generator: Literal["ready", "starting", "lost"],
-        waiting_for: Sequence[str] = (),
-    ) -> Status:
-        """Return the current figures. `generator` is the state of the process, `waiting_for` names blocked readers."""
-        lead, playback = self.lead, self.playback
-        return Status(
-            world=self.name,
-            generation=self.generation,
-            tick=playback.tick,
-            block=playback.block,
-            mode=self.config.mode,
-            paused=playback.paused,
-            fps=playback.fps(now),
-            lead=playback.lead,
-            lead_target=lead.target_frames(self.worlds_on_generator),
-            shown=playback.shown,
-            held=playback.held,
-            skipped=playback.skipped,
-            block_ms=1000 * (lead.turn_s.median() or 0.0),
-            recache_ms=1000 * (lead.recache_s.median() or 0.0),
-            tick_jitter_ms=playback.late_ms.percentile(99) or 0.0,
-            event_to_photon_ms=self.photon_ms.median(),
-            input_to_photon_ms=self.input_photon_ms.median(),
-            members=members,
-            recording=recording,
-            generator="lost" if self.stale and generator == "ready" else generator,
-            prompt=self.plan.state.prompt(),
-            axes=self.plan.input.values,
-            waiting_for=list(waiting_for) if self.running and self.config.mode != "live" else [],
-        )
 
     def done(self, request: int, detail: str = "") -> Done:
         """Return the answer to a request that was carried out."""

@@ -7,6 +7,7 @@ from longtake.protocol.errors import Refused
 from longtake.protocol.generator_messages import GenEncode, GenOpen, GenStep
 from longtake.protocol.messages import Ack, Applied, Error, EventDef, Notice, Script, Slot
 from longtake.runtime.world.effects import DropWaiting, Requester
+from longtake.runtime.world.reports import joined
 
 SCRIPT = Script(
     template="a {thing} {time}",
@@ -230,7 +231,7 @@ def test_a_reset_keeps_events_and_drops_what_waits_for_a_later_tick() -> None:
     stage.run(8)
     event(stage, "fox")
     prompt(stage, "a boat", at_tick=400)
-    assert stage.world.joined(1, "viewer").prompt == "a fox at night", "what was asked for last"
+    assert joined(stage.world, 1, "viewer").prompt == "a fox at night", "what was asked for last"
     stage.world.reset(None)
     stage.work()
     assert stage.commands(GenOpen)[-1].prompt == "a fox at night"

@@ -6,6 +6,7 @@ from longtake.protocol.generator_messages import GenOpen, GenRestore, GenSnapsho
 from longtake.protocol.messages import Applied, Error, Notice
 from longtake.runtime.generator.worker import Worker
 from longtake.runtime.takes.file import TakeRestore
+from longtake.runtime.world.reports import status
 
 
 def kinds(stage: Stage) -> list[str]:
@@ -44,8 +45,8 @@ def test_the_last_frame_is_held_and_marked_stale_while_it_is_gone() -> None:
     assert all(frame.held and frame.stale for frame in gone)
     assert {frame.frame.tick for frame in gone} == {shown - 1}
     assert kinds(stage) == ["generator_lost"]
-    status = stage.world.status(stage.clock.now(), members=1, recording="", generator="ready")
-    assert status.generator == "lost"
+    told = status(stage.world, stage.clock.now(), members=1, recording="", generator="ready")
+    assert told.generator == "lost"
 
 
 def test_it_comes_back_from_the_snapshot_and_the_take_goes_on_unbroken() -> None:

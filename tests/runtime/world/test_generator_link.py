@@ -24,6 +24,7 @@ from longtake.protocol.generator_messages import (
 )
 from longtake.runtime.generator.worker import Worker
 from longtake.runtime.world.effects import Requester
+from longtake.runtime.world.reports import status
 
 STEP = {"world": "w", "generation": 0}
 
@@ -134,8 +135,8 @@ def test_the_load_is_the_turns_and_the_lead_is_told_the_whole_wait() -> None:
     assert lead.turn_s.median() == 0.1
     assert lead.block_s.median() == pytest.approx(0.4)
     assert stage.world.load() == 0.1 * 16 / 4
-    status = stage.world.status(stage.clock.now(), members=1, recording="", generator="ready")
-    assert status.block_ms == 100
+    told = status(stage.world, stage.clock.now(), members=1, recording="", generator="ready")
+    assert told.block_ms == 100
 
 
 # --- the generator's side ----------------------------------------------------------------------------------------

@@ -9,6 +9,7 @@ from longtake.protocol.errors import Refused
 from longtake.protocol.generator_messages import GenOpen, GenStep
 from longtake.protocol.messages import InputAck
 from longtake.runtime.takes.file import TakeBlock, TakeHeader, TakeReset
+from longtake.runtime.world.reports import status
 
 REST = (0.0, 0.0, 0.0)
 
@@ -184,9 +185,9 @@ def test_a_status_tells_what_is_held_and_how_long_inputs_take() -> None:
     scene = stage().open()
     hold(scene, speed=0.5)
     scene.world.input_photon_ms.add(210.0)
-    status = scene.world.status(scene.clock.now(), members=1, recording="", generator="ready")
-    assert status.axes == {"speed": 0.5, "lift": 0.0, "horn": 0.0}
-    assert (status.input_to_photon_ms, status.event_to_photon_ms) == (210.0, None)
+    told = status(scene.world, scene.clock.now(), members=1, recording="", generator="ready")
+    assert told.axes == {"speed": 0.5, "lift": 0.0, "horn": 0.0}
+    assert (told.input_to_photon_ms, told.event_to_photon_ms) == (210.0, None)
 
 
 def test_a_model_without_axes_refuses_an_input() -> None:

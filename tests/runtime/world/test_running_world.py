@@ -6,6 +6,7 @@ from fakes import FakeConfig, FakeModel, Stage
 from longtake.protocol.generator_messages import GenStep
 from longtake.protocol.messages import Applied, Done, Joined, Reading
 from longtake.runtime.world.effects import Requester
+from longtake.runtime.world.reports import status
 
 ME = Requester(client="me", request=9)
 
@@ -148,8 +149,8 @@ def test_status_figures() -> None:
     stage = Stage().open()
     stage.run(20)
     stage.world.photon_ms.add(120.0)
-    status = stage.world.status(stage.clock.now(), members=2, recording="", generator="ready")
-    assert (status.tick, status.shown, status.held, status.skipped, status.members) == (20, 20, 0, 0, 2)
-    assert status.fps == 16
-    assert status.block == 4
-    assert status.event_to_photon_ms == 120.0
+    told = status(stage.world, stage.clock.now(), members=2, recording="", generator="ready")
+    assert (told.tick, told.shown, told.held, told.skipped, told.members) == (20, 20, 0, 0, 2)
+    assert told.fps == 16
+    assert told.block == 4
+    assert told.event_to_photon_ms == 120.0
