@@ -1,22 +1,31 @@
-"""The lead: how many frames are made ahead of the screen. A cue waits for all of them, so keep as few as possible.
+"""The lead: how far ahead of the screen a block is begun. A cue waits for all of it, so it is as short as is safe.
 
-The next step must start while the remaining frames still cover the slowest plausible step: one turn of each world on
-the generator, one recache, and a margin, all at the measured 99th percentile.
+A block must begin while the frames that are left still cover the slowest plausible block, the turns of the other worlds
+on the generator, and a margin. A new prompt's recache is done ahead, while the generator is idle. Time for one is
+kept all the same where it costs nothing: a cue that comes so late that its recache would not fit goes to the next block
+anyway, so a block may as well begin before that moment, and a cut-in then finds the generator idle more often. Only a
+model with axes waits longer, because inputs are read when a block begins.
+
+The lead learns from steady blocks: see `Pace`.
 """
 
 import math
 from dataclasses import dataclass
 
 from longtake.protocol.messages import ModelInfo
-from longtake.runtime.world.statistics import Rolling
+from longtake.runtime.world.statistics import Pace
 
 
 @dataclass(frozen=True, kw_only=True)
 class LeadConfig:
     """How the lead is chosen."""
 
-    percent: float = 99.0
-    """of block and recache times that the lead must cover"""
+    percent: float = 95.0
+    """of the newest block and recache times that the lead must cover"""
+    window: int = 20
+    """the newest blocks, or recaches, that it learns from"""
+    halves_in_s: float = 1.5
+    """of film, in which what one slow block adds to the lead goes back to a half"""
     margin_s: float = 0.02
     """for the loop itself and the messages between the processes"""
     least_frames: int = 1
@@ -24,39 +33,84 @@ class LeadConfig:
     """upper bound: a longer queue does not help a generator slower than real time, it only delays cues"""
 
     def __post_init__(self) -> None:
-        if self.least_frames < 1 or self.most_blocks < 1 or self.margin_s < 0 or not 0 < self.percent <= 100:
+        counts = min(self.least_frames, self.most_blocks, self.window) >= 1
+        if not counts or self.margin_s < 0 or self.halves_in_s <= 0 or not 0 < self.percent <= 100:
             raise ValueError(f"impossible lead: {self}")
 
 
 class Lead:
-    """Measures blocks and recaches of one world and says when to start the next step."""
+    """Measures blocks and recaches of one world and says how long before its deadline a block must begin."""
 
     def __init__(self, model: ModelInfo, config: LeadConfig | None = None) -> None:
-        self._config = config or LeadConfig()
+        self._config = config = config or LeadConfig()
         self._fps = model.fps
         self._first_guess = model.block_frames
-        self.most_frames = max(self._config.most_blocks * model.block_frames, self._config.least_frames)
-        self.block_s = Rolling(128)
-        self.turn_s = Rolling(128)
+        self._film_s = model.block_frames / model.fps
+        self._has_axes = bool(model.axes)
+        self.most_frames = max(config.most_blocks * model.block_frames, config.least_frames)
+        self.block_s = self._pace()
+        """from request to arrival, without a recache"""
+        self.turn_s = self._pace()
         """the generator's time for a block; less than `block_s` if it decodes a block while it makes the next one"""
-        self.recache_s = Rolling(32)
+        self.recache_s = self._pace()
 
     def observe(self, *, block_s: float, recache_s: float = 0.0) -> None:
         """Add one measured step: the time from request to arrival, without its recache."""
+        self.block_s.forget(self._film_s)
+        self.turn_s.forget(self._film_s)
         self.block_s.add(block_s)
+        self.recache_s.forget(self._film_s, first_guess=self.block_s.slowest())
+        self.observe_recache(recache_s)
+
+    def observe_recache(self, recache_s: float) -> None:
+        """Add one measured recache, its text included; 0 stands for none."""
         if recache_s > 0:
             self.recache_s.add(recache_s)
 
-    def target_frames(self, worlds_on_generator: int = 1) -> int:
-        """Return the number of unshown frames at or below which the next step is started.
+    def recache_takes_s(self) -> float:
+        """Return how long a recache plausibly takes. One that was never measured counts as long as a block."""
+        block = self.block_s.slowest()
+        block = self._film_s if block is None else block
+        recache = self.recache_s.slowest(first_guess=block)
+        return block if recache is None else recache
+
+    def block_needs_s(self, worlds_on_generator: int = 1) -> float:
+        """Return how long before its first deadline a block must begin if its prompt is in place by then.
 
         `worlds_on_generator` is the number of worlds that take turns on the generator, this one included. Until a
-        block is measured the target is one block. A recache that was never measured counts as long as a block.
+        block is measured it is the length of a block.
         """
-        block = self.block_s.percentile(self._config.percent)
+        block = self.block_s.slowest()
         if block is None:
-            return min(self._first_guess, self.most_frames)
-        recache = self.recache_s.percentile(self._config.percent)
-        needed_s = block * max(1, worlds_on_generator) + (block if recache is None else recache) + self._config.margin_s
-        frames = math.ceil(needed_s * self._fps)
+            return min(self._first_guess, self.most_frames) / self._fps
+        turn = self.turn_s.slowest()
+        others = (max(1, worlds_on_generator) - 1) * (block if turn is None else turn)
+        return self._bounded(block + others + self._config.margin_s)
+
+    def needed_s(self, worlds_on_generator: int = 1) -> float:
+        """Return how long before its first deadline a block is begun."""
+        block = self.block_needs_s(worlds_on_generator)
+        if not len(self.block_s):
+            return block
+        recache = self.recache_takes_s()
+        if self._has_axes and worlds_on_generator <= 1:
+            # What does not fit between two blocks delays the second one.
+            recache = max(0.0, recache - max(0.0, self._film_s - block))
+        return self._bounded(block + recache)
+
+    def target_frames(self, worlds_on_generator: int = 1) -> int:
+        """Return the number of unshown frames that cover `needed_s`."""
+        frames = math.ceil(self.needed_s(worlds_on_generator) * self._fps - 1e-9)
         return min(max(frames, self._config.least_frames), self.most_frames)
+
+    def _bounded(self, seconds: float) -> float:
+        return min(max(seconds, self._config.least_frames / self._fps), self.most_frames / self._fps)
+
+    def _pace(self) -> Pace:
+        config = self._config
+        return Pace(
+            config.window,
+            percent=config.percent,
+            halves_in_s=config.halves_in_s,
+            most=self.most_frames / self._fps,
+        )

@@ -35,6 +35,58 @@ class Rolling:
         return self.percentile(50)
 
 
+class Pace(Rolling):
+    """How long something takes when it goes on as it has lately: blocks, or recaches.
+
+    What is usual is the `percent` percentile of the newest `capacity` times, the longest of them left out. A longer
+    time counts in full when it comes, and what it adds to the usual then halves every `halves_in_s` seconds. So a slow
+    first block, or any single one, is forgotten in seconds.
+    """
+
+    def __init__(self, capacity: int, *, percent: float, halves_in_s: float, most: float = math.inf) -> None:
+        """A time counts as `most` seconds at the most."""
+        super().__init__(capacity)
+        self._percent = percent
+        self._halves_in_s = halves_in_s
+        self._most = most
+        self._longest = 0.0
+
+    def add(self, value: float) -> None:
+        """Add one time, s."""
+        super().add(value)
+        self._longest = max(self._longest, min(value, self._most))
+
+    def clear(self) -> None:
+        """Forget everything."""
+        super().clear()
+        self._longest = 0.0
+
+    def forget(self, seconds: float, first_guess: float | None = None) -> None:
+        """Let that much time pass; `first_guess` as in `slowest`."""
+        usual = self._usual(first_guess)
+        if usual is not None and self._longest > usual:
+            self._longest = usual + (self._longest - usual) * 0.5 ** (seconds / self._halves_in_s)
+
+    def slowest(self, first_guess: float | None = None) -> float | None:
+        """Return the slowest that is plausible now, s; None without observations.
+
+        `first_guess` is what a first time is taken to come down to if it was longer.
+        """
+        usual = self._usual(first_guess)
+        return None if usual is None else max(usual, self._longest)
+
+    def _usual(self, first_guess: float | None) -> float | None:
+        count = len(self)
+        if not count:
+            return None
+        if count < 3:
+            # Two do not tell which of them is the exception: believe the newer one.
+            newest = min(self._values[-1], self._most)
+            return newest if first_guess is None or count > 1 else min(newest, first_guess)
+        rank = max(1, min(math.ceil(self._percent / 100 * count), count - 1))
+        return min(sorted(self._values)[rank - 1], self._most)
+
+
 class Rate:
     """Events per second over the last `window_s` seconds."""
 

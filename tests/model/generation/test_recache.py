@@ -148,3 +148,22 @@ def test_lengths_of_a_live_world_are_those_of_a_block_and_of_a_full_windows_reca
     assert live_lengths(config) == [3, 9]
     assert live_lengths(replace(config, sink_on_recache="refresh")) == [3, 12]
     assert live_lengths(replace(config, recache="none")) == [3]
+
+
+@pytest.mark.parametrize("sink", ["keep", "refresh"])
+@pytest.mark.parametrize("mode", ["longlive", "causal", "clear", "none"])
+def test_of_several_prompts_before_a_block_only_the_last_one_counts(small: Any, mode: str, sink: str) -> None:
+    """Bit for bit: a server recaches ahead of the block, and again if another cue follows. Replays do it once."""
+    config = small.config(window_frames=5, recache=mode, sink_on_recache=sink, timesteps=(1000.0, 500.0))
+    generator = small.generator(config)
+    prompts = [small.embedding(config, number) for number in range(4)]
+    once, again = (generator.open(seed=3, embedding=prompts[0]) for _ in range(2))
+    for index in range(12):
+        if index in (2, 9):  # while the take fits in the window, and later
+            generator.cue(again, embedding=prompts[1])
+            generator.cue(again, embedding=prompts[2])
+            for world in (once, again):
+                generator.cue(world, embedding=prompts[3 if index == 2 else 0])
+        assert torch.equal(generator.step(once).latents, generator.step(again).latents), f"block {index}"
+    saved = [generator.restore(generator.snapshot(world)) for world in (once, again)]
+    assert torch.equal(*(generator.step(world).latents for world in saved))
