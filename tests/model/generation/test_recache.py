@@ -154,7 +154,8 @@ def test_lengths_of_a_live_world_are_those_of_a_block_and_of_a_full_windows_reca
 @pytest.mark.parametrize("mode", ["longlive", "causal", "clear", "none"])
 def test_of_several_prompts_before_a_block_only_the_last_one_counts(small: Any, mode: str, sink: str) -> None:
     """Bit for bit: a server recaches ahead of the block, and again if another cue follows. Replays do it once."""
-    config = small.config(window_frames=5, recache=mode, sink_on_recache=sink, timesteps=(1000.0, 500.0))
+    sizes = {"block_frames": 1, "window_frames": 5, "sink_frames": 1, "timesteps": (1000.0, 500.0)}
+    config = small.config(**sizes, recache=mode, sink_on_recache=sink)
     generator = small.generator(config)
     prompts = [small.embedding(config, number) for number in range(4)]
     once, again = (generator.open(seed=3, embedding=prompts[0]) for _ in range(2))
