@@ -17,6 +17,7 @@ from longtake.runtime.cli.usage import OK, UsageError, unknown
 if TYPE_CHECKING:
     from longtake.model.evaluation.plan import Compared, Plan
     from longtake.model.evaluation.plan_devices import Device
+    from longtake.model.evaluation.plan_predict import OptionGain
 
 THIS_CPU = "cpu"
 
@@ -64,18 +65,50 @@ def run_plan(options: argparse.Namespace) -> int:
     if options.threads and options.device == THIS_CPU:
         # OpenMP reads it when torch is imported.
         os.environ["OMP_NUM_THREADS"] = str(options.threads)
-    from longtake.model.evaluation.plan import compare, make_plan, plan_source
+    from longtake.model.evaluation.plan import compare, make_plan, plan_source, resized
+    from longtake.model.evaluation.plan_predict import options_of, predictable
 
-    plan = make_plan(options.model, device_of(options), fp8=options.fp8, size=options.size)
+    device = device_of(options)
+    plan = make_plan(options.model, device, fp8=options.fp8, size=options.size)
+    gains: list[OptionGain] = []
+    config = resized(plan_source(options.model).config, options.size)
+    if device.rates is not None and predictable(config, device.rates):
+        gains = options_of(config, plan_source(options.model).decoders(config.transformer), device.rates)
     decoder = options.decoder or plan_source(options.model).usual_decoder
     if decoder not in plan.fps:
         raise UsageError(unknown("decoder", decoder, plan.fps))
     compared = [] if measured is None else compare(plan, measured, decoder=decoder)
     if options.json:
-        print_json({**asdict(plan), "compared": [{**asdict(row), "share": row.share} for row in compared]})
+        print_json(
+            {
+                **asdict(plan),
+                "options": [gain_fields(gain) for gain in gains],
+                "compared": [{**asdict(row), "share": row.share} for row in compared],
+            }
+        )
     else:
         print("\n\n".join(sections(plan, compared)))
+        if gains and device.rates is not None:
+            print(f"\n{option_table(gains)}\nrates {device.rates.source}")
     return OK
+
+
+def gain_fields(gain: "OptionGain") -> dict[str, Any]:
+    """Return what an option would bring as a program reads it."""
+    predicted = gain.predicted
+    rates = {} if predicted is None else {"block_ms": predicted.block_ms, "fps": predicted.fps}
+    return {**asdict(gain), **rates}
+
+
+def option_table(gains: "list[OptionGain]") -> str:
+    """Return what each option would bring, a line each."""
+    rows = [["predicted from measured rates", "block ms", "frames/s", "saves ms", "MB a world", "MB once"]]
+    for gain in gains:
+        predicted = gain.predicted
+        times = ["-", "-"] if predicted is None else [figure(predicted.block_ms), figure(predicted.fps)]
+        saved = "-" if gain.saved_ms is None else f"{gain.saved_ms:+.0f}"
+        rows.append([gain.option, *times, saved, f"{gain.world_mb:+,.0f}", f"{gain.once_mb:+,.0f}"])
+    return table(rows, right=range(1, 6))
 
 
 def device_of(options: argparse.Namespace) -> "Device":

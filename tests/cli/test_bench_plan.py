@@ -25,6 +25,32 @@ def test_a_plan_for_people_and_programs(call: Call, tmp_path: Path) -> None:
     assert "computed, not measured" in called.out
 
 
+def test_it_says_what_each_option_would_bring(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+    from longtake.model.evaluation.plan_parts import DecoderCost
+    from longtake.model.longlive.plan import LongLivePlan
+
+    cost = DecoderCost(flop=5.44e11, bytes=2e9, weights_bytes=20_000_000, state_bytes=67_000_000, activation_bytes=4)
+    monkeypatch.setattr(LongLivePlan, "decoders", lambda self, sizes: {"tiny": cost})
+    called = call("bench", "plan", "--device", "h200")
+    assert called.code == 0, called.err
+    lines = {line.split("  ")[0].strip(): line for line in called.out.splitlines()}
+    assert "saves ms" in lines["predicted from measured rates"]
+    assert "+" in lines["--fast"]
+    assert "-" in lines["--compile"]
+    assert "November 2026" in called.out
+    options = json.loads(call("bench", "plan", "--device", "h200", "--json").out)["options"]
+    fast = next(option for option in options if option["option"] == "--fast")
+    assert fast["fps"] == pytest.approx(12_000 / fast["block_ms"])
+    assert fast["saved_ms"] > 0
+
+
+def test_without_rates_nothing_is_predicted(call: Call) -> None:
+    for device in ("h100", "4090"):  # diorama is too narrow for the one, nobody measured the other
+        called = call("bench", "plan", "--model", "diorama", "--device", device)
+        assert called.code == 0, called.err
+        assert "predicted" not in called.out
+
+
 def test_fp8_is_less(call: Call) -> None:
     limits = []
     for more in ([], ["--fp8"]):
