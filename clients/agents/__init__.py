@@ -1,1 +1,1 @@
-"""Agents: a Gymnasium environment and an example."""
+"""Agents: a Gymnasium environment, and an example in Python and in JavaScript."""

@@ -127,13 +127,13 @@ class RealServer:
 
 @contextmanager
 def real_server(
-    takes: Path, *, heartbeat_s: float = 1.0, limits: Limits | None = None, axes: bool = False
+    takes: Path, *, heartbeat_s: float = 1.0, limits: Limits | None = None, axes: bool = False, endpoint: str = ""
 ) -> Iterator[RealServer]:
-    """Start a server over inproc, and stop it at the end; with `axes` its model takes input."""
+    """Start a server, without an endpoint over inproc, and stop it at the end; with `axes` its model takes input."""
     model = PaintedModel()
     model.config = replace(model.config, axes=axes)
     config = ServerConfig(
-        endpoint=f"inproc://real-{takes.name}",
+        endpoint=endpoint or f"inproc://real-{takes.name}",
         takes=takes / "takes",
         heartbeat_s=heartbeat_s,
         limits=limits or Limits(),
