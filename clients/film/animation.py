@@ -29,10 +29,17 @@ GIF_MS = 10
 class AnimationWriter:
     """Like `VideoWriter`, for the formats of `ANIMATIONS`."""
 
-    def __init__(self, path: Path, *, fps: int) -> None:
+    def __init__(self, path: Path, *, fps: int, replace: bool = True) -> None:
+        """Without `replace` a file of that name is kept, and the film takes the first free number."""
         self._path = path
+        self._file = WholeFile(path, replace=replace)
         self._fps = fps
         self._pictures: list[Image.Image] = []
+
+    @property
+    def path(self) -> Path:
+        """The film's name, settled when it is closed."""
+        return self._file.path
 
     @property
     def frames(self) -> int:
@@ -67,7 +74,7 @@ class AnimationWriter:
         first, *others = self._pictures
         kind = ANIMATIONS[self._path.suffix.lower()]
         try:
-            with WholeFile(self._path) as file:
+            with self._file as file:
                 first.save(
                     file.part,
                     format=kind,
@@ -101,6 +108,11 @@ class FilmWriter(Protocol):
         ...
 
     @property
+    def path(self) -> Path:
+        """The film's name, settled when it is closed."""
+        ...
+
+    @property
     def frames(self) -> int:
         """Frames written so far."""
         ...
@@ -114,11 +126,14 @@ class FilmWriter(Protocol):
         ...
 
 
-def film_writer(path: Path, *, fps: int, title: str = "") -> FilmWriter:
-    """Return the writer for a path, by its suffix. Raises `VideoError` for one that no film has."""
+def film_writer(path: Path, *, fps: int, title: str = "", replace: bool = True) -> FilmWriter:
+    """Return the writer for a path, by its suffix. Raises `VideoError` for one that no film has.
+
+    Without `replace` a file of that name is kept, and the film takes the first free number.
+    """
     suffix = path.suffix.lower()
     if suffix in ANIMATIONS:
-        return AnimationWriter(path, fps=fps)
+        return AnimationWriter(path, fps=fps, replace=replace)
     if suffix != ".mp4":
         raise VideoError(f"{path} is no film; its name has to end in {', '.join(FILMS)}")
-    return VideoWriter(path, fps=fps, title=title)
+    return VideoWriter(path, fps=fps, title=title, replace=replace)

@@ -90,15 +90,19 @@ def in_force(timeline: list[Applied], tick: int) -> Applied | None:
     return next((mark for mark in reversed(timeline) if mark.tick <= tick), None)
 
 
-def save(page: Image.Image, path: Path) -> None:
-    """Save the page as a PNG, whole or not at all. Raises `SheetError`."""
+def save(page: Image.Image, path: Path, *, replace: bool = True) -> Path:
+    """Save the page as a PNG, whole or not at all, and return its name. Raises `SheetError`.
+
+    Without `replace` a file of that name is kept, and the page takes the first free number.
+    """
     try:
-        with WholeFile(path) as file:
+        with WholeFile(path, replace=replace) as file:
             about = PngInfo()
             about.add_text("Software", SIGNATURE)
             page.save(file.part, format="PNG", pnginfo=about)
     except OSError as error:
         raise SheetError(f"{path} cannot be written: {error.strerror or error}") from error
+    return file.path
 
 
 class Writer:

@@ -58,11 +58,13 @@ def render(
     take: str | None = None,
     prepare: Callable[[World], None] | None = None,
     progress: FilmProgress | None = None,
+    replace: bool = True,
 ) -> Filmed:
     """Open a world, film `seconds` of it and close it. Raises LongtakeError.
 
     `server` is an endpoint or a transport. `prepare` is called while the world stands at tick 0, for instance to send
-    the cues of a scenario; `take` is the name of a take file to record at the server.
+    the cues of a scenario; `take` is the name of a take file to record at the server. Without `replace` existing files
+    are kept, and what is written takes the first free number.
     """
     with Session.connect(server, client="longtake-render", reconnect_s=RECONNECT_S) as session:
         world = session.open(
@@ -74,7 +76,7 @@ def render(
             if prepare is not None:
                 prepare(world)
             ticks = max(1, round(seconds * world.info.model.fps))
-            filmed = film(world, ticks, video=video, sheet=sheet, progress=progress)
+            filmed = film(world, ticks, video=video, sheet=sheet, progress=progress, replace=replace)
             if take is not None:
                 world.record_stop()
         return filmed
@@ -87,10 +89,12 @@ def film(
     video: Path | None = None,
     sheet: Path | None = None,
     progress: FilmProgress | None = None,
+    replace: bool = True,
 ) -> Filmed:
     """Film `ticks` frames of a world that is subscribed to with `every` and stands paused at a tick.
 
-    The world is left at its tick in lockstep, and paused otherwise.
+    The world is left at its tick in lockstep, and paused otherwise. Without `replace` existing files are kept, and the
+    film and its sheet take the first free number.
     """
     fps = world.info.model.fps
     title = world.info.script.title or world.info.prompt
@@ -99,7 +103,9 @@ def film(
     first = 0
     digest = hashlib.sha256()
     with ExitStack() as stack:
-        writer = stack.enter_context(film_writer(video, fps=fps, title=title)) if video is not None else None
+        writer = film_writer(video, fps=fps, title=title, replace=replace) if video is not None else None
+        if writer is not None:
+            stack.enter_context(writer)
         for number, picture in enumerate(pictures(world, ticks)):
             first = picture.header.tick if number == 0 else first
             digest.update(picture.pixels.tobytes())
@@ -112,8 +118,11 @@ def film(
         marks = since(world.timeline, first, ticks)
         if writer is not None:
             writer.mark(marks)
+    if writer is not None:
+        video = writer.path
     if sheet is not None:
-        save(contact_sheet(samples, marks, fps=fps, title=title), sheet)
+        beside = sheet.with_stem(video.stem) if video is not None and not replace else sheet
+        sheet = save(contact_sheet(samples, marks, fps=fps, title=title), beside, replace=replace)
     return Filmed(
         ticks=ticks,
         fps=fps,

@@ -42,10 +42,13 @@ class VideoError(LongtakeError):
 class VideoWriter:
     """One MP4 file being written. It appears under its name only when it is complete."""
 
-    def __init__(self, path: Path, *, fps: int, least_height: int = LEAST_HEIGHT, title: str = "") -> None:
+    def __init__(
+        self, path: Path, *, fps: int, least_height: int = LEAST_HEIGHT, title: str = "", replace: bool = True
+    ) -> None:
+        """Without `replace` a file of that name is kept, and the film takes the first free number."""
         self._av = _import_av()
         self._path = path
-        self._file = WholeFile(path)
+        self._file = WholeFile(path, replace=replace)
         self._fps = fps
         self._least_height = least_height
         self._title = title
@@ -55,6 +58,11 @@ class VideoWriter:
         self._marks: list[Applied] = []
         self.frames = 0
         """frames written so far"""
+
+    @property
+    def path(self) -> Path:
+        """The film's name, settled when it is closed."""
+        return self._file.path
 
     def __enter__(self) -> "VideoWriter":
         return self

@@ -23,9 +23,11 @@ class WholeFile:
     behind. The next one that writes the same file on the same machine removes it.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, replace: bool = True) -> None:
+        """Without `replace` an existing file is kept, and this one takes the first free number (`free_name`)."""
         self.path = path
-        """the final name; an existing file is replaced"""
+        """the final name, settled when the file has landed"""
+        self._replace = replace
         # A digest of the name, because the name itself may be as long as the file system allows.
         owner = f"{socket.gethostname()}\0{path.name}".encode()
         self._kind = f".lt-{hashlib.blake2b(owner, digest_size=4).hexdigest()}"
@@ -55,7 +57,10 @@ class WholeFile:
         """Flush the finished part to the disk and rename it. Raises `OSError`."""
         with self.part.open("r+b") as file:
             os.fsync(file.fileno())
-        os.replace(self.part, self.path)
+        if self._replace:
+            os.replace(self.part, self.path)
+        else:
+            self.path = _land_beside(self.part, self.path)
 
     def discard(self) -> None:
         """Remove the part, if it has not landed. Harmless when repeated."""
@@ -69,6 +74,28 @@ class WholeFile:
                 log.debug("removing %s, which a killed process left", left)
                 with suppress(OSError):
                     left.unlink()
+
+
+def free_name(path: Path, *suffixes: str) -> Path:
+    """Return the path, or the path with the first number that no file has, nor one of the other suffixes instead."""
+    number, free = 1, path
+    while any(os.path.lexists(one) for one in (free, *(free.with_suffix(suffix) for suffix in suffixes))):
+        free, number = path.with_name(f"{path.stem}-{number}{path.suffix}"), number + 1
+    return free
+
+
+def _land_beside(part: Path, path: Path) -> Path:
+    """Move the part to the first free name and return that, even if others look for one at the same time."""
+    while True:
+        free = free_name(path)
+        try:
+            os.link(part, free)  # unlike a rename it fails if the name has been taken meanwhile
+        except FileExistsError:
+            continue
+        except OSError as error:
+            log.debug("no links here (%s): renaming", error)
+            os.rename(part, free)
+        return free
 
 
 def _lives(process: int) -> bool:

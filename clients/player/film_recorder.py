@@ -109,12 +109,13 @@ class FilmRecorder:
             world = session.join(self._world, role="viewer", delivery="every", buffer_frames=BUFFER_FRAMES)
             info, timeline = world.info, FilmTimeline()
             title = info.script.title or info.prompt
-            with VideoWriter(self.path, fps=info.model.fps, title=title) as writer:
+            with VideoWriter(self.path, fps=info.model.fps, title=title, replace=False) as writer:
                 for picture in self._pictures(world):
                     if timeline.take(picture.header):
                         writer.write(picture.pixels)
                     self._note(world)
                 writer.mark(timeline.marks(list(self._marks.values())))
+            self.path = writer.path
         return timeline.frames
 
     def _pictures(self, world: World) -> Iterator[Picture]:
@@ -134,11 +135,3 @@ class FilmRecorder:
         """Keep the marks: a restart of the take clears the world's own list."""
         for mark in world.timeline:
             self._marks[mark.generation, mark.cue] = mark
-
-
-def free_name(path: Path) -> Path:
-    """Return the path, or the path with the first number that no file has yet: nothing is overwritten."""
-    number, free = 1, path
-    while free.exists():
-        free, number = path.with_name(f"{path.stem}-{number}{path.suffix}"), number + 1
-    return free

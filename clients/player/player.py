@@ -5,6 +5,7 @@ The keys are in `longtake.clients.player.help.KEYS`; `play` opens the window. It
 something changed, because the model may be running on the same machine.
 """
 
+import io
 import logging
 import random
 import time
@@ -14,10 +15,10 @@ from pathlib import Path
 
 import pygame
 
+from longtake.clients.film.whole_file import WholeFile, free_name
 from longtake.clients.player.demo import Demo, DemoCue
 from longtake.clients.player.entry import JoinWorld, OpenWorld
 from longtake.clients.player.event_wheel import EventWheel
-from longtake.clients.player.film_recorder import free_name
 from longtake.clients.player.filming import Filming
 from longtake.clients.player.gamepad import Gamepads
 from longtake.clients.player.inbox import Inbox
@@ -209,14 +210,16 @@ class Player:
         surface = pygame.display.get_surface() if window else self.view.picture()
         if surface is None:
             return
-        path = free_name(self._screenshots / f"longtake-{self.state.script.name}-{self.state.tick:06}.png")
+        path = self._screenshots / f"longtake-{self.state.script.name}-{self.state.tick:06}.png"
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            pygame.image.save(surface, str(path))
+            with WholeFile(path, replace=False) as file:
+                data = io.BytesIO()
+                pygame.image.save(surface, data, "x.png")
+                file.part.write_bytes(data.getvalue())
         except (OSError, pygame.error) as error:
             self.toast(f"{path.name} cannot be saved: {error}", bad=True)
         else:
-            self.toast(f"Saved {path}")
+            self.toast(f"Saved {file.path}")
 
     def toggle_fullscreen(self) -> None:
         """Fill the screen, or go back to the window."""

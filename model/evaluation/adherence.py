@@ -19,6 +19,7 @@ from longtake.model.diorama.labels import LABELS, SCORED
 from longtake.model.errors import ConfigError
 from longtake.model.generation.world import World
 from longtake.model.loaded import LoadedModel
+from longtake.model.whole_file import write_whole
 
 VOTE_FRAMES = 8
 EARLY_S, LATE_S = 5.0, 15.0
@@ -88,7 +89,7 @@ def write_prompts(path: Path, prompts: Iterable[EvalPrompt]) -> None:
     """Write prompts as a TSV that `read_prompts` reads."""
     lines = ["\t".join(("prompt", *SCORED))]
     lines += ["\t".join((p.text, *(p.labels.get(kind, UNSCORED) for kind in SCORED))) for p in prompts]
-    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    write_whole(path, lambda beside: beside.write_text("\n".join(lines) + "\n", encoding="utf-8"))
 
 
 def switched(prompt: EvalPrompt, index: int) -> EvalPrompt | None:

@@ -21,6 +21,7 @@ from longtake.model.diorama.files import bundled_folder
 from longtake.model.diorama.loading import load_diorama
 from longtake.model.interface import Conditioning
 from longtake.model.loaded import LoadedModel
+from longtake.model.whole_file import write_whole
 
 PROMPTS = (
     "a red hot air balloon drifts over a green meadow by day, under a clear sky",
@@ -112,7 +113,13 @@ def moving_picture(path: Path, frames: NDArray[np.uint8], captions: Sequence[str
         ImageDraw.Draw(page).text((6, height + 4), caption.split("over ")[-1], fill=(225, 225, 215), font=font)
         pages.append(page)
     step_ms = round(1000 * STORY_STEP / fps)
-    pages[0].save(path, save_all=True, append_images=pages[1:], duration=step_ms, loop=0, quality=70, method=4)
+    film = {"save_all": True, "append_images": pages[1:], "duration": step_ms, "loop": 0, "quality": 70, "method": 4}
+    write_whole(path, lambda beside: pages[0].save(beside, format="WEBP", **film))
+
+
+def write_sheet(path: Path, page: Image.Image) -> None:
+    """Write a sheet as a JPEG."""
+    write_whole(path, lambda beside: page.save(beside, format="JPEG", quality=88))
 
 
 def sheet(takes: NDArray[np.uint8], captions: Sequence[str], ticks: Sequence[int]) -> Image.Image:
@@ -145,12 +152,11 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     args = parser.parse_args()
     model = load_diorama(args.weights or bundled_folder())
-    args.out.mkdir(parents=True, exist_ok=True)
     fps = model.info.fps
     seeds = [args.seed + i for i in range(len(PROMPTS))]
     takes = film(model, PROMPTS, seeds, PROMPT_SECONDS[-1] + 0.25)
     captions = [f"{prompt}   (seconds {', '.join(f'{s:g}' for s in PROMPT_SECONDS)})" for prompt in PROMPTS]
-    sheet(takes, captions, [round(s * fps) for s in PROMPT_SECONDS]).save(args.out / "sheet-prompts.jpg", quality=88)
+    write_sheet(args.out / "sheet-prompts.jpg", sheet(takes, captions, [round(s * fps) for s in PROMPT_SECONDS]))
     first, then = [a for a, _ in SWITCHES], [b for _, b in SWITCHES]
     rows, captions = [], []
     both = [
@@ -162,7 +168,7 @@ def main() -> None:
             rows.append(made[i])
             captions.append(f"{label}: {a}  ->  {b}  (at {SWITCH_AT_S:g} s)")
     ticks = [round(s * fps) for s in SWITCH_SECONDS]
-    sheet(np.stack(rows), captions, ticks).save(args.out / "sheet-switches.jpg", quality=88)
+    write_sheet(args.out / "sheet-switches.jpg", sheet(np.stack(rows), captions, ticks))
     moving_picture(args.out / "longtake.webp", *film_story(model, args.seed), fps)
 
 

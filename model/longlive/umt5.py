@@ -11,7 +11,6 @@ import html
 import logging
 import os
 import re
-import secrets
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -26,6 +25,7 @@ from torch import Tensor, nn
 from longtake.model.errors import BackendError, CheckpointError
 from longtake.model.longlive.files import TensorFile, config_beside, open_tensors
 from longtake.model.longlive.names import UMT5
+from longtake.model.whole_file import write_whole
 
 log = logging.getLogger(__name__)
 
@@ -97,11 +97,9 @@ class EmbeddingCache:
     def put(self, prompt: str, tokens: Tensor) -> None:
         """Keep the tokens of a cleaned prompt; a folder that cannot be written is a warning, not an error."""
         path = self.path(prompt)
-        fresh = path.with_name(f".lt-{os.getpid()}-{secrets.token_hex(3)}.part")
+        kept = {"tokens": tokens.cpu().contiguous()}
         try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            save_file({"tokens": tokens.cpu().contiguous()}, fresh, metadata={"prompt": prompt})
-            fresh.replace(path)
+            write_whole(path, lambda beside: save_file(kept, beside, metadata={"prompt": prompt}))
             self._drop_oldest()
         except OSError as error:
             log.warning("encoded prompts cannot be kept in %s (%s)", self.folder, error)

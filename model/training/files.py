@@ -1,13 +1,12 @@
 """Files that are whole or not there, whatever happens while they are written."""
 
 import contextlib
-import os
-import secrets
 from collections.abc import Callable
 from pathlib import Path
 
 from safetensors import SafetensorError
 
+from longtake.model import whole_file
 from longtake.model.errors import TrainingError
 
 
@@ -17,28 +16,14 @@ def write_whole(path: Path, write: Callable[[Path], object]) -> None:
     Raises:
         TrainingError: the disk is full or refuses; the old file is still there and the temporary one is gone.
     """
-    beside = beside_of(path)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write(beside)
-        beside.chmod(0o644)
-        os.replace(beside, path)
-    except (
-        OSError,
-        SafetensorError,
-        RuntimeError,
-    ) as error:  # torch.save and safetensors have their own for a full disk
-        with contextlib.suppress(OSError):
-            beside.unlink(missing_ok=True)
+        whole_file.write_whole(path, write)
+    except (OSError, SafetensorError, RuntimeError) as error:
+        # torch.save and safetensors have their own for a full disk
         raise TrainingError(
             f"cannot write {path}: {_reason(error)}; mend that and run the same command again, it goes on from "
             "the last checkpoint"
         ) from error
-
-
-def beside_of(path: Path) -> Path:
-    """Return a temporary name in the same folder: unique and short; the name itself may be as long as allowed."""
-    return path.with_name(f".lt-{os.getpid()}-{secrets.token_hex(3)}.part")
 
 
 def append_line(path: Path, line: str) -> None:

@@ -25,7 +25,7 @@ from longtake.model.longlive.names import lora_part, lora_targets
 from longtake.model.network.layers import Linear
 from longtake.model.network.transformer import Transformer
 from longtake.model.ops.linear import LinearFactory
-from longtake.model.training.files import beside_of
+from longtake.model.whole_file import write_whole
 
 Part = Literal["generator", "critic"]
 PUBLIC_PREFIX = "base_model.model."
@@ -140,12 +140,9 @@ def save_lora(path: Path, *, generator: Transformer, critic: Transformer | None 
     content: dict[str, object] = {"generator_lora": lora_state(generator)}
     if critic is not None:
         content["critic_lora"] = lora_state(critic)
-    partial = beside_of(path)
     try:
-        torch.save({**content, "step": step}, partial)
-        partial.replace(path)
+        write_whole(path, lambda beside: torch.save({**content, "step": step}, beside))
     except (OSError, RuntimeError) as error:  # torch says RuntimeError for a full disk
-        partial.unlink(missing_ok=True)
         raise CheckpointError(f"{path} cannot be written: {error}") from error
 
 

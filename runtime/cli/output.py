@@ -37,6 +37,13 @@ def check_replaceable(path: Path) -> None:
         raise UsageError(f"{path} exists and is no film of ours; choose another --output, or --overwrite it")
 
 
+def say_replaced(paths: Sequence[Path]) -> None:
+    """Say on standard error which existing files a command will replace; nothing if there are none."""
+    there = [str(path) for path in paths if path.exists()]
+    if there:
+        print(f"{' and '.join(there)} will be replaced", file=sys.stderr)
+
+
 def table(rows: Sequence[Sequence[str]], *, right: Iterable[int] = ()) -> str:
     """Lay rows out in columns. The first row is the heading; the columns in `right` are aligned right."""
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]

@@ -5,11 +5,12 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from longtake.clients.film.whole_file import free_name
 from longtake.protocol.endpoints import DEFAULT_ENDPOINT
 from longtake.runtime.cli.arguments import add_hosting_arguments, count, positive_seconds, prompt, seed
 from longtake.runtime.cli.display import HOW_TO_GET_A_WINDOW, open_display
 from longtake.runtime.cli.hosting import hosted
-from longtake.runtime.cli.output import check_replaceable, check_writable
+from longtake.runtime.cli.output import check_writable
 from longtake.runtime.cli.scenario_argument import WHAT, Plan, add_switches_argument, plan_of
 from longtake.runtime.cli.usage import OK, UsageError
 
@@ -39,7 +40,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help=f"listen at {DEFAULT_ENDPOINT}, where `longtake join` finds the world (otherwise at any free port)",
     )
     parser.add_argument(
-        "--headless", action="store_true", help=f"film the scenario into {RENDERS}/ instead of opening a window"
+        "--headless",
+        action="store_true",
+        help=f"film the scenario into {RENDERS}/, under a new name, instead of opening a window",
     )
     parser.add_argument("--seconds", type=positive_seconds, help="length of that film (default: the scenario's)")
     add_hosting_arguments(parser, model=None, endpoint=True)
@@ -103,10 +106,8 @@ def film(options: argparse.Namespace, plan: Plan, why_not: str) -> int:
     from longtake.runtime.cli.render import Film, shoot
 
     name = plan.scenario.name if plan.scenario is not None else Path(options.scenario).stem
-    video, sheet = RENDERS / f"{name}.mp4", RENDERS / f"{name}.png"
-    for written in (video, sheet):
-        check_writable(written)
-        check_replaceable(written)
+    video = free_name(RENDERS / f"{name}.mp4", ".png")
+    check_writable(video)
     if why_not:
         print(f"{why_not}: filming the scenario instead of opening a window", file=sys.stderr)
     with hosted(options, model=plan.model) as endpoint:
@@ -117,9 +118,10 @@ def film(options: argparse.Namespace, plan: Plan, why_not: str) -> int:
                 seconds=options.seconds or scenario.seconds,
                 seed=scenario.seed if options.seed is None else options.seed,
                 video=video,
-                sheet=sheet,
+                sheet=video.with_suffix(".png"),
                 prompt=options.prompt,
                 scenario=scenario,
+                replace=False,
             ),
             endpoint,
         )

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from longtake.clients.film.whole_file import free_name
 from longtake.runtime.cli.arguments import (
     DEFAULT_MODEL,
     add_hosting_arguments,
@@ -24,7 +25,7 @@ from longtake.runtime.cli.arguments import (
 )
 from longtake.runtime.cli.film_take import film_take
 from longtake.runtime.cli.hosting import hosted, take_name
-from longtake.runtime.cli.output import check_replaceable, check_writable, print_json, progress
+from longtake.runtime.cli.output import check_replaceable, check_writable, print_json, progress, say_replaced
 from longtake.runtime.cli.scenario_argument import WHAT, Plan, add_switches_argument, is_prompt_file, plan_of
 from longtake.runtime.cli.trial import is_trial, run_trial
 from longtake.runtime.cli.usage import OK, UsageError
@@ -41,6 +42,7 @@ PROMPT_SECONDS = 10.0
 MAX_PROMPT = MAX_PROMPT_CHARACTERS
 SUFFIXES = (".mp4", ".gif", ".webp")
 """of films"""
+DEFAULT_OUTPUT = Path("renders/take.mp4")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,6 +59,8 @@ class Film:
     cues: Sequence[tuple[float, str]] = field(default=())
     """(seconds, a prompt or the name of one of the scenario's events)"""
     take: str | None = None
+    replace: bool = True
+    """whether files of these names are replaced; otherwise the film takes the first free number"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -82,9 +86,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--output",
         "-o",
         type=file_path,
-        default=Path("renders/take.mp4"),
         help="the film: .mp4 (with the cues as chapters and subtitles), .gif or .webp; a film of ours is replaced if "
-        "it exists, another file is not (default: %(default)s)",
+        f"it exists, another file is not (default: {DEFAULT_OUTPUT}, or the first number that is free, as in "
+        f"{DEFAULT_OUTPUT.stem}-1{DEFAULT_OUTPUT.suffix})",
     )
     parser.add_argument("--overwrite", action="store_true", help="replace whatever has the names of film and sheet")
     parser.add_argument(
@@ -108,6 +112,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Film it, and print where the film is."""
+    options.numbered = options.output is None and not options.overwrite
+    options.output = options.output or DEFAULT_OUTPUT
+    if options.numbered:
+        options.output = free_name(options.output, ".png")
     if options.take is not None:
         check_output(options)
         return film_take(options)
@@ -145,7 +153,10 @@ def render_all(plan: Plan, options: argparse.Namespace) -> int:
     numbers = [line.number for line in plan.prompts.lines]
     outputs = [options.output]
     if len(numbers) > 1:
-        outputs = [options.output.with_stem(f"{options.output.stem}-{number}") for number in numbers]
+        stem = DEFAULT_OUTPUT.stem if options.numbered else options.output.stem
+        outputs = [options.output.with_stem(f"{stem}-{number}") for number in numbers]
+    if options.numbered:
+        outputs = [free_name(output, ".png") for output in outputs]
     for output in outputs:
         check_output(options, output)
     made = []
@@ -208,18 +219,24 @@ def film_of(options: argparse.Namespace, scenario: "Scenario | None") -> Film:
         scenario=scenario,
         cues=[cue_of(time, text) for time, text in options.cue],
         take=take_name(options.record, here=not options.endpoint),
+        replace=not options.numbered,
     )
 
 
 def check_output(options: argparse.Namespace, path: Path | None = None) -> None:
-    """Raise `UsageError` if a film cannot have this name (else that of `--output`), or cannot be written there."""
+    """Raise `UsageError` if a film cannot have this name (else that of `--output`), or cannot be written there.
+
+    What it will replace is said.
+    """
     path = path or options.output
     if path.suffix.lower() not in SUFFIXES:
         raise UsageError(f"{path} is no film: --output has to end in {', '.join(SUFFIXES)}")
-    for written in [path, path.with_suffix(".png")] if options.contact_sheet else [path]:
+    files = [path, path.with_suffix(".png")] if options.contact_sheet else [path]
+    for written in files:
         check_writable(written)
         if not options.overwrite:
             check_replaceable(written)
+    say_replaced(files)
 
 
 def cue_of(time: str, text: str) -> tuple[float, str]:
@@ -247,6 +264,7 @@ def shoot(film: Film, endpoint: str, *, quiet: bool = False) -> "Filmed":
             take=film.take,
             prepare=sender(film),
             progress=show,
+            replace=film.replace,
         )
 
 

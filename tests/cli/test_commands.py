@@ -57,6 +57,26 @@ def test_render_and_replay(call: Call, fake: list[str], tmp_path: Path) -> None:
     assert told["blocks"] == told["same"] >= 8
 
 
+def test_a_film_without_a_name_takes_a_new_one_and_a_named_one_says_what_it_replaces(
+    call: Call, fake: list[str]
+) -> None:
+    videos = []
+    for _ in range(3):
+        called = call("render", "a fox", "--seconds", "0.5", "--json", *fake)
+        told = json.loads(called.out)
+        videos.append(told["video"])
+        assert told["sheet"] == str(Path(told["video"]).with_suffix(".png"))
+        assert "replaced" not in called.err
+    assert videos == [f"renders/take{number}.mp4" for number in ("", "-1", "-2")]
+    first = Path(videos[0]).read_bytes()
+    called = call("render", "a fox", "--seconds", "1", "-o", "renders/take.mp4", *fake)
+    assert called.err.splitlines()[0] == "renders/take.mp4 and renders/take.png will be replaced"
+    assert Path(videos[0]).read_bytes() != first
+    headless = [call("play", "--headless", "--seconds", "0.5", *fake).out.split()[0] for _ in range(2)]
+    assert headless == ["renders/default.mp4", "renders/default-1.mp4"]
+    assert len(list(Path("renders").iterdir())) == 10
+
+
 def test_the_same_seed_renders_the_same_frames(call: Call, fake: list[str]) -> None:
     digests = set()
     for seed in ("5", "5", "6"):

@@ -14,7 +14,6 @@ import json
 import logging
 import math
 import multiprocessing
-import os
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -28,6 +27,7 @@ from longtake.model.diorama.actions import ACTION_FRAMES, AXES, Actions, action_
 from longtake.model.diorama.labels import FPS, HEIGHT, WIDTH
 from longtake.model.diorama.renderer import Clip, render_clip
 from longtake.model.diorama.scene import Scene, Switch, balanced_scene, random_change
+from longtake.model.whole_file import write_whole
 
 log = logging.getLogger(__name__)
 
@@ -156,12 +156,17 @@ def write_clips(folder: Path, config: ClipsConfig, workers: int = 1) -> None:
         if done % 100 == 0 or done == config.clips:
             log.info("%d of %d clips", done, config.clips)
     for name, array in ((_BOXES, boxes), (_ACTIONS, actions), (_VELOCITY, velocity)):
-        np.save(folder / name, array)
+        write_whole(folder / name, partial(_save, array=array))
     lines = (json.dumps(plan(config, index).labels()) for index in range(config.clips))
-    (folder / _LABELS).write_text("\n".join(lines) + "\n")
-    marker = folder / (_DONE + ".part")
-    marker.write_text(json.dumps({**asdict(config), "fps": FPS, "shape": [config.clips, *config.clip_shape]}))
-    os.replace(marker, folder / _DONE)
+    labels = "\n".join(lines) + "\n"
+    write_whole(folder / _LABELS, lambda path: path.write_text(labels))
+    about = json.dumps({**asdict(config), "fps": FPS, "shape": [config.clips, *config.clip_shape]})
+    write_whole(folder / _DONE, lambda path: path.write_text(about))
+
+
+def _save(path: Path, array: NDArray[np.float32]) -> None:
+    with path.open("wb") as file:  # np.save gives a path of its own the ending .npy
+        np.save(file, array)
 
 
 def _rendered(folder: Path, config: ClipsConfig, workers: int) -> Iterator[_Rendered]:

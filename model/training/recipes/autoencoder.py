@@ -22,6 +22,7 @@ from longtake.model.diorama.labels import HEIGHT, WIDTH
 from longtake.model.evaluation.motion import Motion, compare, measure
 from longtake.model.training.compute import CPU, half_precision, to_device
 from longtake.model.training.data.clips import Clips
+from longtake.model.training.files import write_whole
 from longtake.model.training.launch import launch
 from longtake.model.training.loop import LoopConfig
 from longtake.model.training.objectives.pictures import PictureLossConfig, picture_loss
@@ -311,7 +312,8 @@ def main() -> None:
         model = Autoencoder(MOVING)
         model.load_state_dict(load_file(args.out / "ema.safetensors"))
         calibrate(model.eval(), Clips(Path(args.data[0])))
-        save_file({k: v.contiguous() for k, v in model.state_dict().items()}, args.out / "ema.safetensors")
+        weights = {name: tensor.contiguous() for name, tensor in model.state_dict().items()}
+        write_whole(args.out / "ema.safetensors", lambda path: save_file(weights, path))
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ import argparse
 import json
 import logging
 import random
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +27,7 @@ from longtake.model.diorama.labels import LABELS, SCORED
 from longtake.model.diorama.loose_words import LOOSE
 from longtake.model.diorama.scene import Scene, random_scene
 from longtake.model.diorama.text_encoder import TextEncoder, TextEncoderConfig, bucket_tensor, split_words
+from longtake.model.training.files import write_whole
 
 log = logging.getLogger(__name__)
 KINDS = tuple(LABELS)
@@ -321,10 +323,11 @@ def main() -> None:
         train_words(encoder, every, vectors, args.word_steps, args.seed)
     train_context(encoder, heads, args.steps, args.batch, args.seed, args.lr)
     encoder.eval()
-    save_file({k: v.contiguous() for k, v in encoder.state_dict().items()}, args.out / "text_encoder.safetensors")
-    save_file({k: v.contiguous() for k, v in heads.state_dict().items()}, args.out / "heads.safetensors")
+    for name, part in (("text_encoder", encoder), ("heads", heads)):
+        weights = {key: tensor.contiguous() for key, tensor in part.state_dict().items()}
+        write_whole(args.out / f"{name}.safetensors", partial(save_file, weights))
     figures = report(encoder, heads)
-    (args.out / "report.json").write_text(json.dumps(figures, indent=1))
+    write_whole(args.out / "report.json", lambda path: path.write_text(json.dumps(figures, indent=1)))
     log.info("%s", json.dumps(figures))
 
 

@@ -4,11 +4,12 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
 
-from longtake.clients.film.whole_file import WholeFile
+from longtake.clients.film.whole_file import WholeFile, free_name
 
 KILLED = """
 import sys, time
@@ -57,6 +58,60 @@ def test_two_writers_of_one_file_do_not_meet(tmp_path: Path) -> None:
         assert first.part.read_text() == "first", "what a living process writes is left alone"
     assert path.read_text() == "first"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_without_replacing_each_takes_the_first_free_number(tmp_path: Path) -> None:
+    path = tmp_path / "a.txt"
+    names = []
+    for text in ("one", "two", "three"):
+        with WholeFile(path, replace=False) as file:
+            file.part.write_text(text)
+        names.append(file.path.name)
+        assert file.path.read_text() == text
+    assert names == ["a.txt", "a-1.txt", "a-2.txt"]
+    assert sorted(one.name for one in tmp_path.iterdir()) == sorted(names)
+
+
+def test_two_that_end_at_once_both_keep_their_file(tmp_path: Path) -> None:
+    path = tmp_path / "a.txt"
+    files = [WholeFile(path, replace=False) for _ in range(8)]
+    for number, file in enumerate(files):
+        file.begin()
+        file.part.write_text(str(number))
+    together = threading.Barrier(len(files))
+
+    def land(file: WholeFile) -> None:
+        together.wait()
+        file.land()
+        file.discard()
+
+    threads = [threading.Thread(target=land, args=(file,)) for file in files]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    assert [file.path.read_text() for file in files] == [str(number) for number in range(8)]
+    assert len(list(tmp_path.iterdir())) == 8
+
+
+def test_without_links_it_lands_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr(os, "link", refuse)
+    path = tmp_path / "a.txt"
+    path.write_text("old")
+    with WholeFile(path, replace=False) as file:
+        file.part.write_text("new")
+    assert (path.read_text(), file.path.read_text()) == ("old", "new")
+    assert sorted(one.name for one in tmp_path.iterdir()) == ["a-1.txt", "a.txt"]
+
+
+def test_a_dangling_link_is_no_free_name(tmp_path: Path) -> None:
+    path = tmp_path / "a.mp4"
+    path.symlink_to(tmp_path / "gone")
+    (tmp_path / "a-1.png").write_text("a sheet")
+    assert free_name(path, ".png").name == "a-2.mp4"
 
 
 def test_the_longest_name_can_be_written(tmp_path: Path) -> None:

@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from longtake.clients.player.film_recorder import FilmTimeline, free_name
+from longtake.clients.film.whole_file import free_name
+from longtake.clients.player.film_recorder import FilmTimeline
 from longtake.protocol.messages import Applied, Frame
 
 
