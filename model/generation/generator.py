@@ -13,11 +13,9 @@ Worlds share the weights and nothing else: each has its own cache, prompt and ra
 
 import logging
 import time
-from collections import OrderedDict
 from collections.abc import Callable, Sequence
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from longtake.model.backend import Backend
@@ -27,11 +25,12 @@ from longtake.model.cache.ring import RingCache
 from longtake.model.config import GeneratorConfig
 from longtake.model.errors import BackendError, ConfigError, ShapeError, SnapshotError, WorldError
 from longtake.model.execution.base import CLEAN, Actions, Executor
+from longtake.model.execution.building import build_executor
 from longtake.model.execution.cuda_graphs import CudaGraphs, Rewrite, cuda_capture
-from longtake.model.execution.registry import EXECUTIONS
 from longtake.model.generation.block import Block
 from longtake.model.generation.decoding import Decoding
 from longtake.model.generation.noise import NoiseSource, SeededNoise
+from longtake.model.generation.prompts import Prompts
 from longtake.model.generation.recache import live_lengths, live_recaches, rebuild, recache, rewrite
 from longtake.model.generation.schedule import Schedule, add_noise, clean
 from longtake.model.generation.snapshot import Exact, Snapshot
@@ -41,15 +40,8 @@ from longtake.model.network.layers import PromptKV
 from longtake.model.network.rope import Rope
 from longtake.model.network.transformer import Transformer
 from longtake.model.ops.attention.registry import ATTENTIONS
-from longtake.model.ops.linear.registry import LINEARS
 
 log = logging.getLogger(__name__)
-
-KEPT_ENCODINGS = 64
-"""how many prompts' encodings are kept"""
-
-SAFE_EXECUTION = "eager"
-"""what runs a pass if the automatic choice cannot be built"""
 
 Trace = Callable[[str, Tensor, Tensor, Tensor], None]
 """Called after every sampler step with its name ("s0", ...), xt, flow and x0, each [B, F, C, h, w]."""
@@ -86,7 +78,7 @@ class Generator:
             backend = Backend.chosen("cpu", torch.float32, block_tokens=config.block_tokens)
         self.config, self.backend = config, backend
         self.device, self.dtype = backend.device, backend.dtype
-        self.decoder, self.text_encoder = decoder, text_encoder
+        self.decoder = decoder
         self.transformer = transformer.to(self.device, self.dtype).eval().requires_grad_(False)
         self._attention = ATTENTIONS.make(backend.attention, backend.target)
         self._new_cache = CACHES.make(backend.cache, backend.target)
@@ -99,9 +91,11 @@ class Generator:
         schedule = Schedule(config.shift)
         self.timesteps = schedule.warp(config.timesteps)
         self._sigmas = [float(sigma) for sigma in schedule.sigma(torch.tensor(self.timesteps))]
-        self.executor = self._build_executor()
+        self.executor, self.backend = build_executor(
+            self.transformer, backend, self._attention, self.timesteps, live_lengths(config)
+        )
         self._rope = Rope(config.transformer.head_dim, config.transformer.grid, self.device)
-        self._encodings: OrderedDict[str, Tensor] = OrderedDict()
+        self.prompts = Prompts(text_encoder, config.transformer.text_tokens)
 
     # Worlds
 
@@ -128,7 +122,7 @@ class Generator:
         stopwatch = Stopwatch(self.device, self._clock)
         with torch.inference_mode():
             with stopwatch.region("text"):
-                chosen = self._prompt(len(seeds), prompt, embedding)
+                chosen = self.prompts.of_batch(len(seeds), prompt, embedding)
                 prompt_kv = self._prompt_kv(chosen)
             world = self._new_world(noise or SeededNoise(seeds), chosen, prompt_kv, stopwatch)
             world.decoder_state = self._decoding.open(world.batch) if self._decoding else None
@@ -152,7 +146,7 @@ class Generator:
         """Change the prompt from the next block on, and recache. Arguments as in `open`."""
         self._check(world)
         with world.stopwatch.region("text"):
-            world.prompt = self._prompt(world.batch, prompt, embedding)
+            world.prompt = self.prompts.of_batch(world.batch, prompt, embedding)
             world.prompt_kv = self._prompt_kv(world.prompt)
         with world.stopwatch.region("recache"):
             recache(world, world.executor, self.config)
@@ -288,17 +282,7 @@ class Generator:
 
         Call it before `open` or `cue` to keep the text encoder off the generation path.
         """
-        if prompt in self._encodings:
-            self._encodings.move_to_end(prompt)
-            return self._encodings[prompt]
-        if self.text_encoder is None:
-            raise WorldError("this generator has no text encoder: give an embedding")
-        with torch.inference_mode():
-            tokens = self.text_encoder.encode([prompt])
-        self._encodings[prompt] = tokens
-        if len(self._encodings) > KEPT_ENCODINGS:
-            self._encodings.popitem(last=False)
-        return tokens
+        return self.prompts.encode(prompt)
 
     # Parts of the verbs
 
@@ -349,19 +333,6 @@ class Generator:
         if len(actions) not in (0, axes):
             raise ShapeError(f"{len(actions)} actions for a model with {axes} axes")
 
-    def _prompt(self, batch: int, prompt: str | Sequence[str] | None, embedding: Tensor | None) -> Prompt:
-        texts = (prompt,) * batch if isinstance(prompt, str) else None if prompt is None else tuple(prompt)
-        if texts is not None and len(texts) != batch:
-            raise ShapeError(f"{len(texts)} prompts for a batch of {batch}")
-        if embedding is None:
-            if texts is None:
-                raise WorldError("a world needs a prompt or an embedding")
-            embedding = torch.cat([self.encode(text) for text in texts])
-        missing = self.config.transformer.text_tokens - embedding.shape[1]
-        if missing > 0:
-            embedding = F.pad(embedding, (0, 0, 0, missing))
-        return Prompt(texts=texts, embedding=embedding.expand(batch, -1, -1))
-
     def _prompt_kv(self, prompt: Prompt) -> list[PromptKV]:
         return self.executor.prompt_kv(self.transformer.embed_text(prompt.embedding.to(self.device)))
 
@@ -395,26 +366,6 @@ class Generator:
         # From pinned memory; otherwise the host would wait for the device.
         pinned = noise.pin_memory() if self.device.type == "cuda" else noise
         return pinned.to(self.device, non_blocking=True)
-
-    def _build_executor(self) -> Executor:
-        """Give the transformer its attention and its linears, and return what runs it."""
-        backend = self.backend
-        self.transformer.use_attention(self._attention)
-        make_linear = LINEARS.make(backend.linear, backend.target)
-        if make_linear is None:
-            self.transformer.fuse_qkv()
-        else:
-            self.transformer.replace_linears(make_linear)
-        lengths = live_lengths(self.config)
-        make = EXECUTIONS.make(backend.execution, backend.target)
-        try:
-            return make(self.transformer, self.timesteps, lengths)
-        except BackendError as error:
-            if backend.execution == SAFE_EXECUTION or backend.options.wanted_execution != "auto":
-                raise
-            log.warning("execution %s instead of %s: %s", SAFE_EXECUTION, backend.execution, error)
-        self.backend = backend.executing(SAFE_EXECUTION)
-        return EXECUTIONS.make(SAFE_EXECUTION, backend.target)(self.transformer, self.timesteps, lengths)
 
     def _count_frames(self, world: World) -> None:
         """Count the frames of the block that is decoding; if a thread decodes, wait for them."""

@@ -12,6 +12,7 @@ from longtake.model.execution.base import CLEAN
 from longtake.model.execution.cpu import CpuExecutor
 from longtake.model.execution.eager import EagerExecutor
 from longtake.model.generation.noise import SeededNoise
+from longtake.model.generation.prompts import Prompts
 from longtake.model.generation.snapshot import Snapshot
 from longtake.model.interface import Conditioning, ModelInfo
 from longtake.model.loaded import LoadedModel
@@ -148,7 +149,7 @@ class Encoder:
 def test_the_verbs_recache_for_a_new_prompt_only(small: Any) -> None:
     config = steered(small)
     generator = small.generator(config)
-    generator.text_encoder = Encoder()
+    generator.prompts = Prompts(Encoder(), config.transformer.text_tokens)
     info = ModelInfo(
         name="toy", height=8, width=12, fps=16, block_frames=3, first_block_frames=3, window_blocks=4
     )  # what it says does not matter here

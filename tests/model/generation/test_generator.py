@@ -244,7 +244,7 @@ def test_prompts_are_encoded_once(small: Any) -> None:
     generator.encode("a fox")
     for _ in range(3):
         generator.open(seed=1, prompt="a fox")
-    assert generator.text_encoder.calls == 1
+    assert generator.prompts.text_encoder.calls == 1
 
 
 def test_short_embeddings_are_padded_with_zeros(small: Any) -> None:
