@@ -2,6 +2,7 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
+WORKERS ?= 2
 
 .PHONY: play client test check docs format clean
 
@@ -12,8 +13,9 @@ play: $(VENV)/host.stamp
 client: $(VENV)/client.stamp
 	@echo "ready: $(BIN)/longtake join tcp://127.0.0.1:5570"
 
+# Two processes, each with whole files in the order of the tree: fixtures of a file are made once.
 test: $(VENV)/dev.stamp
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 check: $(VENV)/dev.stamp
 	$(BIN)/ruff check .

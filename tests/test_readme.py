@@ -8,7 +8,6 @@ import json
 import os
 import re
 import shlex
-import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -93,19 +92,16 @@ def test_the_commands_run_one_after_the_other(fake: list[str], tmp_path: Path) -
 def test_serve_then_join(fake: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     serve = next(line for line in commands() if line.startswith("serve") and "longlive" not in line)
     assert any(line.startswith("join") for line in commands())
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        endpoint = f"tcp://127.0.0.1:{probe.getsockname()[1]}"
     server = subprocess.Popen(
-        [sys.executable, "-m", "longtake", *shlex.split(serve), "--bind", endpoint, "--json", *fake],
+        [sys.executable, "-m", "longtake", *shlex.split(serve), "--bind", "tcp://127.0.0.1:0", "--json", *fake],
         stdout=subprocess.PIPE,
         text=True,
     )
     try:
         assert server.stdout is not None
-        while json.loads(server.stdout.readline())["state"] != "ready":
+        while (said := json.loads(server.stdout.readline()))["state"] != "ready":
             continue
-        assert joined(endpoint, monkeypatch) == shlex.split(serve)[1]
+        assert joined(said["endpoint"], monkeypatch) == shlex.split(serve)[1]
     finally:
         server.terminate()
         server.communicate(timeout=30)
