@@ -130,7 +130,30 @@ VAE_DECODER = Renaming(fixed=_decoder(), repeated={}, here="", there="")
 """The decoding half of Wan's VAE -> diffusers' `AutoencoderKLWan`."""
 
 VAE_ENCODER_PREFIXES = ("encoder.", "conv1.", "quant_conv.")
-"""prefixes in a VAE's file that the decoder does not need, in either layout"""
+"""prefixes in a VAE's file of what its decoding half does not need, in either layout"""
+
+
+def _encoder() -> dict[str, str]:
+    table = {
+        "conv1": "quant_conv",
+        "encoder.conv1": "encoder.conv_in",
+        "encoder.head.0": "encoder.norm_out",
+        "encoder.head.2": "encoder.conv_out",
+        **_residual("encoder.middle.0", "encoder.mid_block.resnets.0"),
+        **_residual("encoder.middle.2", "encoder.mid_block.resnets.1"),
+    }
+    for part in ("norm", "to_qkv", "proj"):
+        table[f"encoder.middle.1.{part}"] = f"encoder.mid_block.attentions.0.{part}"
+    for block in range(11):  # two residual blocks, and a downsampler except in the last of four stages
+        here, there = f"encoder.downsamples.{block}", f"encoder.down_blocks.{block}"
+        table |= _residual(here, there)
+        for part in ("resample.1", "time_conv"):
+            table[f"{here}.{part}"] = f"{there}.{part}"
+    return table
+
+
+VAE_ENCODER = Renaming(fixed=_encoder(), repeated={}, here="", there="")
+"""The encoding half of Wan's VAE -> diffusers' `AutoencoderKLWan`."""
 
 
 def unwrapped(name: str) -> str:

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from longtake.model.errors import BackendError, ShapeError
 from longtake.model.longlive.files import TensorFile, config_beside, open_tensors
-from longtake.model.longlive.names import VAE_DECODER, VAE_ENCODER_PREFIXES
+from longtake.model.longlive.names import VAE_DECODER, VAE_ENCODER, VAE_ENCODER_PREFIXES
 
 WAN2_1: dict[str, Any] = {
     "base_dim": 96,
@@ -52,15 +52,8 @@ class WanDecoder(nn.Module):
 
     def __init__(self, **sizes: Any) -> None:
         super().__init__()
-        try:
-            from diffusers import AutoencoderKLWan
-        except ImportError:
-            raise BackendError(
-                "Wan's decoder needs diffusers: pip install 'longtake[longlive]', or use the tiny decoder"
-            ) from None
         # `longtake.model.longlive.weights.materialise` allocates it. The encoding half is never allocated.
-        with torch.device("meta"):
-            whole = AutoencoderKLWan(**{**WAN2_1, **sizes})
+        whole = _whole(sizes)
         self.post_quant_conv, self.decoder = whole.post_quant_conv, whole.decoder
         mean, std = torch.tensor(whole.config.latents_mean), torch.tensor(whole.config.latents_std)
         self._mean, self._std = mean.view(-1, 1, 1), std.view(-1, 1, 1)
@@ -118,6 +111,51 @@ class WanDecoder(nn.Module):
         return (pictures + 1) / 2
 
 
+class WanEncoder(nn.Module):
+    """The encoding half of a Wan VAE, for single pictures. It starts without weights.
+
+    Args:
+        sizes: as for `WanDecoder`.
+
+    Raises:
+        BackendError: diffusers is not installed.
+    """
+
+    def __init__(self, **sizes: Any) -> None:
+        super().__init__()
+        whole = _whole(sizes)
+        self.encoder, self.quant_conv = whole.encoder, whole.quant_conv
+        mean, std = torch.tensor(whole.config.latents_mean), torch.tensor(whole.config.latents_std)
+        self._mean, self._std = mean.view(-1, 1, 1), std.view(-1, 1, 1)
+
+    @torch.no_grad()
+    def encode(self, pictures: Tensor) -> Tensor:
+        """Return the latents of pictures, each alone, as a video's first frame is encoded.
+
+        Args:
+            pictures: [B, 3, 8 h, 8 w] float in 0..1.
+
+        Returns:
+            [B, 1, C, h, w] float32, normalised, as the transformer makes them: the mean, not a sample.
+        """
+        clips = (2 * pictures - 1).to(self.quant_conv.weight.dtype).unsqueeze(2)
+        mean = self.quant_conv(self.encoder(clips)).transpose(1, 2)[:, :, : len(self._mean)]
+        latents: Tensor = (mean.float() - self._mean.to(mean.device)) / self._std.to(mean.device)
+        return latents
+
+
+def _whole(sizes: dict[str, Any]) -> Any:
+    """Return diffusers' VAE on the meta device, without memory; raises BackendError without diffusers."""
+    try:
+        from diffusers import AutoencoderKLWan
+    except ImportError:
+        raise BackendError(
+            "Wan's VAE needs diffusers: pip install 'longtake[longlive]', or use the tiny decoder"
+        ) from None
+    with torch.device("meta"):
+        return AutoencoderKLWan(**{**WAN2_1, **sizes})
+
+
 def vae_sizes(path: Path) -> dict[str, Any]:
     """Return the sizes in a Diffusers VAE's `config.json`; empty for Wan's own file, which has the default ones."""
     return {name: value for name, value in config_beside(path).items() if name not in _NOT_SIZES}
@@ -130,5 +168,15 @@ def open_vae(path: Path) -> TensorFile:
         if name.startswith(VAE_ENCODER_PREFIXES):
             return None
         return VAE_DECODER.forward(name) or name
+
+    return open_tensors(path, ("state_dict",)).renamed(rename)
+
+
+def open_encoder(path: Path) -> TensorFile:
+    """Open the encoding half, as `open_vae` the other."""
+
+    def rename(name: str) -> str | None:
+        # `encoder.` and `conv1` are Wan's names, `encoder.` and `quant_conv` diffusers'.
+        return (VAE_ENCODER.forward(name) or name) if name.startswith(VAE_ENCODER_PREFIXES) else None
 
     return open_tensors(path, ("state_dict",)).renamed(rename)

@@ -3,12 +3,17 @@
 import argparse
 import logging
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from typing import TypeVar
 
 from longtake.model.errors import ModelError
 from longtake.model.training.launch import FAILED
+from longtake.model.training.pace import PaceConfig
 
 log = logging.getLogger(__name__)
+
+L = TypeVar("L", bound=PaceConfig)
 
 
 def add_run_arguments(parser: argparse.ArgumentParser) -> None:
@@ -24,11 +29,38 @@ def add_run_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_loop_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add what a run of spread networks is given besides."""
+    parser.add_argument("--steps", type=count, help="train so many steps (default: the recipe's, or by --hours)")
+    parser.add_argument("--ranks", type=count, help="processes on a CPU (default: 2)")
+    parser.add_argument("--tensorboard", action="store_true", help="write TensorBoard's files too")
+
+
+def loop_of(loop: L, options: argparse.Namespace) -> L:
+    """Return a recipe's loop as the arguments change it."""
+    given = {"steps": options.steps, "ranks": options.ranks}
+    return replace(
+        loop,
+        device=options.device,
+        seed=options.seed,
+        hours=hours_of(options, 0.0),
+        tensorboard=options.tensorboard,
+        **{name: value for name, value in given.items() if value is not None},
+    )
+
+
 def hours_of(options: argparse.Namespace, default: float) -> float:
     """Return how long to train."""
     if options.minutes is not None:
         return float(options.minutes) / 60
     return default if options.hours is None else float(options.hours)
+
+
+def count(text: str) -> int:
+    """Read a whole number above zero."""
+    if not text.isdecimal() or not int(text):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number above 0")
+    return int(text)
 
 
 def positive(text: str) -> float:

@@ -3,12 +3,14 @@
 import copy
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from safetensors.torch import load_file
 
 from longtake.model.backend import Backend
@@ -19,6 +21,8 @@ from longtake.model.diorama.moving_decoder import MovingDecoder
 from longtake.model.diorama.text_encoder import TextEncoder, TextEncoderConfig
 from longtake.model.evaluation.sheets import PROMPTS, sheet
 from longtake.model.generation.generator import Generator
+from longtake.model.generation.world import Decoder as WorldDecoder
+from longtake.model.generation.world import TextEncoder as WorldText
 from longtake.model.network.transformer import Transformer
 from longtake.model.options import BackendOptions
 from longtake.model.training.compute import working_dtype
@@ -29,20 +33,52 @@ SECONDS: Final = (0.0, 0.5, 1.0, 2.0, 4.0)
 SHOWN: Final = PROMPTS[:6]
 
 
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Studio:
+    """What it takes to make pictures with a transformer.
+
+    Attributes:
+        decoder, text: of its world, on the device.
+        prompts: what is filmed.
+        together: takes made at the same time.
+    """
+
+    decoder: WorldDecoder
+    text: WorldText
+    prompts: Sequence[str]
+    together: int
+
+
+def diorama_studio(parts: Path, device: torch.device) -> Studio:
+    """Return the studio of a folder with `decoder.safetensors` and `text_encoder.safetensors`."""
+    decoder, text = load_decoder(parts), TextEncoder(TextEncoderConfig())
+    fill(text, parts / "text_encoder.safetensors")
+    text.eval().requires_grad_(False)
+    dtype = working_dtype(device)
+    decoder.to(device, dtype, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    text.to(device)
+    return Studio(decoder=CastingDecoder(decoder, dtype), text=text, prompts=SHOWN, together=len(SHOWN))
+
+
 class SheetMaker:
     """Films the same prompts from the same seeds each time.
 
     Args:
-        parts: folder with `decoder.safetensors` and `text_encoder.safetensors`.
+        studio: makes what it films with, which is dropped after each sheet.
         device: where the takes are made.
         every_s: how often a sheet is due; 0 for never.
         clock: seconds.
     """
 
     def __init__(
-        self, *, parts: Path, device: torch.device, every_s: float, clock: Callable[[], float] = time.monotonic
+        self,
+        *,
+        studio: Callable[[], Studio],
+        device: torch.device,
+        every_s: float,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.parts, self.device, self._every_s, self._clock = parts, device, every_s, clock
+        self.device, self._studio, self._every_s, self._clock = device, studio, every_s, clock
         self._last = -math.inf
 
     def due(self) -> bool:
@@ -56,32 +92,34 @@ class SheetMaker:
             TrainingError: the disk is full.
         """
         path = folder / f"{len(list(folder.glob('*.jpg'))):03d}.jpg"
-        decoder, text = load_decoder(self.parts), TextEncoder(TextEncoderConfig())
-        fill(text, self.parts / "text_encoder.safetensors")
-        text.eval().requires_grad_(False)
-        dtype = working_dtype(self.device)
-        decoder.to(self.device, dtype, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        text.to(self.device)
-        casting = CastingDecoder(decoder, dtype)
+        studio = self._studio()
         backend = Backend.chosen(
             # One short take is not worth recording.
             self.device,
-            dtype,
+            working_dtype(self.device),
             BackendOptions(graphs=False),
             block_tokens=config.block_tokens,
         )
-        generator = Generator(copy.deepcopy(transformer), casting, text, config, backend)
-        world = generator.open(seed=range(len(SHOWN)), prompt=SHOWN)
-        parts = []
-        for _ in range(int(SECONDS[-1] * config.fps) // SHIPPED.frames_per_latent + 1):
-            frames = generator.step(world).frames
-            assert frames is not None, "the generator has a decoder"
-            parts.append(frames.cpu().numpy())
-        generator.close(world)
-        page = sheet(np.concatenate(parts, 1), SHOWN, [round(s * config.fps) for s in SECONDS])
+        generator = Generator(copy.deepcopy(transformer), studio.decoder, studio.text, config, backend)
+        frames = round(SECONDS[-1] * config.fps) + 1
+        starts = range(0, len(studio.prompts), studio.together)
+        takes = [film(generator, studio.prompts[n : n + studio.together], first_seed=n, frames=frames) for n in starts]
+        page = sheet(np.concatenate(takes), list(studio.prompts), [round(s * config.fps) for s in SECONDS])
         write_whole(path, lambda beside: page.save(beside, format="JPEG", quality=88))
         self._last = self._clock()
         return path
+
+
+def film(generator: Generator, prompts: Sequence[str], *, first_seed: int, frames: int) -> NDArray[np.uint8]:
+    """Film a take of each prompt: [B, at least so many frames, H, W, 3] uint8."""
+    world = generator.open(seed=range(first_seed, first_seed + len(prompts)), prompt=list(prompts))
+    parts: list[NDArray[np.uint8]] = []
+    while sum(part.shape[1] for part in parts) < frames:
+        made = generator.step(world).frames
+        assert made is not None, "the generator has a decoder"
+        parts.append(made.cpu().numpy())
+    generator.close(world)
+    return np.concatenate(parts, 1)
 
 
 def load_decoder(parts: Path) -> Decoder | MovingDecoder:

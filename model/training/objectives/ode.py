@@ -6,14 +6,19 @@ of its sampler's few noise levels, block by block with the clean end as its past
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Protocol
 
 import torch
 from torch import Tensor
 
+from longtake.model.config import GeneratorConfig
 from longtake.model.errors import ConfigError, ShapeError
 from longtake.model.generation.schedule import TABLE_STEPS, Schedule
+from longtake.model.network.transformer import Transformer
+from longtake.model.ops.attention import Attention, sdpa
 from longtake.model.training.objectives.rollout import Rollout
-from longtake.model.training.objectives.scores import Conditioning
+from longtake.model.training.objectives.scores import BidirectionalScore, Conditioning
 from longtake.model.training.objectives.self_forcing import DrawnNoise, Draws
 
 Flow = Callable[[Tensor, float], Tensor]
@@ -50,6 +55,97 @@ def ode_trajectory(flow: Flow, noise: Tensor, schedule: Schedule, kept: Sequence
             found[t] = x
         x = x + (sigmas[index + 1] - sigmas[index]) * flow(x, t)
     return torch.stack([*(found[t] for t in kept), x])
+
+
+class Teacher(Protocol):
+    """Makes trajectories under a prompt."""
+
+    def trajectory(self, conditioning: Conditioning, frames: int, draws: Draws) -> Tensor:
+        """Return latents at each of the student's steps and the clean end: [steps + 1, B, frames, C, h, w] float32.
+
+        Args:
+            conditioning: what they are made under.
+            frames: latent frames, whole blocks.
+            draws: the noise they start from.
+        """
+        ...
+
+
+class BidirectionalTeacher:
+    """A teacher that sees all frames at once, as Wan does.
+
+    Args:
+        score: the network.
+        negative: what it is pushed away from, for a batch of one.
+        timesteps: the student's sampler, before the shift warps them.
+        steps: of the solver.
+        guidance: flow = wanted + guidance * (wanted - negative); 0 leaves the negative prompt out.
+    """
+
+    def __init__(
+        self,
+        score: BidirectionalScore,
+        negative: Conditioning,
+        timesteps: Sequence[float],
+        *,
+        steps: int,
+        guidance: float,
+    ) -> None:
+        self.score, self.negative, self.steps, self.guidance = score, negative, steps, guidance
+        self.kept = score.schedule.warp(timesteps)
+
+    @torch.no_grad()
+    def trajectory(self, conditioning: Conditioning, frames: int, draws: Draws) -> Tensor:
+        """See `Teacher`."""
+        batch = len(conditioning.text)
+        unwanted = Conditioning(text=self.negative.text.expand(batch, -1, -1), actions=conditioning.actions)
+
+        def flow(x: Tensor, t: float) -> Tensor:
+            at = torch.full((batch,), t, device=x.device)
+            wanted = self.score.flow(x, at, conditioning).float()
+            if not self.guidance:
+                return wanted
+            return wanted + self.guidance * (wanted - self.score.flow(x, at, unwanted).float())
+
+        noise = draws.noise(batch, frames, *self.score.network.config.latent_shape)
+        return ode_trajectory(flow, noise, self.score.schedule, self.kept, steps=self.steps)
+
+
+class CausalTeacher:
+    """A causal teacher: it makes a take block by block, each after the clean ends of those before, as at play time.
+
+    Args:
+        network: the teacher.
+        config: of the student's generator.
+        steps: of the solver; the student's own are added to them.
+        attention, dtype: as for `Rollout`.
+    """
+
+    def __init__(
+        self,
+        network: Transformer,
+        config: GeneratorConfig,
+        *,
+        steps: int,
+        attention: Attention = sdpa,
+        dtype: torch.dtype | None = None,
+    ) -> None:
+        if steps < 1:
+            raise ConfigError(f"steps must be at least 1, not {steps}")
+        even = [TABLE_STEPS * (1 - step / steps) for step in range(steps)]
+        # The table has a thousand levels, so that steps that are not whole fall onto one.
+        timesteps = sorted({*(float(round(t)) for t in even if round(t)), *config.timesteps}, reverse=True)
+        self._own = [timesteps.index(t) for t in config.timesteps]
+        config = replace(config, transformer=network.config, timesteps=tuple(timesteps))
+        self.rollout = Rollout(network, config, attention=attention, dtype=dtype)
+
+    @torch.no_grad()
+    def trajectory(self, conditioning: Conditioning, frames: int, draws: Draws) -> Tensor:
+        """See `Teacher`."""
+        rollout, count = self.rollout, self.rollout.config.block_frames
+        world = rollout.open(conditioning, DrawnNoise(draws, len(conditioning.text)))
+        blocks = [self.rollout.solve(world, self._own) for _ in range(frames // count)]
+        return torch.cat(blocks, dim=2)
 
 
 class OdeRegression:

@@ -17,7 +17,6 @@ from typing import Literal
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from torch.utils.checkpoint import checkpoint
 
 from longtake.model.cache.base import CacheBlock
 from longtake.model.cache.functional import FunctionalCache
@@ -28,10 +27,11 @@ from longtake.model.generation.noise import NoiseSource
 from longtake.model.generation.recache import recache
 from longtake.model.generation.schedule import Schedule, add_noise, clean
 from longtake.model.generation.world import CachedWindow, Prompt
-from longtake.model.network.layers import Attend, Layer, Modulation, PromptKV
+from longtake.model.network.layers import PromptKV
 from longtake.model.network.rope import Rope
 from longtake.model.network.transformer import Condition, Transformer
 from longtake.model.ops.attention import Attention, sdpa
+from longtake.model.training.objectives.checkpointed import checkpointed
 from longtake.model.training.objectives.reference import CarriedHistory, reference_recache
 from longtake.model.training.objectives.scores import Conditioning
 
@@ -75,7 +75,7 @@ class RolloutExecutor:
 
     def __init__(self, transformer: Transformer, timesteps: Sequence[float], *, checkpointing: bool = False) -> None:
         self._transformer, self._timesteps = transformer, tuple(timesteps)
-        self._layers = [CheckpointedLayer(layer) for layer in transformer.layers] if checkpointing else None
+        self._layers = checkpointed(transformer, checkpointing)
         self.conditioning: Conditioning | None = None
 
     def prompt_kv(self, text: Tensor) -> list[PromptKV]:
@@ -107,28 +107,6 @@ class RolloutExecutor:
             latents, timesteps, prompt_kv, block.attend, actions=actions, layers=self._layers
         )
         return flow
-
-
-class CheckpointedLayer:
-    """A layer that is computed again in the backward pass. It changes no gradient.
-
-    Args:
-        layer: the layer.
-    """
-
-    def __init__(self, layer: Layer) -> None:
-        self._layer = layer
-
-    def __call__(self, x: Tensor, condition: Tensor | Modulation, attend: Attend, prompt_kv: PromptKV, /) -> Tensor:
-        """See `Layer.forward`."""
-        if not torch.is_grad_enabled():
-            out: Tensor = self._layer(x, condition, attend, prompt_kv)
-            return out
-        # A block attends to the past as it was when the block began, so the second time sees what the first one saw.
-        made: Tensor = checkpoint(
-            self._layer, x, condition, attend, prompt_kv, use_reentrant=False, preserve_rng_state=False
-        )
-        return made
 
 
 @dataclass(kw_only=True, eq=False)
@@ -262,6 +240,30 @@ class Rollout:
         x0 = self._clean(world, block, xt, step, prompt_kv)
         self._commit(world, block, truth, truth)
         return x0
+
+    @torch.no_grad()
+    def solve(self, world: RolloutWorld, kept: Sequence[int]) -> Tensor:
+        """Make the next block without fresh noise: Euler's steps along the flow, down to clean latents.
+
+        Args:
+            world: from `open`.
+            kept: steps of the sampler, rising.
+
+        Returns:
+            The latents at the kept steps and the clean end: [len(kept) + 1, B, block_frames, C, h, w].
+        """
+        block = world.cache.begin((self.config.block_frames,))
+        shape = (self.config.block_frames, *self.config.transformer.latent_shape)
+        x = world.noise.draw(world.block, 1, shape)[0].to(self._device)
+        found = []
+        for step, (sigma, after) in enumerate(zip(self._sigmas, [*self._sigmas[1:], 0.0], strict=True)):
+            if step in kept:
+                found.append(x)
+            x = x + (after - sigma) * world.executor.flow(
+                block, x, step, world.prompt_kv, world.executor.condition(step)
+            )
+        self._commit(world, block, x, x)
+        return torch.stack([*found, x])
 
     def _block(self, world: RolloutWorld, exit_step: int, prompt_kv: Sequence[PromptKV], gradient: bool) -> Tensor:
         """Make the next block: [B, F, C, h, w], constant in the world's memory and cache."""

@@ -18,6 +18,7 @@ from longtake.model.network.layers import Attend
 from longtake.model.network.rope import Rope, rotate
 from longtake.model.network.transformer import Transformer
 from longtake.model.ops.attention import Attention, sdpa
+from longtake.model.training.objectives.checkpointed import checkpointed
 from longtake.model.training.objectives.flow import MakeAttention
 
 
@@ -90,10 +91,12 @@ class BidirectionalScore:
         network: the transformer; trained or not, it is the caller's.
         schedule: turns flow into clean latents: the one that adds the noise. (The public reference takes a shift of 8
             here and of 5 for the noise, a mistake.)
+        checkpointing: compute its layers again in the backward pass.
     """
 
-    def __init__(self, network: Transformer, schedule: Schedule) -> None:
+    def __init__(self, network: Transformer, schedule: Schedule, *, checkpointing: bool = False) -> None:
         self.network, self.schedule = network, schedule
+        self._layers = checkpointed(network, checkpointing)
         self._attends: dict[int, Attend] = {}
 
     def flow(self, xt: Tensor, t: Tensor, conditioning: Conditioning) -> Tensor:
@@ -101,7 +104,14 @@ class BidirectionalScore:
         network, frames = self.network, xt.shape[1]
         attend = self._attends.setdefault(frames, FullAttention(network, frames))
         timesteps = t[:, None].expand(-1, frames)
-        flow: Tensor = network(xt, timesteps, conditioning.text, lambda layer: attend, actions=conditioning.actions)
+        flow: Tensor = network(
+            xt,
+            timesteps,
+            conditioning.text,
+            lambda layer: attend,
+            actions=conditioning.actions,
+            layers=self._layers,
+        )
         return flow
 
     def clean(self, xt: Tensor, t: Tensor, conditioning: Conditioning, context: Tensor) -> Tensor:
@@ -116,10 +126,14 @@ class CausalScore:
         network: the transformer; trained or not, it is the caller's.
         schedule: turns flow into clean latents: the one that adds the noise.
         make_attention: makes the self-attention for so many frames and packed copies (`FlowMatching`).
+        checkpointing: compute its layers again in the backward pass.
     """
 
-    def __init__(self, network: Transformer, schedule: Schedule, make_attention: MakeAttention) -> None:
+    def __init__(
+        self, network: Transformer, schedule: Schedule, make_attention: MakeAttention, *, checkpointing: bool = False
+    ) -> None:
         self.network, self.schedule, self._make_attention = network, schedule, make_attention
+        self._layers = checkpointed(network, checkpointing)
         self._attends: dict[int, Attend] = {}
 
     def flow(self, xt: Tensor, t: Tensor, conditioning: Conditioning, context: Tensor) -> Tensor:
@@ -135,6 +149,7 @@ class CausalScore:
             conditioning.text,
             lambda layer: attend,
             actions=None if actions is None else actions.repeat(1, 2, 1),
+            layers=self._layers,
         )
         return flow[:, frames:]
 

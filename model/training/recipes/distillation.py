@@ -3,11 +3,11 @@
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, Literal
 
 import torch
-from safetensors.torch import save_file
 from torch import Tensor
 
 from longtake.model.errors import ConfigError
@@ -15,8 +15,7 @@ from longtake.model.generation.schedule import Schedule
 from longtake.model.network.transformer import Transformer
 from longtake.model.ops.attention import bmm, sdpa
 from longtake.model.training.compute import rank_and_ranks, working_dtype
-from longtake.model.training.data.prompt_files import read_pairs, shuffled
-from longtake.model.training.files import write_whole
+from longtake.model.training.data.prompt_files import shuffled
 from longtake.model.training.loop import WEIGHTS
 from longtake.model.training.lora import LoraConfig, add_lora, merge_lora, save_lora
 from longtake.model.training.objectives.dmd import DistributionMatching, DmdConfig
@@ -25,75 +24,21 @@ from longtake.model.training.objectives.rollout import Rollout, RolloutConfig
 from longtake.model.training.objectives.scores import Conditioning
 from longtake.model.training.objectives.self_forcing import ChunkSource, Distillation, Draws, FreshRollouts, Prompts
 from longtake.model.training.objectives.streaming import LongTakes, StreamingConfig
-from longtake.model.training.recipes.transformer import PRESETS
-from longtake.model.training.recipes.worlds import DioramaWorld, TrainingWorld, WanWorld
+from longtake.model.training.recipes.world_config import WorldConfig
+from longtake.model.training.recipes.worlds import DISTILLATION, Need
 from longtake.model.training.samples import SheetMaker
-from longtake.model.training.sharded_checkpoint import Learner
 from longtake.model.training.sharded_run import AdamWConfig, ShardedConfig, ShardedTask, learner
-from longtake.model.training.sharding import make_mesh, spread, whole
+from longtake.model.training.sharding import make_mesh, spread
 from longtake.model.training.task import Turn
+from longtake.model.training.whole_weights import gathered, write_network
 
 log = logging.getLogger(__name__)
 
 Stage = Literal["self_forcing", "streaming"]
-MODELS: Final = ("diorama", "longlive-1.3b")
 GENERATOR: Final = "generator"
 CRITIC: Final = "critic"
 CRITIC_WEIGHTS: Final = "critic.safetensors"
 LORA: Final = "lora.pt"
-
-
-@dataclass(frozen=True, kw_only=True)
-class WorldConfig:
-    """Where networks and prompts come from."""
-
-    model: str = "diorama"
-    """diorama or longlive-1.3b"""
-    start: str = ""
-    """The generator's weights; for diorama those that ship by default."""
-    teacher: str = ""
-    """The real score's weights."""
-    critic: str = ""
-    """The fake score's weights at the start; an earlier stage leaves them in `critic.safetensors`."""
-    prompts: str = ""
-    """File with one prompt a line; diorama draws captions without it."""
-    second_prompts: str = ""
-    """File paired with it line by line: what takes switch to."""
-    texts: str = ""
-    """Folder of encoded prompts, for longlive-1.3b."""
-    rehearsal: bool = False
-    """Tiny networks with random weights instead."""
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        if self.model not in MODELS:
-            raise ConfigError(f"no recipe trains a model called {self.model!r}; there are {', '.join(MODELS)}")
-        if self.second_prompts and not self.prompts:
-            raise ConfigError("--second-prompts needs --prompts, whose lines it is paired with")
-
-    def world(self) -> TrainingWorld:
-        """Return the world; raises as its parts do."""
-        pairs = []
-        if self.prompts:
-            pairs = read_pairs(Path(self.prompts), Path(self.second_prompts) if self.second_prompts else None)
-        if self.model == "diorama":
-            return DioramaWorld(
-                start=self.start,
-                teacher=self.teacher,
-                critic=self.critic,
-                pairs=pairs,
-                random=PRESETS["tiny"] if self.rehearsal else None,
-                seed=self.seed,
-            )
-        return WanWorld(
-            start=self.start,
-            teacher=self.teacher,
-            critic=self.critic,
-            pairs=pairs,
-            texts=Path(self.texts) if self.texts else None,
-            random=self.rehearsal,
-            seed=self.seed,
-        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -127,7 +72,10 @@ class DistillationConfig:
     shard_ranks: int = 0
     """Ranks that share a copy of the weights: those of a node; 0 for all."""
     samples_every_s: float = 600.0
-    """How often a sheet of samples is made, at a checkpoint; 0 for never. Only for diorama."""
+    """How often a sheet of samples is made, at a checkpoint; 0 for never."""
+    reencode: bool = True
+    """Whether a long take's window starts with an image latent, as Wan's videos do: its last picture before the
+    overlap, encoded again. diorama's latents know no such thing."""
 
     def __post_init__(self) -> None:
         if self.stage not in ("self_forcing", "streaming"):
@@ -135,6 +83,16 @@ class DistillationConfig:
         for name in ("generator_every", "prompts_each", "blocks"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name} must be at least 1, not {getattr(self, name)}")
+
+    @property
+    def reencodes(self) -> bool:
+        """Whether windows start with an image latent."""
+        return self.reencode and self.stage == "streaming" and self.streaming.overlap_frames > 0
+
+    @property
+    def needed(self) -> Sequence[Need]:
+        """What is asked of the world."""
+        return (*DISTILLATION, "vae") if self.reencodes or self.samples_every_s else DISTILLATION
 
 
 class DistillationTask(ShardedTask):
@@ -148,7 +106,7 @@ class DistillationTask(ShardedTask):
 
     def __init__(self, config: DistillationConfig, loop: ShardedConfig, device: torch.device) -> None:
         self.config, self.device, self._members, self._seed = config, device, loop.members, loop.seed
-        self.world = config.world.world()
+        self.world = config.world.world(config.needed)
         mesh, compute = make_mesh(device, config.shard_ranks), working_dtype(device)
         networks = {GENERATOR: self.world.generator(), CRITIC: self.world.critic(), "teacher": self.world.teacher()}
         if config.lora_rank:
@@ -156,7 +114,6 @@ class DistillationTask(ShardedTask):
                 add_lora(networks[name], self._lora, seed=seed)
         networks["teacher"].requires_grad_(False)
         for network in networks.values():
-            network.to(device)
             network.use_attention(bmm if device.type == "cpu" else sdpa)
             spread(network, mesh, compute=compute)
         self.generator, self.critic = networks[GENERATOR], networks[CRITIC]
@@ -178,13 +135,14 @@ class DistillationTask(ShardedTask):
             config.dmd,
             Schedule(shift, device),
             self.world.score(networks["teacher"], scores, device),
-            self.world.score(self.critic, scores, device),
+            self.world.score(self.critic, scores, device, checkpointing=config.checkpointing),
             Conditioning(text=self.world.negative().to(device)),
         )
         self._distillations: dict[int, Distillation] = {}
-        self._sheets = None
-        if self.world.parts is not None:
-            self._sheets = SheetMaker(parts=self.world.parts, device=device, every_s=config.samples_every_s)
+        self._sheets = SheetMaker(
+            studio=partial(self.world.studio, device), device=device, every_s=config.samples_every_s
+        )
+        self._reencode = self.world.reencode(device) if config.reencodes else None
 
     @property
     def _lora(self) -> LoraConfig:
@@ -214,7 +172,7 @@ class DistillationTask(ShardedTask):
         if member not in self._distillations:
             source: ChunkSource
             if self.config.stage == "streaming":
-                source = LongTakes(self.rollout, self.config.streaming)
+                source = LongTakes(self.rollout, self.config.streaming, self._reencode)
             else:
                 source = FreshRollouts(self.rollout, blocks=self.config.blocks)
             self._distillations[member] = Distillation(source, self.matching, self.config.levels)
@@ -265,9 +223,8 @@ class DistillationTask(ShardedTask):
             for network in networks.values():
                 merge_lora(network)
         for name, file in ((GENERATOR, WEIGHTS), (CRITIC, CRITIC_WEIGHTS)):
-            state = {k: v.contiguous() for k, v in networks[name].state_dict().items()}
-            write_whole(folder / file, lambda path, state=state: save_file(state, path))  # type: ignore[misc]
-        if self._sheets is not None and self._sheets.due():
+            write_network(networks[name], folder / file)
+        if self._sheets.due():
             network = networks[GENERATOR].to(self.device, working_dtype(self.device)).eval()
             self._sheets.write(network, self.world.config, folder / "samples")
 
@@ -278,19 +235,3 @@ class DistillationTask(ShardedTask):
             add_lora(network, self._lora)
         network.load_state_dict(state)
         return network
-
-
-def gathered(each: Learner, *, keep: bool) -> dict[str, Tensor]:
-    """Return a network's whole parameters on the CPU, averaged ones if there are; all ranks have to ask.
-
-    Args:
-        each: the network.
-        keep: whether this rank wants them; one that does not gets nothing.
-    """
-    averages = {} if each.averages is None else each.averages.values
-    state = {}
-    for name, parameter in each.module.named_parameters():
-        value = whole(averages.get(name, parameter.detach()))
-        if keep:
-            state[name] = value.cpu()
-    return state

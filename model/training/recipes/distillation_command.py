@@ -11,7 +11,8 @@ import torch
 
 from longtake.model.training import command
 from longtake.model.training.launch import launch_loop
-from longtake.model.training.recipes.distillation import MODELS, DistillationConfig, DistillationTask, WorldConfig
+from longtake.model.training.recipes.distillation import DistillationConfig, DistillationTask
+from longtake.model.training.recipes.world_config import WorldConfig, add_world_arguments, world_of
 from longtake.model.training.settings import changed
 from longtake.model.training.sharded_run import ShardedConfig, ShardedRun
 
@@ -33,8 +34,7 @@ def train(settings: DistillationRecipe) -> None:
 
     What cannot be had (a missing prompt file, a teacher of another world) is said before any rank starts.
     """
-    if not settings.task.world.rehearsal:
-        settings.task.world.world()
+    settings.task.world.world(settings.task.needed).check()
     make: Callable[[torch.device], DistillationTask] = partial(DistillationTask, settings.task, settings.loop)
     launch_loop(make, ShardedRun, settings.loop, settings.task.folder, asdict(settings.task))
 
@@ -49,43 +49,13 @@ def main(name: str, description: str, make: MakeRecipe) -> None:
     """
     parser = argparse.ArgumentParser(prog=f"longtake train {name}", description=description)
     command.add_run_arguments(parser)
-    parser.add_argument("--model", default="diorama", help=f"{' or '.join(MODELS)} (default: %(default)s)")
-    parser.add_argument("--start", default="", help="the generator's weights: a file or a folder")
-    parser.add_argument("--teacher", default="", help="the real score's weights")
-    parser.add_argument("--critic", default="", help="the fake score's weights at the start")
-    parser.add_argument("--prompts", default="", help="file with one prompt a line")
-    parser.add_argument("--second-prompts", default="", help="file paired with it: what takes switch to")
-    parser.add_argument("--texts", default="", help="folder of encoded prompts")
-    parser.add_argument("--steps", type=int, help="train so many steps (default: the recipe's, or by --hours)")
-    parser.add_argument("--ranks", type=int, help="processes on a CPU (default: 2)")
-    parser.add_argument("--rehearsal", action="store_true", help="tiny networks with random weights: seconds")
-    parser.add_argument("--tensorboard", action="store_true", help="write TensorBoard's files too")
+    add_world_arguments(parser)
+    command.add_loop_arguments(parser)
     options = parser.parse_args(sys.argv[1:])
-    world = WorldConfig(
-        model=options.model,
-        start=options.start,
-        teacher=options.teacher,
-        critic=options.critic,
-        prompts=options.prompts,
-        second_prompts=options.second_prompts,
-        texts=options.texts,
-        rehearsal=options.rehearsal,
-        seed=options.seed,
-    )
-    settings = make(options.out, world)
+    settings = make(options.out, world_of(options))
     if options.rehearsal:
         settings = rehearsed(settings)
-    loop = replace(
-        settings.loop,
-        device=options.device,
-        seed=options.seed,
-        hours=command.hours_of(options, 0.0),
-        tensorboard=options.tensorboard,
-    )
-    if options.steps:
-        loop = replace(loop, steps=options.steps)
-    if options.ranks:
-        loop = replace(loop, ranks=options.ranks)
+    loop = command.loop_of(settings.loop, options)
     train(changed(replace(settings, loop=loop), options.set))
 
 

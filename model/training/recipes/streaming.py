@@ -14,8 +14,9 @@ from longtake.model.training.objectives.dmd import DmdConfig
 from longtake.model.training.objectives.levels import NoiseLevels
 from longtake.model.training.objectives.streaming import StreamingConfig
 from longtake.model.training.recipes import distillation_command
-from longtake.model.training.recipes.distillation import DistillationConfig, WorldConfig
+from longtake.model.training.recipes.distillation import DistillationConfig
 from longtake.model.training.recipes.distillation_command import DistillationRecipe
+from longtake.model.training.recipes.world_config import WorldConfig
 from longtake.model.training.sharded_run import AdamWConfig, ShardedConfig
 
 

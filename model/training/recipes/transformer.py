@@ -36,7 +36,7 @@ from longtake.model.training.loop import LoopConfig
 from longtake.model.training.objectives.flow import FlowBatch, FlowConfig, FlowMatching
 from longtake.model.training.objectives.fused import FusedWindowAttention
 from longtake.model.training.objectives.window import WindowAttention
-from longtake.model.training.samples import SheetMaker
+from longtake.model.training.samples import SheetMaker, diorama_studio
 from longtake.model.training.settings import changed
 from longtake.model.training.start import load_start
 from longtake.model.training.task import Figures, Task, Turn
@@ -151,7 +151,9 @@ class TransformerTask(Task[TransformerBatch]):
         )
         self.sampler = Sampler(self.supply.pool, config.sampling, self.supply.no_text(), actions=actions > 0)
         self._held_out: Sampler | None = None
-        self._samples = SheetMaker(parts=config.parts, device=device, every_s=config.samples_every_s)
+        self._samples = SheetMaker(
+            studio=partial(diorama_studio, config.parts, device), device=device, every_s=config.samples_every_s
+        )
 
     def _attention(self, frames: int, copies: int) -> Attend:
         kind = self.config.attention

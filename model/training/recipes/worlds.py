@@ -1,14 +1,14 @@
-"""The two worlds that recipes train in: which networks, which scores, which text and actions.
+"""What recipes ask of a world: which networks, which scores, which text and actions.
 
-`DioramaWorld` is the bundled one: its teacher is the causal model that flow matching has trained. `WanWorld` is
-LongLive's: a causal 1.3B generator, a bidirectional 14B teacher and a bidirectional 1.3B critic.
+`DioramaWorld` is the bundled one: its teacher is the causal model that flow matching has trained. LongLive's is in
+`wan_world`.
 """
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
 import numpy as np
 import torch
@@ -20,31 +20,25 @@ from longtake.model.diorama.captions import caption
 from longtake.model.diorama.files import bundled_folder
 from longtake.model.diorama.scene import balanced_scene, random_change
 from longtake.model.diorama.text_encoder import TextEncoder, TextEncoderConfig
-from longtake.model.errors import CheckpointError, ConfigError, TrainingError
+from longtake.model.errors import ConfigError
 from longtake.model.generation.schedule import Schedule
-from longtake.model.longlive.layouts import Layout, find_transformer, open_transformer
-from longtake.model.longlive.loading import TINY, VARIANTS
-from longtake.model.longlive.umt5 import EmbeddingCache, RandomText, clean
-from longtake.model.longlive.weights import from_file, materialise, random_values
 from longtake.model.network.layers import Attend
 from longtake.model.network.transformer import Transformer
+from longtake.model.ops.attention import bmm, sdpa
 from longtake.model.training.compute import working_dtype
 from longtake.model.training.data.prompt_files import PromptPair
 from longtake.model.training.objectives.fused import FusedWindowAttention
-from longtake.model.training.objectives.scores import BidirectionalScore, CausalScore, Score
+from longtake.model.training.objectives.ode import CausalTeacher, Teacher
+from longtake.model.training.objectives.scores import CausalScore, Score
+from longtake.model.training.objectives.streaming import Reencode
 from longtake.model.training.objectives.window import WindowAttention
+from longtake.model.training.samples import Studio, diorama_studio
 from longtake.model.training.start import load_start
 from longtake.model.weights import fill, read_sizes
 
-WAN_14B: Final = replace(VARIANTS["longlive-1.3b"].config.transformer, dim=5120, ffn_dim=13824, heads=40, layers=40)
-"""Sizes of Wan2.1-T2V-14B."""
-WAN_NEGATIVE: Final = (
-    "色调艳丽，过曝，静态，细节模糊不清，字幕，风格，作品，画作，画面，静止，整体发灰，最差质量，低质量，JPEG压缩残留，丑陋的，残缺的，多余的手指，"  # noqa: RUF001
-    "画得不好的手部，画得不好的脸部，畸形的，毁容的，形态畸形的肢体，手指融合，静止不动的画面，杂乱的背景，三条腿，背景人很多，倒着走"  # noqa: RUF001
-)
-"""Wan's own negative prompt."""
-TEXT_KIND: Final = "training"
-"""marks a folder of encoded prompts"""
+Need = Literal["start", "teacher", "critic", "texts", "prompts", "vae"]
+"""what a recipe may ask of a world, as the command line calls it"""
+DISTILLATION: Final[tuple[Need, ...]] = ("start", "teacher", "critic", "texts", "prompts")
 CAPTIONS: Final = 4096
 """prompts that are drawn from the caption grammar if there is no prompt file"""
 
@@ -61,6 +55,19 @@ class TrainingWorld(ABC):
     pairs: Sequence[PromptPair]
 
     @abstractmethod
+    def check(self) -> None:
+        """Say what cannot be had, before any rank starts.
+
+        Raises:
+            CheckpointError: weights are missing, or of another model.
+            TrainingError: a prompt has not been encoded.
+        """
+
+    @abstractmethod
+    def check_texts(self, prompts: Sequence[str]) -> None:
+        """Raise TrainingError if one of these prompts has not been encoded."""
+
+    @abstractmethod
     def generator(self) -> Transformer:
         """Return the network that learns, with the weights to start from, on the CPU in fp32."""
 
@@ -73,8 +80,28 @@ class TrainingWorld(ABC):
         """Return the fake score's network, with the weights to start from, on the CPU in fp32."""
 
     @abstractmethod
-    def score(self, network: Transformer, schedule: Schedule, device: torch.device) -> Score:
-        """Return a network as a score."""
+    def score(
+        self, network: Transformer, schedule: Schedule, device: torch.device, *, checkpointing: bool = False
+    ) -> Score:
+        """Return a network as a score; checkpointing computes its layers again in the backward pass."""
+
+    @abstractmethod
+    def path_teacher(
+        self, network: Transformer, *, steps: int, guidance: float, device: torch.device, dtype: torch.dtype
+    ) -> Teacher:
+        """Return a teacher that makes trajectories.
+
+        Args:
+            network: from `teacher`.
+            steps: of its solver.
+            guidance: away from the negative prompt; 0 for none.
+            device: where it computes.
+            dtype: that it computes in.
+        """
+
+    def reencode(self, device: torch.device) -> Reencode | None:
+        """Return what makes the image latent that a long take's window starts with; None for a world without."""
+        return None
 
     @abstractmethod
     def text(self, prompts: Sequence[str]) -> Tensor:
@@ -88,10 +115,9 @@ class TrainingWorld(ABC):
         """Return what is held during so many latent frames, [batch, frames, axes]; None for a world without."""
         return None
 
-    @property
-    def parts(self) -> Path | None:
-        """Folder with what it takes to make pictures, for samples."""
-        return None
+    @abstractmethod
+    def studio(self, device: torch.device) -> Studio:
+        """Return what it takes to make pictures, for samples."""
 
 
 class DioramaWorld(TrainingWorld):
@@ -138,13 +164,24 @@ class DioramaWorld(TrainingWorld):
         file = Path(path) / "transformer.safetensors" if Path(path).is_dir() else Path(path)
         return read_sizes(file, usual)
 
-    def _network(self, path: str) -> Transformer:
+    def _network(self, path: str, role: int = 0) -> Transformer:
         with torch.random.fork_rng([]):
-            torch.manual_seed(self._seed)
+            torch.manual_seed(self._seed + role)
             network = Transformer(self._sizes(path))
+            if self._random:
+                # As built it puts out zeros, which would leave a rehearsal nothing to learn.
+                torch.nn.init.normal_(network.head.head.weight, std=0.1)
         if not self._random:
             load_start(network, Path(path))
         return network
+
+    def check(self) -> None:
+        """See `TrainingWorld`."""
+        for path in sorted({self._start, self._teacher, self._critic}):
+            self._network(path)
+
+    def check_texts(self, prompts: Sequence[str]) -> None:
+        """See `TrainingWorld`: any prompt can be encoded when it is needed."""
 
     def generator(self) -> Transformer:
         """See `TrainingWorld`."""
@@ -152,13 +189,15 @@ class DioramaWorld(TrainingWorld):
 
     def teacher(self) -> Transformer:
         """See `TrainingWorld`."""
-        return self._network(self._teacher)
+        return self._network(self._teacher, role=1)
 
     def critic(self) -> Transformer:
         """See `TrainingWorld`."""
-        return self._network(self._critic)
+        return self._network(self._critic, role=2)
 
-    def score(self, network: Transformer, schedule: Schedule, device: torch.device) -> Score:
+    def score(
+        self, network: Transformer, schedule: Schedule, device: torch.device, *, checkpointing: bool = False
+    ) -> Score:
         """See `TrainingWorld`."""
         config, dtype = self.config, working_dtype(device)
 
@@ -166,7 +205,16 @@ class DioramaWorld(TrainingWorld):
             kind = FusedWindowAttention if device.type == "cuda" else WindowAttention
             return kind(config, frames, copies, dtype, device)
 
-        return CausalScore(network, schedule, attention)
+        return CausalScore(network, schedule, attention, checkpointing=checkpointing)
+
+    def path_teacher(
+        self, network: Transformer, *, steps: int, guidance: float, device: torch.device, dtype: torch.dtype
+    ) -> Teacher:
+        """See `TrainingWorld`. Raises ConfigError for guidance, which the teacher was not trained for."""
+        if guidance:
+            raise ConfigError(f"diorama's teacher makes trajectories without guidance, not with {guidance}")
+        attention = bmm if device.type == "cpu" else sdpa
+        return CausalTeacher(network, self.config, steps=steps, attention=attention, dtype=dtype)
 
     def text(self, prompts: Sequence[str]) -> Tensor:
         """See `TrainingWorld`."""
@@ -182,109 +230,9 @@ class DioramaWorld(TrainingWorld):
             return None
         return torch.stack([torch.from_numpy(random_actions(rng, frames)) for _ in range(batch)])
 
-    @property
-    def parts(self) -> Path | None:
+    def studio(self, device: torch.device) -> Studio:
         """See `TrainingWorld`."""
-        return self._parts
-
-
-class WanWorld(TrainingWorld):
-    """LongLive's world on Wan2.1.
-
-    Args:
-        start: folder of the generator: LongLive's, Self-Forcing's, or Wan's layout; or a safetensors file of a run.
-        teacher: folder of Wan2.1-T2V-14B.
-        critic: folder of Wan2.1-T2V-1.3B, or a file of a run.
-        pairs: prompts.
-        texts: folder of encoded prompts.
-        random: tiny networks with random weights instead, for a rehearsal.
-        seed: of these.
-    """
-
-    def __init__(
-        self,
-        *,
-        start: str = "",
-        teacher: str = "",
-        critic: str = "",
-        pairs: Sequence[PromptPair] = (),
-        texts: Path | None = None,
-        random: bool = False,
-        seed: int = 0,
-    ) -> None:
-        self.config = VARIANTS["longlive-1.3b"].config
-        if random:
-            self.config = replace(self.config, transformer=TINY)
-        self._random, self._seed = random, seed
-        self.pairs = pairs or (
-            [PromptPair(f"a fox, take {n}", f"the fox runs, take {n}") for n in range(8)] if random else ()
-        )
-        given = {"start": start, "teacher": teacher, "critic": critic, "texts": texts, "prompts": self.pairs}
-        missing = [name for name, value in given.items() if not value]
-        if missing and not random:
-            raise ConfigError(f"longlive-1.3b needs --{' --'.join(missing)}; docs/training.md says what they hold")
-        self._paths = {"generator": start, "teacher": teacher, "critic": critic}
-        self._texts = None if texts is None else EmbeddingCache(folder=texts, encoder=TEXT_KIND, limit_bytes=2**63)
-
-    def generator(self) -> Transformer:
-        """See `TrainingWorld`."""
-        return self._network("generator", self.config.transformer, ("longlive", "self-forcing", "wan", "diffusers"))
-
-    def teacher(self) -> Transformer:
-        """See `TrainingWorld`; in bf16, as it is never changed."""
-        sizes = self.config.transformer if self._random else WAN_14B
-        return self._network("teacher", sizes, ("wan", "diffusers"), torch.bfloat16)
-
-    def critic(self) -> Transformer:
-        """See `TrainingWorld`."""
-        return self._network("critic", self.config.transformer, ("wan", "diffusers"))
-
-    def _network(
-        self, what: str, sizes: TransformerConfig, layouts: tuple[Layout, ...], dtype: torch.dtype = torch.float32
-    ) -> Transformer:
-        with torch.device("meta"):
-            module = Transformer(sizes)
-        if self._random:
-            write = random_values(self._seed + len(what))
-        else:
-            path = Path(self._paths[what])
-            if path.suffix == ".safetensors":
-                with torch.device("cpu"):
-                    made = Transformer(sizes)
-                load_start(made, path)
-                return made
-            found = find_transformer(path, layouts, with_lora=False)
-            write = from_file(open_transformer(found), module, what=f"a {what} of {sizes.layers} layers")
-        materialise(module, write, dtype=dtype, device=torch.device("cpu"))
-        return module.requires_grad_(True)
-
-    def score(self, network: Transformer, schedule: Schedule, device: torch.device) -> Score:
-        """See `TrainingWorld`."""
-        return BidirectionalScore(network, schedule)
-
-    def text(self, prompts: Sequence[str]) -> Tensor:
-        """See `TrainingWorld`. Raises TrainingError for a prompt that has not been encoded."""
-        sizes = self.config.transformer
-        if self._random:
-            return RandomText(sizes.text_tokens, sizes.text_dim, torch.device("cpu"), torch.float32).encode(
-                list(prompts)
-            )
-        assert self._texts is not None, "checked when the world was made"
-        padded = torch.zeros(len(prompts), sizes.text_tokens, sizes.text_dim, dtype=torch.bfloat16)
-        for row, prompt in zip(padded, prompts, strict=True):
-            tokens = self._texts.get(clean(prompt))
-            if tokens is None:
-                raise TrainingError(
-                    f"{self._texts.folder} lacks the text of {prompt[:60]!r}; encode it with UMT5-XXL first"
-                )
-            if tokens.shape[1] != sizes.text_dim or len(tokens) > sizes.text_tokens:
-                raise CheckpointError(f"{self._texts.folder} holds text {list(tokens.shape)} of another model")
-            row[: len(tokens)] = tokens
-        return padded
-
-    def negative(self) -> Tensor:
-        """See `TrainingWorld`."""
-        return self.text([WAN_NEGATIVE])
+        return diorama_studio(self._parts, device)
 
 
 def check_same_world(what: str, theirs: TransformerConfig, ours: TransformerConfig) -> None:

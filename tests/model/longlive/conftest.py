@@ -12,7 +12,7 @@ from torch import Tensor
 from longtake.model.config import GeneratorConfig, TransformerConfig
 from longtake.model.longlive import loading, umt5, wan_vae
 from longtake.model.longlive.layouts import Layout, export_name
-from longtake.model.longlive.names import VAE_DECODER, lora_targets
+from longtake.model.longlive.names import VAE_DECODER, VAE_ENCODER, lora_targets
 from longtake.model.longlive.taehv import TinyDecoder, TinyDecoderConfig
 from longtake.model.network.transformer import Transformer
 
@@ -92,8 +92,9 @@ class Checkpoints:
         """Write a VAE as Wan's own file: both halves."""
         tensors = {}
         for name, value in vae.state_dict().items():
-            wan = VAE_DECODER.back(name)
-            tensors[wan if wan else name.replace("quant_conv", "conv1")] = value
+            wan = VAE_DECODER.back(name) or VAE_ENCODER.back(name)
+            assert wan is not None, name
+            tensors[wan] = value
         return self.save(folder / "Wan2.1_VAE.pth", tensors)
 
     def text_encoder(self, folder: Path) -> dict[str, Tensor]:

@@ -13,7 +13,7 @@ from torch.nn import functional as F
 from longtake.model.errors import BackendError, CheckpointError, ShapeError
 from longtake.model.longlive.files import open_tensors
 from longtake.model.longlive.taehv import LATENT_MEAN, LATENT_STD, TinyDecoder, TinyDecoderConfig
-from longtake.model.longlive.wan_vae import WanDecoder, open_vae, vae_sizes
+from longtake.model.longlive.wan_vae import WanDecoder, WanEncoder, open_encoder, open_vae, vae_sizes
 from longtake.model.longlive.weights import from_file, materialise
 
 SMALL = TinyDecoderConfig(widths=(16, 12, 8, 8))
@@ -148,6 +148,25 @@ def test_wan_streaming_equals_the_whole_clip(checkpoints: Any, tmp_path: Path, l
     wanted = whole_clip(vae, clip)
     assert wanted.std() > 0.01
     assert (torch.cat(frames, 1) - wanted).abs().max() < 1e-5
+
+
+@pytest.mark.parametrize("layout", ["wan", "diffusers"])
+def test_a_picture_is_encoded_as_a_videos_first_frame(checkpoints: Any, tmp_path: Path, layout: str) -> None:
+    vae = random_vae()
+    if layout == "wan":
+        path = checkpoints.wan_vae(tmp_path, vae)
+    else:
+        vae.save_pretrained(tmp_path / "vae")
+        path = tmp_path / "vae" / "diffusion_pytorch_model.safetensors"
+    module = WanEncoder(**{"base_dim": 8, **vae_sizes(path)})
+    materialise(module, from_file(open_encoder(path), module, what="the VAE"), dtype=torch.float32, device=CPU)
+    pictures = torch.rand(2, 3, 32, 48, generator=torch.Generator().manual_seed(3))
+    mean, std = (torch.tensor(v).view(1, 16, 1, 1, 1) for v in (vae.config.latents_mean, vae.config.latents_std))
+    wanted = (vae.encode(2 * pictures.unsqueeze(2) - 1).latent_dist.mode() - mean) / std
+    latents = module.encode(pictures)
+    assert latents.shape == (2, 1, 16, 4, 6)
+    assert wanted.std() > 0.01
+    assert (latents - wanted.transpose(1, 2)).abs().max() < 1e-5
 
 
 def test_wan_worlds_do_not_share_their_state(checkpoints: Any, tmp_path: Path) -> None:

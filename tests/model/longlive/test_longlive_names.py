@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from longtake.model.generation.generator import Generator
-from longtake.model.longlive.names import DIFFUSERS_TRANSFORMER, UMT5, VAE_DECODER, lora_part, unwrapped
+from longtake.model.longlive.names import DIFFUSERS_TRANSFORMER, UMT5, VAE_DECODER, VAE_ENCODER, lora_part, unwrapped
 from longtake.model.network.transformer import Transformer
 
 pytest.importorskip("diffusers")
@@ -81,6 +81,19 @@ def test_the_decoder_has_exactly_diffusers_names() -> None:
     assert None not in wan
     assert list(convert_wan_vae_to_diffusers({name: name for name in wan})) == theirs
     assert [VAE_DECODER.forward(name or "") for name in wan] == theirs
+
+
+def test_the_encoders_names_are_those_of_diffusers_own_conversion() -> None:
+    from diffusers import AutoencoderKLWan
+    from diffusers.loaders.single_file_utils import convert_wan_vae_to_diffusers
+
+    with torch.device("meta"):
+        vae = AutoencoderKLWan(base_dim=8, z_dim=16)
+    theirs = [name for name in vae.state_dict() if name.startswith(("encoder.", "quant_conv."))]
+    wan = [VAE_ENCODER.back(name) for name in theirs]
+    assert None not in wan
+    assert list(convert_wan_vae_to_diffusers({name: name for name in wan})) == theirs
+    assert [VAE_ENCODER.forward(name or "") for name in wan] == theirs
 
 
 def test_wrappers_are_taken_off() -> None:

@@ -12,7 +12,8 @@ from safetensors.torch import load_file
 from longtake.model.errors import ConfigError, TrainingError
 from longtake.model.training.launch import launch_loop
 from longtake.model.training.objectives.streaming import StreamingConfig
-from longtake.model.training.recipes.distillation import DistillationConfig, DistillationTask, WorldConfig
+from longtake.model.training.recipes.distillation import DistillationConfig, DistillationTask
+from longtake.model.training.recipes.world_config import WorldConfig
 from longtake.model.training.sharded_run import AdamWConfig, ShardedConfig, ShardedRun
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]  # each rank is a process that imports torch

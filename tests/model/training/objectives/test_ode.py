@@ -8,9 +8,15 @@ from torch import Tensor
 
 from longtake.model.errors import ShapeError
 from longtake.model.generation.schedule import Schedule
-from longtake.model.training.objectives.ode import OdeRegression, ode_timesteps, ode_trajectory
+from longtake.model.training.objectives.ode import (
+    BidirectionalTeacher,
+    CausalTeacher,
+    OdeRegression,
+    ode_timesteps,
+    ode_trajectory,
+)
 from longtake.model.training.objectives.rollout import Rollout
-from longtake.model.training.objectives.scores import Conditioning
+from longtake.model.training.objectives.scores import BidirectionalScore, Conditioning
 from longtake.model.training.objectives.self_forcing import Draws
 
 SCHEDULE = Schedule(5.0)
@@ -91,3 +97,49 @@ def test_a_trajectory_of_other_steps_is_refused(small: Any) -> None:
     objective = OdeRegression(Rollout(small.transformer(config), config))
     with pytest.raises(ShapeError, match=r"is not \[5, B, whole blocks of 3"):
         objective.loss(Conditioning(text=small.embedding(config, 1)), torch.zeros(4, 1, 6, 16, 4, 6), Draws(seed=0))
+
+
+def teachers(small: Any, *, guidance: float = 0.0) -> tuple[Any, BidirectionalTeacher, CausalTeacher]:
+    config = small.config()
+    network, negative = small.transformer(config), Conditioning(text=small.embedding(config, 9))
+    score = BidirectionalScore(network, Schedule(config.shift))
+    both = BidirectionalTeacher(score, negative, config.timesteps, steps=10, guidance=guidance)
+    return config, both, CausalTeacher(network, config, steps=10)
+
+
+def test_both_teachers_make_the_same_first_block(small: Any) -> None:
+    """It has no past, so it makes no difference that one of them is causal."""
+    config, both, causal = teachers(small)
+    conditioning = Conditioning(text=small.embedding(config, 1))
+    first = both.trajectory(conditioning, 3, Draws(seed=4))
+    second = causal.trajectory(conditioning, 3, Draws(seed=4))
+    assert first.shape == (5, 1, 3, *config.transformer.latent_shape)
+    assert (first[-1] - first[0]).norm() > 0.1
+    torch.testing.assert_close(second, first, rtol=1e-3, atol=1e-4)
+
+
+def test_a_causal_teachers_second_block_knows_the_first(small: Any) -> None:
+    config, _, causal = teachers(small)
+    conditioning = Conditioning(text=small.embedding(config, 1))
+    whole = causal.trajectory(conditioning, 6, Draws(seed=4))
+    assert whole.shape == (5, 1, 6, *config.transformer.latent_shape)
+    draws = Draws(seed=4)
+    draws.noise(1, 1, 3, *config.transformer.latent_shape)
+    alone = causal.trajectory(conditioning, 3, draws)
+    torch.testing.assert_close(alone[0], whole[0, :, 3:])
+    assert (alone[-1] - whole[-1, :, 3:]).norm() > 1e-3
+
+
+def test_guidance_leads_away_from_the_negative_prompt(small: Any) -> None:
+    config, plain, _ = teachers(small)
+    _, pushed, _ = teachers(small, guidance=4.0)
+    conditioning = Conditioning(text=small.embedding(config, 1))
+    x, t = torch.randn(1, 3, *config.transformer.latent_shape), torch.tensor([500.0])
+    wanted, unwanted = (plain.score.flow(x, t, each) for each in (conditioning, plain.negative))
+    assert (wanted - unwanted).norm() > 1e-3
+    one = BidirectionalTeacher(pushed.score, pushed.negative, (1000.0,), steps=1, guidance=4.0)
+    end = one.trajectory(conditioning, 3, Draws(seed=4))
+    start = end[0]
+    at = torch.tensor([1000.0])
+    flows = [pushed.score.flow(start, at, each).detach() for each in (conditioning, pushed.negative)]
+    torch.testing.assert_close(end[-1], start - (flows[0] + 4 * (flows[0] - flows[1])), rtol=1e-4, atol=1e-4)

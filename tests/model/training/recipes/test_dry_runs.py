@@ -3,18 +3,26 @@
 import json
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+import torch
+
+from longtake.model.training.data.trajectories import TrajectoryFolder
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]  # each rank is a process that imports torch
 
 
-def rehearse(recipe: str, model: str, folder: Path, *before: str) -> None:
+def command(recipe: str, model: str, folder: Path, *arguments: str, before: Sequence[str] = ()) -> None:
     module = f"longtake.model.training.recipes.{recipe}"
-    arguments = ["--model", model, "--rehearsal", "--steps", "2", "--out", str(folder), "--set", "log_every=1"]
-    done = subprocess.run([sys.executable, "-m", *before, module, *arguments], capture_output=True, text=True)
+    given = ["--model", model, "--rehearsal", "--out", str(folder), *arguments]
+    done = subprocess.run([sys.executable, "-m", *before, module, *given], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-2000:]
+
+
+def rehearse(recipe: str, model: str, folder: Path, *arguments: str, before: Sequence[str] = ()) -> None:
+    command(recipe, model, folder, "--steps", "2", "--set", "log_every=1", *arguments, before=before)
     rows = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
     assert [row["step"] for row in rows] == [1, 2]
     assert json.loads((folder / "config.json").read_text())["loop"]["ranks"] == 2
@@ -31,7 +39,26 @@ def test_a_recipe_runs(recipe: str, model: str, tmp_path: Path) -> None:
 
 
 def test_a_recipe_runs_under_torchrun(tmp_path: Path) -> None:
-    rehearse("self_forcing", "longlive-1.3b", tmp_path, "torch.distributed.run", "--nproc-per-node", "2", "-m")
+    before = ("torch.distributed.run", "--nproc-per-node", "2", "-m")
+    rehearse("self_forcing", "longlive-1.3b", tmp_path, before=before)
+
+
+@pytest.mark.parametrize("model", ["diorama", "longlive-1.3b"])
+@pytest.mark.usefixtures("parts")
+def test_trajectories_are_made_and_trained_on(model: str, tmp_path: Path) -> None:
+    paths = tmp_path / "paths"
+    command("trajectories", model, paths, "--set", "count=3")
+    folder = TrajectoryFolder(paths)
+    assert folder.numbers() == [0, 1, 2]
+    kept = folder.read(1).latents
+    # What is missing is made again, the same with another number of ranks.
+    (paths / "0000001.safetensors").unlink()
+    command("trajectories", model, paths, "--set", "count=3", "--ranks", "1")
+    torch.testing.assert_close(folder.read(1).latents, kept, rtol=0.05, atol=0.05)
+    rehearse("ode_init", model, tmp_path / "run", "--trajectories", str(paths))
+    row = json.loads((tmp_path / "run" / "log.jsonl").read_text().splitlines()[-1])
+    assert row["generator_loss"] > 0
+    assert row["generator_grad"] > 0
 
 
 def test_an_unknown_setting_is_one_line(tmp_path: Path) -> None:

@@ -2,17 +2,23 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from longtake.model.config import preset
 from longtake.model.errors import CheckpointError, ConfigError, TrainingError
+from longtake.model.longlive.files import open_tensors
+from longtake.model.network.transformer import Transformer
 from longtake.model.training.data.prompt_files import PromptPair
-from longtake.model.training.recipes.distillation import WorldConfig
+from longtake.model.training.data.texts import TextFolder
 from longtake.model.training.recipes.transformer import PRESETS
-from longtake.model.training.recipes.worlds import WAN_14B, DioramaWorld, WanWorld, check_same_world
+from longtake.model.training.recipes.wan_world import WAN_14B, WanWorld, map_weights
+from longtake.model.training.recipes.world_config import WorldConfig
+from longtake.model.training.recipes.worlds import DioramaWorld, check_same_world
 
 WAN = preset("longlive-1.3b").transformer
 
@@ -42,9 +48,58 @@ def test_weights_of_another_network_are_refused(parts: Path, tmp_path: Path) -> 
 def test_longlive_says_what_it_lacks(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="needs --teacher --critic --texts --prompts"):
         WorldConfig(model="longlive-1.3b", start="somewhere").world()
-    world = WanWorld(start="a", teacher="b", critic="c", texts=tmp_path, pairs=[PromptPair("a fox")])
-    with pytest.raises(TrainingError, match=r"lacks the text of 'a fox'; encode it"):
+    with pytest.raises(ConfigError, match="needs --start --texts;"):
+        WorldConfig(model="longlive-1.3b").world(("start", "texts"))
+    TextFolder(tmp_path).claim("umt5", WAN.text_dim)
+    world = WanWorld(teacher="b", texts=tmp_path, pairs=[PromptPair("a fox")], needed=("texts",))
+    with pytest.raises(TrainingError, match="lacks the text of 2 of 2 prompts, the first "):
+        world.check()
+    with pytest.raises(TrainingError, match="lacks the text of 1 of 1 prompts, the first 'a fox'; encode them"):
         world.text(["a fox"])
+    with pytest.raises(CheckpointError, match=r"has no transformer \("):
+        WanWorld(teacher=str(tmp_path), needed=("teacher",)).check()
+    with pytest.raises(CheckpointError, match="has no VAE for --vae"):
+        WanWorld(teacher=str(tmp_path), needed=("vae",)).check()
+
+
+def test_a_teacher_of_another_model_is_refused_before_it_is_loaded(tmp_path: Path) -> None:
+    """The 1.3B in the place of the 14B: only its header counts, so that the test's file is one tensor."""
+    with torch.device("meta"):
+        names = list(Transformer(WAN_14B).state_dict())
+    save_file({name: torch.zeros(1) for name in names}, tmp_path / "diffusion_pytorch_model.safetensors")
+    with pytest.raises(
+        CheckpointError, match="it is another model than a teacher of 40 layers of width 5120"
+    ) as caught:
+        WanWorld(teacher=str(tmp_path), needed=("teacher",)).check()
+    assert "\n" not in str(caught.value)
+
+
+def test_weights_of_the_wanted_type_stay_in_their_file(small: Any, tmp_path: Path) -> None:
+    kept = small.transformer(small.config()).to(torch.bfloat16).state_dict()
+    save_file(kept, tmp_path / "weights.safetensors")
+    file = open_tensors(tmp_path / "weights.safetensors")
+    for dtype in (torch.bfloat16, torch.float32):
+        with torch.device("meta"):
+            module = Transformer(small.config().transformer)
+        map_weights(module, file, dtype)
+        assert {value.dtype for value in module.parameters()} == {dtype}
+        for name, value in module.state_dict().items():
+            assert torch.equal(value, kept[name].to(dtype)), name
+
+
+def test_a_windows_first_frame_is_encoded_again() -> None:
+    world = WanWorld(random=True)
+    reencode = world.reencode(torch.device("cpu"))
+    assert reencode is not None
+    latents = torch.randn(2, 5, *world.config.transformer.latent_shape, generator=torch.Generator().manual_seed(0))
+    image = reencode(latents)
+    assert image.shape == (2, 1, *world.config.transformer.latent_shape)
+    assert image.isfinite().all()
+    assert not image.is_inference()
+    other = latents.clone()
+    other[:, -1] += 1
+    assert (reencode(other) - image).norm() > 1e-3
+    assert (reencode(latents[1:]) - image[1:]).abs().max() < 1e-3, "each take alone"
 
 
 def test_random_networks_are_the_same_on_every_rank() -> None:
