@@ -1,6 +1,6 @@
 """What a world is opened with."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from longtake.protocol.messages import Mode, ModelInfo, Script, Understood
@@ -29,3 +29,8 @@ class WorldConfig:
     """options that the model was loaded with; for the take's header only"""
     versions: tuple[tuple[str, str], ...] = ()
     """versions of the software; for the take's header only"""
+
+    def labels_of(self, prompt: str) -> Mapping[str, str]:
+        """Return what the model takes a prompt for, by kind; nothing if it cannot say."""
+        understood = self.understand(prompt)
+        return understood.labels if understood is not None else {}

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 
 from longtake.protocol.errors import Refused
 from longtake.protocol.messages import EventDef, Script, Slot
-from longtake.runtime.world.amending import amended
+from longtake.runtime.world.amending import Reader, amended, no_labels
 
 MAX_PROMPT_CHARACTERS = 2000
 """limit of the rendered prompt, and on the wire of a typed one"""
@@ -43,23 +43,25 @@ class PromptState:
     """typed text; None while the script's template applies"""
     slots: dict[str, str] = field(default_factory=dict)
     """values that events have set"""
+    labels_of: Reader = field(default=no_labels, repr=False, compare=False)
+    """what the world's model takes a text for"""
 
     @classmethod
-    def start(cls, script: Script, prompt: str | None) -> "PromptState":
+    def start(cls, script: Script, prompt: str | None, labels_of: Reader = no_labels) -> "PromptState":
         """Return the state a world opens with. Raises `Refused` if there is nothing to show, or a bad script."""
         if prompt is None and script.template is None:
             raise Refused("bad_script", "give a prompt, or a script with a template: there is nothing to show yet")
         check_script(script)
-        state = cls(script=script, base=prompt)
+        state = cls(script=script, base=prompt, labels_of=labels_of)
         state.check()
         return state
 
     def with_prompt(self, text: str, *, amend: bool = False) -> "PromptState":
         """Return the state after a typed prompt: it replaces the base and clears the slots.
 
-        With `amend` the base becomes the whole prompt in force, followed by the text.
+        With `amend` the base becomes what the prompt in force says and still holds, followed by the text.
         """
-        return replace(self, base=amended(self.prompt(), text) if amend else text, slots={})
+        return replace(self, base=amended(self.prompt(), text, self.labels_of) if amend else text, slots={})
 
     def with_event(self, name: str) -> "PromptState":
         """Return the state after an event. Raises `Refused("unknown_event")`."""

@@ -66,7 +66,7 @@ class RunningWorld:
         self.photon_ms = Rolling(64)
         """of cues, as clients report it"""
         self.input_photon_ms = Rolling(64)
-        state = PromptState.start(config.script, config.prompt)
+        state = PromptState.start(config.script, config.prompt, config.labels_of)
         self.plan = BlockPlan(model=config.model, state=state, snapshot_every_s=config.snapshot_every_s)
         self.lead = Lead(config.model, config.lead)
         self.chronicle = Chronicle(config, self.effects, conditioning=self.plan.conditioning)

@@ -149,4 +149,4 @@ def test_files_that_do_not_fit(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="already"):
         add_lora(transformer, CONFIG)
     with pytest.raises(CheckpointError, match="cannot be written"):
-        save_lora(tmp_path / "nowhere" / "lora.pt", generator=transformer)
+        save_lora(tmp_path / "lora.pt" / "inside.pt", generator=transformer)

@@ -1,11 +1,14 @@
 """Prompts that change a part of what was said before."""
 
+import time
+
 import pytest
 
 from longtake.protocol.errors import Refused
 from longtake.protocol.messages import EventDef, Script, Slot
 from longtake.runtime.world.amending import OPENINGS, REFERENCES, amended, amends
-from longtake.runtime.world.prompt_state import PromptState
+from longtake.runtime.world.prompt_state import MAX_PROMPT_CHARACTERS, PromptState
+from longtake.runtime.world.understanding import reader_of
 from tests.protocol.test_specification import SPECIFICATION
 
 FOX = "a white fox in a snowy forest at night"
@@ -88,3 +91,69 @@ def test_a_prompt_that_grew_too_long_says_what_to_do():
     state = PromptState.start(Script(), "x" * 1990).with_prompt("now at night", amend=True)
     with pytest.raises(Refused, match="type the whole scene again"):
         state.check()
+
+
+def labels_of(text: str) -> dict[str, str]:
+    """What diorama takes a text for."""
+    understood = reader_of("diorama")(text)
+    assert understood is not None
+    return understood.labels
+
+
+@pytest.mark.parametrize(
+    ("before", "text", "together"),
+    [
+        (FOX, "the same fox at dawn", f"{FOX}, the same fox at dawn"),
+        (f"{FOX}, the same fox at dawn", "it is noon", f"{FOX}, it is noon"),
+        (f"{FOX}, it rains", "now it snows", f"{FOX}, now it snows"),
+        (f"{FOX}, it rains", "now at dawn", f"{FOX}, it rains, now at dawn"),
+        (f"{FOX}, now a blue train by the sea", "make it green", f"{FOX}, now a blue train by the sea, make it green"),
+        (f"{FOX}, now a blue train by the sea, by day, in fog", "again " + FOX, "again " + FOX),
+        (
+            "a strange dream; a red balloon. It rains",
+            "it's dry and sunny",
+            "a strange dream; a red balloon, it's dry and sunny",
+        ),
+        ("a balloon, with a dragon", "and a fox", "with a dragon, and a fox"),
+        ("a fox, a fox, a fox, a fox at night", "then by day", "a fox, then by day"),
+    ],
+)
+def test_clauses_of_which_nothing_is_left_are_dropped(before, text, together):
+    assert amended(before, text, labels_of) == together
+    assert labels_of(together) == labels_of(f"{before}, {text}")
+    assert amended(before, text) == f"{before}, {text}", "a model that cannot say keeps everything"
+
+
+CHANGES = [
+    *("the same fox at dawn", "now it rains", "it is noon", "now it snows", "the same by the sea", "make it blue"),
+    *("then at dusk", "now in thick fog", "but in the desert", "it's night", "make it purple", "now under a clear sky"),
+]
+
+
+@pytest.mark.parametrize("count", range(3, len(CHANGES) + 1))
+def test_a_chain_of_amendments_keeps_its_subject_and_does_not_grow(count):
+    state = PromptState.start(Script(), FOX, labels_of)
+    everything = FOX
+    for change in CHANGES[:count]:
+        state = state.with_prompt(change, amend=True)
+        everything += f", {change}"
+        assert labels_of(state.prompt()) == labels_of(everything)
+        assert labels_of(state.prompt())["actor"] == "fox"
+    assert state.prompt().endswith(CHANGES[count - 1])
+    assert len(state.prompt().split()) <= 24, "more words than the text encoder was trained on"
+
+
+def test_changes_without_end():
+    state = PromptState.start(SCRIPT, None, labels_of)
+    for number in range(300):
+        state = state.with_event("storm") if number % 7 == 0 else state.with_prompt(CHANGES[number % 12], amend=True)
+        state.check()
+    assert "a red balloon" in state.prompt() or "fox" in state.prompt()
+    assert len(state.prompt()) < 200
+
+
+def test_a_hostile_text_is_amended_quickly():
+    before = "fox, " * (MAX_PROMPT_CHARACTERS // 5)
+    begun = time.perf_counter()
+    assert amended(before, "now a train", labels_of) == "now a train"
+    assert time.perf_counter() - begun < 2
