@@ -37,6 +37,9 @@ class LoadedModel:
         self.generator.steer(own, conditioning.actions)
         if own.prompt.texts != (conditioning.prompt,) * own.batch:
             self.generator.cue(own, conditioning.prompt)
+            if self.generator.device.type == "cuda":
+                # The runtime measures recaches, and plans with them.
+                torch.cuda.synchronize(self.generator.device)
 
     def step(self, world: AnyWorld) -> Block:
         """Make the next block."""

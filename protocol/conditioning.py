@@ -15,6 +15,9 @@ class Conditioning(msgspec.Struct, frozen=True, kw_only=True):
     prompt: str
     actions: tuple[float, ...] = ()
     """the value of each axis, in the order of the model's `axes`; empty for a model without axes"""
+    via: str | None = None
+    """the same prompt as for the block before, but in between the window was rebuilt under this one: a cue came and was
+    taken back. A replay rebuilds it twice, too, because once is not the same as never"""
 
 
 class Fields(TypedDict):
@@ -29,6 +32,7 @@ class NewFields(TypedDict):
 
     prompt: str | None
     actions: tuple[float, ...]
+    via: str | None
 
 
 class Carrier(Protocol):
@@ -58,6 +62,11 @@ class NewCarrier(Protocol):
         """See `Conditioning`."""
         ...
 
+    @property
+    def via(self) -> str | None:
+        """See `Conditioning`."""
+        ...
+
 
 def carried(message: Carrier) -> Conditioning:
     """Return the conditioning of a message or record."""
@@ -66,7 +75,9 @@ def carried(message: Carrier) -> Conditioning:
 
 def newly_carried(message: NewCarrier) -> Conditioning | None:
     """Return the conditioning of a message or record; None if it is the same as for the block before."""
-    return None if message.prompt is None else Conditioning(prompt=message.prompt, actions=message.actions)
+    if message.prompt is None:
+        return None
+    return Conditioning(prompt=message.prompt, actions=message.actions, via=message.via)
 
 
 def fields(conditioning: Conditioning) -> Fields:
@@ -77,5 +88,5 @@ def fields(conditioning: Conditioning) -> Fields:
 def new_fields(conditioning: Conditioning | None) -> NewFields:
     """Return the fields of a step; None stands for a conditioning that has not changed."""
     if conditioning is None:
-        return NewFields(prompt=None, actions=())
-    return NewFields(prompt=conditioning.prompt, actions=conditioning.actions)
+        return NewFields(prompt=None, actions=(), via=None)
+    return NewFields(prompt=conditioning.prompt, actions=conditioning.actions, via=conditioning.via)

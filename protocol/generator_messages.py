@@ -48,6 +48,21 @@ class GenStep(Message, frozen=True, kw_only=True):
     block: int
     prompt: str | None = None
     actions: tuple[float, ...] = ()
+    via: str | None = None
+
+
+class GenCue(Message, frozen=True, kw_only=True):
+    """Bring a world under a conditioning ahead of the step that carries it; answered by `gen_cued`.
+
+    Another one may follow before the step.
+    """
+
+    world: str
+    generation: int
+    block: int
+    """the block that will be made under it"""
+    prompt: str
+    actions: tuple[float, ...] = ()
 
 
 class GenSnapshot(Message, frozen=True, kw_only=True):
@@ -95,6 +110,16 @@ class GenStepped(Message, frozen=True, kw_only=True):
     """time of the step, without the cost of a new prompt"""
 
 
+class GenCued(Message, frozen=True, kw_only=True):
+    """A world is under a new conditioning."""
+
+    world: str
+    generation: int
+    block: int
+    recache_ms: float
+    """what the new prompt cost, its text included"""
+
+
 class GenBlock(Message, frozen=True, kw_only=True):
     """A block is made. The binary part is `[frames, height, width, 3] uint8 RGB`, C order."""
 
@@ -108,7 +133,7 @@ class GenBlock(Message, frozen=True, kw_only=True):
     digest: str
     """blake2b-128 of the binary part, hex"""
     timings_ms: dict[str, float]
-    """by region: text, recache, denoise, clean, decode, total"""
+    """by region: text, recache, denoise, clean, decode, total; `ahead` is the part of recache before the step"""
     labels: dict[str, str] = msgspec.field(default_factory=dict)
     confidence: dict[str, float] = msgspec.field(default_factory=dict)
 
@@ -140,5 +165,7 @@ class GenError(Message, frozen=True, kw_only=True):
     fatal: bool = False
 
 
-ToGenerator: TypeAlias = GenOpen | GenEncode | GenStep | GenSnapshot | GenRestore | GenClose | GenStop | GenPing
-FromGenerator: TypeAlias = GenReady | GenStepped | GenBlock | GenSaved | GenDone | GenError | GenPing
+ToGenerator: TypeAlias = (
+    GenOpen | GenEncode | GenCue | GenStep | GenSnapshot | GenRestore | GenClose | GenStop | GenPing
+)
+FromGenerator: TypeAlias = GenReady | GenCued | GenStepped | GenBlock | GenSaved | GenDone | GenError | GenPing

@@ -133,7 +133,11 @@ class WorldModel(Protocol):
         ...
 
     def cue(self, world: World, conditioning: Conditioning) -> None:
-        """Make the next blocks under `conditioning`. A new prompt costs a recache, new actions cost nothing."""
+        """Make the next blocks under `conditioning`. A new prompt costs a recache, new actions cost nothing.
+
+        Return when it is done, on a device too: the runtime plans with the time it takes. Of several cues before a
+        step only the last counts, bit for bit: in live worlds the runtime does not wait for the step.
+        """
         ...
 
     def step(self, world: World) -> Block:

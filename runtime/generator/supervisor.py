@@ -13,6 +13,8 @@ from longtake.protocol.errors import LongtakeError, ProtocolError
 from longtake.protocol.generator_messages import (
     FromGenerator,
     GenBlock,
+    GenCue,
+    GenCued,
     GenError,
     GenPing,
     GenReady,
@@ -41,13 +43,16 @@ LONGEST_DELAY_S = 30.0
 
 
 Turn: TypeAlias = tuple[str, int, int]
-"""world, generation and block; the block of a snapshot is -1"""
+"""world, generation, and the block of a step; other turns have numbers below 0 instead"""
 
 
-def turn_of(message: GenStep | GenStepped | GenBlock | GenSnapshot | GenSaved) -> Turn:
+def turn_of(message: GenStep | GenStepped | GenBlock | GenSnapshot | GenSaved | GenCue | GenCued) -> Turn:
     """Return the turn that a message begins or ends."""
-    block = -1 if isinstance(message, GenSnapshot | GenSaved) else message.block
-    return message.world, message.generation, block
+    if isinstance(message, GenSnapshot | GenSaved):
+        number = -1
+    else:
+        number = -2 if isinstance(message, GenCue | GenCued) else message.block
+    return message.world, message.generation, number
 
 
 class GeneratorFailed(LongtakeError):
@@ -95,7 +100,7 @@ class Supervisor:
 
     @property
     def busy(self) -> bool:
-        """Whether a step or snapshot is running. One at a time keeps turns fair, and cues in the next step."""
+        """Whether a step, cue or snapshot is running. One at a time keeps turns fair, and cues in the next step."""
         return self._busy is not None
 
     def start(self) -> None:
@@ -112,7 +117,7 @@ class Supervisor:
         """Send a command. If no generator is ready, drop it: a new generator restores the worlds anyway."""
         if self.state != "ready" or self.socket is None:
             return
-        if isinstance(message, GenStep | GenSnapshot):
+        if isinstance(message, GenStep | GenCue | GenSnapshot):
             self._busy = turn_of(message)
             self._owed[self._busy] = self._clock.now()
         parts = [encode(message)] if part is None else [encode(message), part]
@@ -183,7 +188,7 @@ class Supervisor:
             self.models, self.threads, self.pid = message.models, message.threads, message.pid
             self.state = "ready"
             return True
-        if isinstance(message, GenStepped | GenBlock | GenSaved):
+        if isinstance(message, GenCued | GenStepped | GenBlock | GenSaved):
             turn = turn_of(message)
             self._busy = None if self._busy == turn else self._busy
             if not isinstance(message, GenStepped):

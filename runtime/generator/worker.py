@@ -24,6 +24,8 @@ from longtake.protocol.conditioning import Conditioning, carried, newly_carried
 from longtake.protocol.generator_messages import (
     GenBlock,
     GenClose,
+    GenCue,
+    GenCued,
     GenDone,
     GenEncode,
     GenError,
@@ -54,6 +56,8 @@ class HeldWorld:
     readings: bool
     prompt: str | None
     """of its conditioning; None if it is not known, after a restore"""
+    ahead_ms: float = 0.0
+    """what new prompts have cost since the last step"""
     failure: threading.Lock = field(default_factory=threading.Lock)
     """taken for good by the first failure; the worker and the finisher may fail at the same time"""
 
@@ -77,7 +81,9 @@ class DenoisedBlock:
     begun: float
     """on the clock of the process, s"""
     recache_ms: float
-    """time that a new conditioning took"""
+    """time that a new conditioning took in the step"""
+    ahead_ms: float
+    """and before it"""
 
 
 class Encoder:
@@ -158,8 +164,8 @@ class Worker:
             self._forget(name)
 
     def _do(self, command: Message, part: bytes) -> None:
-        if isinstance(command, GenStep):
-            self._step(command)
+        if isinstance(command, GenStep | GenCue):
+            self._unless_failed(command)
             return
         # Whatever else happens to a world, the frames it was asked for before go out first.
         self._finish()
@@ -204,30 +210,43 @@ class Worker:
             raise ValueError(f"this generator has no model {name!r}; it has: {', '.join(self._models)}")
         return self._models[name]
 
-    def _held(self, command: GenStep | GenSnapshot) -> HeldWorld:
+    def _held(self, command: GenStep | GenCue | GenSnapshot) -> HeldWorld:
         held = self._worlds.get(command.world)
         if held is None or held.generation != command.generation:
             raise ValueError(f"world {command.world} of generation {command.generation} is not open")
         return held
 
-    def _step(self, command: GenStep) -> None:
+    def _unless_failed(self, command: GenStep | GenCue) -> None:
         held = self._held(command)
         if held.failed:
-            return  # the step was sent before the server heard of the failure, and is not answered
+            return  # the command was sent before the server heard of the failure, and is not answered
         try:
-            self._make(command, held)
+            self._make(command, held) if isinstance(command, GenStep) else self._cue_ahead(command, held)
         except Exception as error:
             if held.fail() or is_fatal(error):
                 raise
             log.debug("a failed world fails again", exc_info=True)
 
+    def _cue_ahead(self, command: GenCue, held: HeldWorld) -> None:
+        """Bring a world under a conditioning; its step then finds it in place."""
+        recache_ms = self._condition(held, carried(command), time.perf_counter())
+        held.ahead_ms += recache_ms
+        self._send(
+            GenCued(world=command.world, generation=command.generation, block=command.block, recache_ms=recache_ms)
+        )
+
     def _make(self, command: GenStep, held: HeldWorld) -> None:
         begun = time.perf_counter()
+        if command.via is not None:
+            self._condition(held, Conditioning(prompt=command.via, actions=command.actions), begun)
         recache_ms = self._condition(held, newly_carried(command), begun)
+        ahead_ms, held.ahead_ms = held.ahead_ms, 0.0
         block = held.model.step(held.world)
         if block.index != command.block:
             raise ValueError(f"the model made block {block.index} instead of block {command.block}")
-        stepped = DenoisedBlock(command=command, held=held, block=block, begun=begun, recache_ms=recache_ms)
+        stepped = DenoisedBlock(
+            command=command, held=held, block=block, begun=begun, recache_ms=recache_ms, ahead_ms=ahead_ms
+        )
         if not block.overlaps:
             self._send_frames(stepped)
             return
@@ -283,8 +302,10 @@ class Worker:
         frames = pixels_of(block.frames)
         labels, confidence = stepped.held.model.read(frames) if stepped.held.readings else ({}, {})
         timings = {key: float(value) for key, value in block.timings_ms.items()}
-        # The server needs the whole cost of a new prompt.
-        timings["recache"] = max(timings.get("recache", 0.0), stepped.recache_ms)
+        # The server needs the whole cost of a new prompt, and which part of it the step did not have to bear.
+        timings["recache"] = max(timings.get("recache", 0.0), stepped.recache_ms + stepped.ahead_ms)
+        if stepped.ahead_ms:
+            timings["ahead"] = stepped.ahead_ms
         timings["total"] = (time.perf_counter() - stepped.begun) * 1000
         count, height, width, _ = frames.shape
         self._send(

@@ -206,7 +206,12 @@ class Server:
         return {socket for socket, _ in poller.poll(max(0, int(wait_s * 1000 - 0.3)))}
 
     def _wait_s(self, now: float) -> float:
-        times = (self.worlds.next_deadline(), self.worlds.next_status(), self.sessions.next_beat)
+        times = (
+            self.worlds.next_deadline(),
+            self.worlds.next_turn(),
+            self.worlds.next_status(),
+            self.sessions.next_beat,
+        )
         return max(0.0, min([LONGEST_WAIT_S, *(time - now for time in times if time is not None)]))
 
     def _read(self, socket: sockets.Socket, handle: Callable[[bytes, list[bytes]], None]) -> None:

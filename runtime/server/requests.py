@@ -158,6 +158,7 @@ class RequestHandler:
             cut_in=message.cut_in,
             request=message.request,
             amend=message.amend if isinstance(message, Prompt) else None,
+            now=self._clock.now(),
         )
         self._sessions.send(client, ack)
         self._table.settle(room)

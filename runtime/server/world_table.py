@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from longtake.protocol.errors import Refused, error_message
-from longtake.protocol.generator_messages import GenBlock, GenDone, GenError, GenReady, GenSaved, GenStepped
+from longtake.protocol.generator_messages import GenBlock, GenCued, GenDone, GenError, GenReady, GenSaved, GenStepped
 from longtake.protocol.messages import Message, Notice, Open, Role, WorldEntry
 from longtake.runtime.generator.pool import GeneratorPool
 from longtake.runtime.generator.supervisor import Supervisor
@@ -15,6 +15,7 @@ from longtake.runtime.server.sessions import Client
 from longtake.runtime.server.world_room import ServerPorts, WorldRoom
 from longtake.runtime.world.config import WorldConfig
 from longtake.runtime.world.effects import Requester
+from longtake.runtime.world.pacing import EARLY_S
 from longtake.runtime.world.reports import joined
 from longtake.runtime.world.running_world import RunningWorld
 from longtake.runtime.world.understanding import reader_of
@@ -143,6 +144,8 @@ class WorldTable:
             world.block_made(message, part, now)
         elif isinstance(message, GenStepped):
             world.denoised(message)
+        elif isinstance(message, GenCued):
+            world.cued(message)
         elif isinstance(message, GenSaved) and part is not None:
             world.saved(message, bytes(part))
         elif isinstance(message, GenDone):
@@ -172,6 +175,12 @@ class WorldTable:
         deadlines = [room.world.deadline for room in self._worlds.values()]
         return min((deadline for deadline in deadlines if deadline is not None), default=None)
 
+    def next_turn(self) -> float | None:
+        """Return when a block is next to begin on a generator that is idle."""
+        rooms = [room for room in self._worlds.values() if room.generator.state == "ready" and not room.generator.busy]
+        turns = [room.world.pacing.turn_at for room in rooms]
+        return min((turn - EARLY_S for turn in turns if turn is not None), default=None)
+
     def next_status(self) -> float | None:
         """Return when the next status is due."""
         return min((room.status_at for room in self._worlds.values() if room.members), default=None)
@@ -182,7 +191,7 @@ class WorldTable:
             rooms = self._on(generator)
             running = sum(room.world.running for room in rooms)
             for room in rooms:
-                room.world.worlds_on_generator = max(1, running)
+                room.world.pacing.worlds_on_generator = max(1, running)
         for room in list(self._worlds.values()):
             room.service()
             self._settle(room)
@@ -225,17 +234,20 @@ class WorldTable:
         )
 
     def _give_turn(self, generator: Supervisor) -> None:
-        """Give the generator's next turn to the first world that wants one, beginning after the last that had one."""
+        """Give the generator's next turn to the world whose block is due first.
+
+        If none is due, it goes to the first that wants one, beginning after the last that had one.
+        """
         now = self._ports.clock.now()
         rooms = self._on(generator)
         names = [room.name for room in rooms]
         last = self._last_turn.get(generator, "")
         start = names.index(last) + 1 if last in names else 0
-        for room in rooms[start:] + rooms[:start]:
-            if room.world.wants_turn(now):
-                self._last_turn[generator] = room.name
-                generator.send(room.world.next_command(now))
-                return
+        wanting = [room for room in rooms[start:] + rooms[:start] if room.world.wants_turn(now)]
+        if wanting:
+            room = min(wanting, key=lambda room: room.world.pacing.urgency(now))
+            self._last_turn[generator] = room.name
+            generator.send(room.world.next_command(now))
 
     def _check_room(self, client: Client) -> None:
         if len(self._worlds) >= self._config.limits.worlds:

@@ -81,6 +81,8 @@ class TakeBlock(TakeRecord, frozen=True, kw_only=True):
     """blake2b-128 of `[frames, height, width, 3] uint8`, hex"""
     prompt: str | None = None
     actions: tuple[float, ...] = ()
+    via: str | None = None
+    """as in `longtake.protocol.conditioning.Conditioning`"""
 
 
 class TakeCut(TakeRecord, frozen=True, kw_only=True):

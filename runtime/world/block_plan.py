@@ -4,10 +4,15 @@ Three counts tell where a take stands. `made` blocks have come back. `committed`
 step of the last one may still be running, so a new cue takes effect at block `committed` at the earliest.
 `next_block` is the one the generator is asked for next; it lies before `made` only while a restored world makes
 its last blocks a second time.
+
+In a live world the generator is brought under the next block's prompt before its step, when it has nothing else to do
+(`cue_ahead`).
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+
+import msgspec
 
 from longtake.protocol.conditioning import Conditioning
 from longtake.protocol.messages import CueKind, ModelInfo
@@ -74,8 +79,14 @@ class BlockPlan:
         self._every_s = snapshot_every_s
         self._queue = CueQueue()
         self._cues_at: dict[int, list[Cue]] = {}
+        self._first_open = 0
+        """new cues go to this block or a later one, so that none overtakes one that was put off"""
         self._numbers = 0
         self._last_cue = 0
+        self._ahead: Conditioning | None = None
+        """what the generator was brought under since the last step"""
+        self._via: str | None = None
+        """the last prompt of these that was not the one in force"""
 
     @property
     def catching_up(self) -> bool:
@@ -95,20 +106,25 @@ class BlockPlan:
     @property
     def asked(self) -> PromptState:
         """The prompt state asked for last: cues for the next block count, cues for later ticks do not."""
-        return self._queue.preview(self.state, self.committed)
+        return self._queue.preview(self.state, max(self.committed, self._first_open))
 
-    def accept(self, kind: CueKind, label: str, at_tick: int | None, *, amend: bool | None = None) -> Accepted:
+    def accept(
+        self, kind: CueKind, label: str, at_tick: int | None, *, amend: bool | None = None, put_off: bool = False
+    ) -> Accepted:
         """Give a cue its block. Raises `Refused` if it names no event, renders too long, or too many wait.
 
-        `amend` says whether a prompt amends the one before; None goes by its wording.
+        `amend` says whether a prompt amends the one before; None goes by its wording. With `put_off`, the next block
+        takes no more cues, and the one after it is the first that can.
         """
-        block = self.committed if at_tick is None else max(self.committed, self.grid.block_from(at_tick))
+        first = max(self.committed + put_off, self._first_open)
+        block = first if at_tick is None else max(first, self.grid.block_from(at_tick))
         amend = kind == "prompt" and (amends(label) if amend is None else amend)
         cue = Cue(number=self._numbers + 1, kind=kind, label=label, block=block, amend=amend)
         state = cue.apply(self._queue.preview(self.state, block))
         state.check()
         coalesced = self._queue.add(cue)
         self._numbers = cue.number
+        self._first_open = first
         return Accepted(
             cue=cue,
             tick=self.grid.first_tick(block),
@@ -132,6 +148,26 @@ class BlockPlan:
         conditioning = self._commit(block) if block == self.committed else self._recovery.conditioning_of(block)
         self.running = block
         return block, conditioning
+
+    def wants_ahead(self) -> Conditioning | None:
+        """Return what the generator should be brought under before the next block's step; None if it is already."""
+        if self.running is not None or self.next_block != self.committed or not self._queue.due(self.committed):
+            return None
+        wanted = Conditioning(
+            prompt=self._queue.preview(self.state, self.committed).prompt(), actions=self.input.actions
+        )
+        return wanted if wanted.prompt != (self._ahead or self._in_force).prompt else None
+
+    def cue_ahead(self, conditioning: Conditioning) -> None:
+        """The generator is being brought under this conditioning."""
+        self._ahead = conditioning
+        if conditioning.prompt != self._in_force.prompt:
+            self._via = conditioning.prompt
+
+    @property
+    def is_ahead(self) -> bool:
+        """Whether the generator is under another conditioning than the last step's."""
+        return self._ahead is not None
 
     @property
     def expected(self) -> int | None:
@@ -175,6 +211,7 @@ class BlockPlan:
         """Forget the blocks that were requested: they will not arrive."""
         self.running = None
         self.awaiting_decode.clear()
+        self._ahead = self._via = None
 
     def go_back(self) -> RestorePoint:
         """Go back to the restore point and return it."""
@@ -187,9 +224,9 @@ class BlockPlan:
         """Where the take would go on after a loss."""
         return self._recovery.point
 
-    def snapshot_due(self, now: float) -> bool:
-        """Whether it is time for a new snapshot."""
-        return self._recovery.due(now, self.made)
+    def snapshot_due(self, now: float, intervals: int = 1) -> bool:
+        """Whether it is time for a new snapshot, that many intervals after the last one."""
+        return self._recovery.due(now, self.made, intervals)
 
     def snapshot_asked(self, now: float) -> None:
         """A snapshot was requested."""
@@ -208,7 +245,7 @@ class BlockPlan:
         self._queue = CueQueue()
         self._cues_at.clear()
         self._recovery = Recovery(every_s=self._every_s)
-        self.next_block = self.committed = self.made = self._last_cue = 0
+        self.next_block = self.committed = self.made = self._last_cue = self._first_open = 0
         self.interrupted()
 
     def _commit(self, block: int) -> Conditioning | None:
@@ -221,7 +258,9 @@ class BlockPlan:
         self.committed = block + 1
         self.input.sample(block)
         after = self.conditioning
-        changed = after if after != self._in_force else None
-        self._in_force = after
-        self._recovery.issued(block, changed)
+        changed = after if after != self._in_force or self._ahead is not None else None
+        # A replay has to do what was done here, the detour over a prompt that was taken back included.
+        detour = self._via if after.prompt == self._in_force.prompt else None
+        self._in_force, self._ahead, self._via = after, None, None
+        self._recovery.issued(block, msgspec.structs.replace(changed, via=detour) if changed else None)
         return changed

@@ -87,6 +87,10 @@ class CueQueue:
         del self._cues[: len(due)]
         return due
 
+    def due(self, block: int) -> bool:
+        """Whether a cue waits that is due at or before `block`."""
+        return bool(self._cues) and self._cues[0].block <= block
+
     def preview(self, state: PromptState, block: int) -> PromptState:
         """Return what `state` will be at `block`, going by the cues known now."""
         for cue in self._cues:

@@ -6,11 +6,13 @@ opening ──gen_done──> ready ──lost──> lost ──a new generator
 
 from typing import Literal
 
-from longtake.protocol.conditioning import fields, new_fields
+from longtake.protocol.conditioning import Conditioning, fields, new_fields
 from longtake.protocol.errors import ERROR_CODES
 from longtake.protocol.generator_messages import (
     GenBlock,
     GenClose,
+    GenCue,
+    GenCued,
     GenDone,
     GenOpen,
     GenRestore,
@@ -51,6 +53,8 @@ class GeneratorLink:
         self._opener: Requester | None = None
         self._asked_at: dict[int, float] = {}
         """when each block was requested; kept until its frames arrive"""
+        self.cueing_since: float | None = None
+        """when the generator was asked to bring the world under the next block's prompt; None if it is not at it"""
 
     @property
     def world(self) -> str:
@@ -66,12 +70,13 @@ class GeneratorLink:
     def free(self) -> bool:
         """Whether the generator can take a command for this world. One earlier block may still be decoding."""
         waiting = len(self._plan.awaiting_decode)
-        return self.phase == "ready" and self._plan.running is None and waiting < MAX_AWAITING_DECODE
+        busy = self._plan.running is not None or self.cueing_since is not None
+        return self.phase == "ready" and not busy and waiting < MAX_AWAITING_DECODE
 
     @property
     def waits_for_frames(self) -> bool:
-        """Whether a requested block has not arrived yet."""
-        return self._plan.expected is not None
+        """Whether a requested block has not arrived yet, or what it is to be made under is not in place."""
+        return self._plan.expected is not None or self.cueing_since is not None
 
     @property
     def can_restore(self) -> bool:
@@ -115,7 +120,7 @@ class GeneratorLink:
 
     def wants_snapshot(self, now: float) -> bool:
         """Whether it is time to save the world."""
-        if "snapshot" not in self._config.model.capabilities or self._plan.catching_up:
+        if "snapshot" not in self._config.model.capabilities or self._plan.catching_up or self._plan.is_ahead:
             return False
         return self._plan.snapshot_due(now)
 
@@ -123,6 +128,18 @@ class GeneratorLink:
         """Return the command to save the world."""
         self._plan.snapshot_asked(now)
         return GenSnapshot(world=self.world, generation=self.generation)
+
+    def ask_ahead(self, conditioning: Conditioning, now: float) -> GenCue:
+        """Return the command to bring the world under the next block's prompt."""
+        self._plan.cue_ahead(conditioning)
+        self.cueing_since = now
+        return GenCue(world=self.world, generation=self.generation, block=self._plan.next_block, **fields(conditioning))
+
+    def cued(self, message: GenCued) -> None:
+        """The world is under the next block's prompt. An answer to an older question is ignored."""
+        if message.generation == self.generation and self.cueing_since is not None:
+            self.cueing_since = None
+            self._lead.observe_recache(message.recache_ms / 1000)
 
     def ask_step(self, now: float) -> GenStep:
         """Return the command for the next block; this fixes its conditioning."""
@@ -151,7 +168,7 @@ class GeneratorLink:
 
     def block_made(self, message: GenBlock, now: float) -> MadeBlock | None:
         """Take in the expected block; return None if it only repeats a block after a restore."""
-        recache_s = message.timings_ms.get("recache", 0.0) / 1000
+        recache_s = (message.timings_ms.get("recache", 0.0) - message.timings_ms.get("ahead", 0.0)) / 1000
         block_s = max(0.0, now - self._asked_at.pop(message.block, now) - recache_s)
         self._lead.observe(block_s=block_s, recache_s=recache_s)
         if message.block not in self._plan.awaiting_decode:
@@ -169,12 +186,14 @@ class GeneratorLink:
     def interrupted(self) -> None:
         """The generator is gone: requested blocks will not arrive."""
         self._plan.interrupted()
+        self.cueing_since = None
         if self.phase != "opening":
             self.phase = "lost"
 
     def restore(self) -> None:
         """Bring the world back from its restore point; `opened` says when that is done. Needs `can_restore`."""
         point = self._plan.go_back()
+        self.cueing_since = None
         if self._plan.made:
             record = TakeRestore(block=self._plan.made, source=point.block, kind=point.kind, snapshot=point.digest)
             self._chronicle.record(record)
@@ -195,6 +214,7 @@ class GeneratorLink:
         self.generation += 1
         self.seed = self.seed if seed is None else seed
         self._plan.reset()
+        self.cueing_since = None
         self._chronicle.begin(generation=self.generation, seed=self.seed, conditioning=self._plan.conditioning)
         self.open_again()
 

@@ -26,7 +26,7 @@ class LeadConfig:
     """the newest blocks, or recaches, that it learns from"""
     halves_in_s: float = 1.5
     """of film, in which what one slow block adds to the lead goes back to a half"""
-    margin_s: float = 0.02
+    margin_s: float = 0.015
     """for the loop itself and the messages between the processes"""
     least_frames: int = 1
     most_blocks: int = 2

@@ -87,13 +87,18 @@ class Playback:
         self._ready.extend(frames)
         self._wake(now)
 
-    def cut(self, first_tick: int) -> int:
-        """Drop the unshown frames before `first_tick` and go on there; return how many were dropped."""
+    def cut(self, first_tick: int, now: float) -> int:
+        """Drop the unshown frames before `first_tick`; return how many were dropped. In live mode go on there at once.
+
+        The deadlines start over if anything was dropped: what comes is a cut in any case, and need not wait for one.
+        """
         dropped = 0
         while self._ready and self._ready[0].tick < first_tick:
             self._ready.popleft()
             dropped += 1
         self.tick += dropped
+        if dropped and self._deadlines.deadline is not None:
+            self._deadlines.anchor(now)
         return dropped
 
     def pause(self) -> None:

@@ -47,11 +47,11 @@ class Recovery:
         """Return the new conditioning that the step of `block` carried when it was first issued."""
         return self._conditionings.get(block)
 
-    def due(self, now: float, made: int) -> bool:
-        """Whether it is time for a new snapshot: `every_s` after the last one, if blocks were made since."""
+    def due(self, now: float, made: int, intervals: int = 1) -> bool:
+        """Whether it is time for a new snapshot: `intervals` x `every_s` after the last, if blocks were made since."""
         if self._asked_at is None:
             self._asked_at = now
-        return made > self.point.block and now - self._asked_at >= self.every_s
+        return made > self.point.block and now - self._asked_at >= intervals * self.every_s
 
     def asked(self, now: float) -> None:
         """A snapshot was requested."""

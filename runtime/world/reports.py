@@ -49,7 +49,7 @@ def status(
         paused=playback.paused,
         fps=playback.fps(now),
         lead=playback.lead,
-        lead_target=lead.target_frames(world.worlds_on_generator),
+        lead_target=lead.target_frames(world.pacing.worlds_on_generator),
         shown=playback.shown,
         held=playback.held,
         skipped=playback.skipped,

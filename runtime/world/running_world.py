@@ -18,6 +18,8 @@ from longtake.protocol.conditioning import fields
 from longtake.protocol.errors import Refused
 from longtake.protocol.generator_messages import (
     GenBlock,
+    GenCue,
+    GenCued,
     GenDone,
     GenEncode,
     GenError,
@@ -34,7 +36,7 @@ from longtake.protocol.messages import (
     InputAck,
 )
 from longtake.runtime.takes.file import TakeCut, TakeRecord
-from longtake.runtime.world.block_plan import BlockPlan
+from longtake.runtime.world.block_plan import BlockPlan, MadeBlock
 from longtake.runtime.world.chronicle import Chronicle
 from longtake.runtime.world.config import WorldConfig
 from longtake.runtime.world.effects import Answer, Command, DropWaiting, Effect, Publish, Requester
@@ -42,6 +44,7 @@ from longtake.runtime.world.failures import FailurePolicy
 from longtake.runtime.world.generator_link import GeneratorLink, Phase
 from longtake.runtime.world.lead import Lead
 from longtake.runtime.world.outgoing_frame import frames_of_block
+from longtake.runtime.world.pacing import Pacing
 from longtake.runtime.world.playback import Playback, Shown
 from longtake.runtime.world.prompt_state import PromptState
 from longtake.runtime.world.reports import joined
@@ -59,8 +62,6 @@ class RunningWorld:
         self.effects: list[Effect] = []
         self.may_show: Callable[[], bool] = lambda: True
         """True when every lossless subscriber has credit. Asked in lockstep and offline mode only."""
-        self.worlds_on_generator = 1
-        """running worlds on the same generator, this one included"""
         self.changed = False
         """members should get a status now; the server clears it"""
         self.photon_ms = Rolling(64)
@@ -75,7 +76,7 @@ class RunningWorld:
         )
         self._failures = FailurePolicy(self, self.link)
         self.playback = Playback(fps=config.model.fps, mode=config.mode, paused=config.paused)
-        self._cut_block: int | None = None
+        self.pacing = Pacing(config, plan=self.plan, lead=self.lead, playback=self.playback, link=self.link)
         self._published = 0
 
     @property
@@ -123,11 +124,19 @@ class RunningWorld:
 
     def wants_turn(self, now: float) -> bool:
         """Whether the generator has something to do for this world."""
-        return self.link.free and (self._wants_step() or self._wants_snapshot(now))
+        return self.pacing.wants(now) != ""
 
-    def next_command(self, now: float) -> GenStep | GenSnapshot:
+    def next_command(self, now: float) -> GenStep | GenCue | GenSnapshot:
         """Return the next command for the generator. Call it only if `wants_turn`."""
-        return self.link.ask_snapshot(now) if self._wants_snapshot(now) else self.link.ask_step(now)
+        want = self.pacing.wants(now)
+        ahead = self.plan.wants_ahead() if want == "ahead" else None
+        if ahead is not None:
+            return self.link.ask_ahead(ahead, now)
+        return self.link.ask_snapshot(now) if want == "snapshot" else self.link.ask_step(now)
+
+    def cued(self, message: GenCued) -> None:
+        """The world is under the next block's prompt, ahead of its step."""
+        self.link.cued(message)
 
     def denoised(self, message: GenStepped) -> None:
         """A block's step is done, its frames are still being decoded."""
@@ -147,8 +156,6 @@ class RunningWorld:
         self._failures.tell_if_back()
         if made is None:
             return
-        if self._cut_block == made.block:
-            self._cut(made.first_tick)
         frames = frames_of_block(
             pixels,
             frames=message.frames,
@@ -159,6 +166,8 @@ class RunningWorld:
             cue=made.last_cue,
         )
         self.playback.add(frames, now)
+        if made.block in self.pacing.cut_blocks:
+            self._cut(made, now)
 
     def saved(self, message: GenSaved, snapshot: bytes) -> None:
         """Keep a snapshot."""
@@ -204,15 +213,16 @@ class RunningWorld:
         cut_in: bool,
         request: int,
         amend: bool | None = None,
+        now: float,
     ) -> Ack:
         """Accept a prompt or an event; the answer says where it takes effect."""
         if cut_in and self.config.mode != "live":
             raise Refused("wrong_mode", "a cut-in cue needs a live world; elsewhere nothing waits to be shown")
         if cut_in and at_tick is not None:
             raise Refused("invalid", "cut_in asks for now and at_tick for later: send one of the two")
-        accepted = self.plan.accept(kind, label, at_tick, amend=amend)
+        accepted = self.plan.accept(kind, label, at_tick, amend=amend, put_off=not self.pacing.takes_cue(now))
         if cut_in:
-            self._cut_block = accepted.cue.block
+            self.pacing.cut_blocks.add(accepted.cue.block)
         self.effects.append(Command(message=GenEncode(model=self.config.model.name, **fields(accepted.conditioning))))
         return Ack(
             request=request,
@@ -271,7 +281,7 @@ class RunningWorld:
         self.playback.reset()
         self.effects.append(DropWaiting())
         self._drop_runs("wrong_mode", "the world was reset before the frames were shown")
-        self._cut_block = None
+        self.pacing.cut_blocks.clear()
         self.notice("reset", why or f"a new take begins with seed {self.link.seed}")
         self.changed = True
 
@@ -322,22 +332,6 @@ class RunningWorld:
         begin = self.playback.tick + self.playback.asked
         return self.plan.grid.length(self.plan.grid.block_of(begin))
 
-    def _wants_step(self) -> bool:
-        """Whether the next block should start now. This bounds the lead."""
-        if self.plan.catching_up or self._cut_block is not None:
-            return True
-        lead = self.playback.lead + self.plan.frames_awaiting_decode
-        if self.config.mode == "lockstep":
-            # Only what was asked for: otherwise the place of a cue would depend on the machine's speed.
-            return lead < self.playback.asked
-        if self.config.mode == "offline":
-            return self.playback.running and lead <= self.config.model.block_frames
-        return lead <= self.lead.target_frames(self.worlds_on_generator)
-
-    def _wants_snapshot(self, now: float) -> bool:
-        """Between blocks, and only when no frame is urgent."""
-        return (self.playback.lead > 0 or self.config.mode != "live") and self.link.wants_snapshot(now)
-
     def _publish(self, shown: Shown) -> None:
         self.effects.append(
             Publish(
@@ -350,12 +344,12 @@ class RunningWorld:
         )
         self._published += 1
 
-    def _cut(self, first_tick: int) -> None:
+    def _cut(self, made: MadeBlock, now: float) -> None:
         """Drop the frames that a cut-in cue does not wait for."""
-        self._cut_block = None
+        self.pacing.cut_blocks.discard(made.block)
         tick = self.playback.tick
-        if self.playback.cut(first_tick):
-            self.chronicle.record(TakeCut(tick=tick, to_tick=first_tick))
+        if self.playback.cut(made.first_tick, now):
+            self.chronicle.record(TakeCut(tick=tick, to_tick=made.first_tick))
 
     def _finish_runs(self) -> None:
         for run in self.playback.finished:

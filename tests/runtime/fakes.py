@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from longtake.model.interface import Axis, Conditioning, ModelInfo, World
 from longtake.protocol import messages
-from longtake.protocol.generator_messages import GenBlock, GenDone, GenError, GenSaved, GenStepped
+from longtake.protocol.generator_messages import GenBlock, GenCued, GenDone, GenError, GenSaved, GenStepped
 from longtake.protocol.messages import Message
 from longtake.runtime.generator.worker import Worker, announced
 from longtake.runtime.takes.file import TakeBlock, TakeRecord
@@ -320,6 +320,8 @@ class Stage:
             self.world.block_made(message, data, self.clock.now())
         elif isinstance(message, GenStepped):
             self.world.denoised(message)
+        elif isinstance(message, GenCued):
+            self.world.cued(message)
         elif isinstance(message, GenSaved):
             self.world.saved(message, bytes(data))
         elif isinstance(message, GenDone):
@@ -351,10 +353,15 @@ class Stage:
         self.work()
 
     def run(self, ticks: int) -> None:
-        """Go through that many deadlines."""
+        """Go through that many deadlines, and the turns before them."""
         for _ in range(ticks):
             deadline = self.world.deadline
             assert deadline is not None, "nothing is scheduled"
+            while (turn_at := self.world.pacing.turn_at) is not None and self.clock.time < turn_at < deadline:
+                self.clock.time = turn_at
+                self.work()
+                if not self.alive:
+                    break
             self.clock.time = max(self.clock.time, deadline)
             self.show()
 

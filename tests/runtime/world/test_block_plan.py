@@ -17,13 +17,13 @@ SCRIPT = Script(
 
 
 def prompt(stage: Stage, text: str, at_tick: int | None = None, cut_in: bool = False) -> Ack:
-    ack = stage.world.cue("prompt", text, at_tick=at_tick, cut_in=cut_in, request=5)
+    ack = stage.world.cue("prompt", text, at_tick=at_tick, cut_in=cut_in, request=5, now=stage.clock.now())
     stage.carry_out()
     return ack
 
 
 def event(stage: Stage, name: str, at_tick: int | None = None) -> Ack:
-    ack = stage.world.cue("event", name, at_tick=at_tick, cut_in=False, request=6)
+    ack = stage.world.cue("event", name, at_tick=at_tick, cut_in=False, request=6, now=stage.clock.now())
     stage.carry_out()
     return ack
 

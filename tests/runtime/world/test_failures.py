@@ -15,7 +15,7 @@ def kinds(stage: Stage) -> list[str]:
 
 def lose_in_the_middle(stage: Stage) -> int:
     """Play six seconds with a cue, lose the generator, run dry; return the number of frames shown before."""
-    stage.world.cue("prompt", "a fox", at_tick=64, cut_in=False, request=1)
+    stage.world.cue("prompt", "a fox", at_tick=64, cut_in=False, request=1, now=stage.clock.now())
     stage.run(96)
     stage.die()
     while not stage.shown[-1].held:
@@ -57,7 +57,7 @@ def test_it_comes_back_from_the_snapshot_and_the_take_goes_on_unbroken() -> None
     assert restored.generation == 0
     stage.run(40)
     fresh = Stage(seed=4).open()
-    fresh.world.cue("prompt", "a fox", at_tick=64, cut_in=False, request=1)
+    fresh.world.cue("prompt", "a fox", at_tick=64, cut_in=False, request=1, now=fresh.clock.now())
     fresh.run(160)
     count = min(len(stage.digests), len(fresh.digests))
     assert count > 30
@@ -98,7 +98,7 @@ def test_without_a_snapshot_yet_it_is_made_again_from_the_seed() -> None:
 
 def test_a_model_that_cannot_save_begins_a_new_take_at_the_current_prompt() -> None:
     stage = Stage(model=FakeModel(config=FakeConfig(snapshots=False))).open()
-    stage.world.cue("prompt", "a fox", at_tick=None, cut_in=False, request=1)
+    stage.world.cue("prompt", "a fox", at_tick=None, cut_in=False, request=1, now=stage.clock.now())
     stage.run(20)
     stage.die()
     stage.revive()
@@ -110,12 +110,15 @@ def test_a_model_that_cannot_save_begins_a_new_take_at_the_current_prompt() -> N
 def test_a_cue_whose_step_died_with_the_generator_is_applied_where_it_was_acknowledged() -> None:
     stage = Stage(snapshot_every_s=1.0).open()
     stage.run(40)
-    ack = stage.world.cue("prompt", "a boat", at_tick=None, cut_in=False, request=1)
+    ack = stage.world.cue("prompt", "a boat", at_tick=None, cut_in=False, request=1, now=stage.clock.now())
+    stage.work()  # the recache, ahead of the step
+    assert stage.world.pacing.turn_at is not None
+    stage.clock.time = stage.world.pacing.turn_at
     step = stage.world.next_command(stage.clock.now())  # sent, never answered
     assert isinstance(step, GenStep)
     assert (step.block, step.prompt) == (ack.block, "a boat")
     stage.die()
-    later = stage.world.cue("prompt", "a train", at_tick=None, cut_in=False, request=2)
+    later = stage.world.cue("prompt", "a train", at_tick=None, cut_in=False, request=2, now=stage.clock.now())
     assert later.block == ack.block + 1
     stage.revive()
     stage.run(24)
@@ -134,7 +137,7 @@ def test_a_failed_step_is_tried_again_from_the_restore_point() -> None:
 
 def test_a_prompt_that_always_fails_closes_the_world_in_the_end() -> None:
     stage = Stage().open()
-    stage.world.cue("prompt", "fail", at_tick=None, cut_in=False, request=1)
+    stage.world.cue("prompt", "fail", at_tick=None, cut_in=False, request=1, now=stage.clock.now())
     while stage.world.phase != "closed":
         stage.run(1)
     assert len(stage.commands(GenRestore)) + len(stage.commands(GenOpen)) == 1 + 2, "not tried again"
@@ -152,7 +155,7 @@ def test_a_world_that_cannot_be_opened_is_an_error_for_the_opener() -> None:
 def test_a_world_that_kills_the_generator_again_and_again_is_closed() -> None:
     stage = Stage(snapshot_every_s=1.0).open()
     stage.run(40)
-    stage.world.cue("prompt", "deadly", at_tick=None, cut_in=False, request=1)
+    stage.world.cue("prompt", "deadly", at_tick=None, cut_in=False, request=1, now=stage.clock.now())
     for _ in range(3):
         assert stage.world.phase == "ready"
         while not (stage.world.wants_turn(stage.clock.now()) and not stage.world.plan.catching_up):

@@ -60,7 +60,7 @@ def test_a_take_is_the_same_whenever_its_frames_come() -> None:
     alone, other = Stage(seed=4).open(), beside(seed=4).open()
     other.decoded()
     for stage in (alone, other):
-        stage.world.cue("prompt", "a fox", at_tick=16, cut_in=False, request=1)
+        stage.world.cue("prompt", "a fox", at_tick=16, cut_in=False, request=1, now=stage.clock.now())
     alone.run(80)
     run(other, 80)
     blocks = len(other.digests)

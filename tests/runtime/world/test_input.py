@@ -111,7 +111,7 @@ def test_one_script_gives_the_same_frames_in_all_modes() -> None:
 def test_input_and_cue_share_a_block() -> None:
     scene = stage(mode="lockstep").open()
     scene.advance(8)
-    scene.world.cue("prompt", "a blue fox", at_tick=None, cut_in=False, request=1)
+    scene.world.cue("prompt", "a blue fox", at_tick=None, cut_in=False, request=1, now=scene.clock.now())
     hold(scene, lift=0.5)
     scene.advance(4)
     step = scene.commands(GenStep)[-1]

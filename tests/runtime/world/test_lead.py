@@ -59,7 +59,7 @@ def test_a_slow_first_block_is_forgotten_in_seconds() -> None:
         lead.observe(block_s=steady[block % len(steady)])
         needed.append(lead.block_needs_s())
     after_s = LONG.block_frames / LONG.fps
-    calm = 0.293 + 0.02
+    calm = 0.293 + LeadConfig().margin_s
     assert needed[0] > 2 * calm, "at first it is believed"
     assert needed[round(6 / after_s) - 1] < calm + 0.2
     assert needed[round(10 / after_s) - 1] < calm + 0.05
