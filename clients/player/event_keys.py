@@ -1,7 +1,7 @@
 """The events of the script as keycaps, in rows below the timeline."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pygame
 
@@ -24,6 +24,8 @@ GROUP_GAP = 24
 """extra gap between events that set different slots"""
 ROW_GAP = 6
 """between two rows"""
+MORE_WIDTH = 76
+"""of the button that turns to the next page, and the gap before it"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,32 +38,68 @@ class Keycap:
     """pixels, in the window"""
 
 
-def layout_keys(state: PlayerState, text: theme.Text, width: int, max_rows: int) -> tuple[list[Keycap], int]:
-    """Lay keycaps out in rows from (0, 0); also return the rows' height. Events that set the same slots are together.
+@dataclass(frozen=True, kw_only=True)
+class KeyPages:
+    """All keycaps, as many rows a page as the window has room for. Each page begins at (0, 0)."""
 
-    Events beyond the last row are left out; F1 lists them all.
-    """
+    pages: list[list[Keycap]]
+    """at least one"""
+    height: int
+    """of a page, pixels"""
+    more: pygame.Rect | None
+    """where the button to the next page goes; None if there is one page only"""
+
+    def page_of(self, event: str) -> int | None:
+        """Return the number of the page with an event, or None."""
+        return next((n for n, page in enumerate(self.pages) if any(cap.event == event for cap in page)), None)
+
+
+def layout_keys(state: PlayerState, text: theme.Text, width: int, max_rows: int) -> KeyPages:
+    """Lay keycaps out in rows, and the rows on pages. Events that set the same slots are together."""
+    rows = _rows(state, text, width)
+    more = None
+    if len(rows) > max_rows:
+        rows = _rows(state, text, width - MORE_WIDTH)
+        more = pygame.Rect(width - MORE_WIDTH + KEY_GAP, 0, MORE_WIDTH - KEY_GAP, KEY_HEIGHT)
+    step = KEY_HEIGHT + ROW_GAP
+    pages = [
+        [replace(cap, rect=cap.rect.move(0, number * step)) for number, row in enumerate(some) for cap in row]
+        for some in (rows[first : first + max_rows] for first in range(0, len(rows), max_rows))
+    ]
+    shown = min(len(rows), max_rows)
+    return KeyPages(pages=pages or [[]], height=max(0, shown * step - ROW_GAP), more=more)
+
+
+def _rows(state: PlayerState, text: theme.Text, width: int) -> list[list[Keycap]]:
+    """Return the keycaps of each row, all at y 0."""
     groups: dict[frozenset[str], list[tuple[str, EventDef, int]]] = {}
     for name, definition in state.script.events.items():
         label = text.width(definition.label or name, theme.NORMAL)
         groups.setdefault(frozenset(definition.set), []).append(
             (name, definition, _cap_width(text, definition) + label)
         )
-    caps: list[Keycap] = []
-    x, row = 0, 0
+    rows: list[list[Keycap]] = []
+    x = width + 1
     for group in groups.values():
         whole = sum(wide + KEY_GAP for _, _, wide in group) - KEY_GAP
-        if x and x + whole > width >= whole and row + 1 < max_rows:
-            x, row = 0, row + 1
+        if x + whole > width >= whole:
+            x = width + 1
         for name, definition, wide in group:
-            if x and x + wide > width:
-                x, row = 0, row + 1
-            if row < max_rows:
-                rect = pygame.Rect(x, row * (KEY_HEIGHT + ROW_GAP), wide, KEY_HEIGHT)
-                caps.append(Keycap(event=name, definition=definition, rect=rect))
+            if x + wide > width:
+                rows.append([])
+                x = 0
+            rows[-1].append(Keycap(event=name, definition=definition, rect=pygame.Rect(x, 0, wide, KEY_HEIGHT)))
             x += wide + KEY_GAP
         x += GROUP_GAP
-    return caps, max((cap.rect.bottom for cap in caps), default=0)
+    return rows
+
+
+def draw_more(surface: pygame.Surface, rect: pygame.Rect, page: int, pages: int, text: theme.Text) -> None:
+    """Draw the button that turns to the next page."""
+    pygame.draw.rect(surface, theme.RAISED, rect, border_radius=5)
+    pygame.draw.rect(surface, theme.LINE, rect, width=1, border_radius=5)
+    label = text.render(f"Tab {page + 1}/{pages}", theme.SMALL, theme.MUTED)
+    surface.blit(label, label.get_rect(center=rect.center))
 
 
 def draw(surface: pygame.Surface, caps: Sequence[Keycap], state: PlayerState, text: theme.Text, now: float) -> None:

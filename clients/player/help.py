@@ -15,6 +15,7 @@ KEYS: tuple[tuple[str, str], ...] = (
     ("F5", "start the take again; with Shift another one"),
     ("F9", "film and record; again: stop, and say where"),
     ("F12", "save a picture; with Shift the window"),
+    ("Tab", "more event keys, where not all fit"),
     ("F2", "hide everything but the picture"),
     ("F3", "numbers; lead: frames made ahead of the picture"),
     ("F11", "full screen"),

@@ -98,6 +98,8 @@ class Keyboard:
             self._opening = event.unicode if event.unicode == "/" else ""
         elif event.key == pygame.K_SPACE:
             player.pause()
+        elif event.key == pygame.K_TAB:
+            player.view.turn_page()
         elif event.unicode == ".":
             player.requests.control("step")
         elif (name := self._event_of(event)) is not None:
@@ -173,6 +175,8 @@ class Keyboard:
             if not player.prompt.focused:
                 self.focus()
             return
+        if player.view.more_rect.collidepoint(position):
+            player.view.turn_page()
         for cap in player.view.keycaps:
             if cap.rect.collidepoint(position):
                 player.requests.fire(cap.event)

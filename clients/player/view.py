@@ -10,7 +10,7 @@
 +--------------------------------------------------+
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -18,7 +18,7 @@ import pygame
 
 from longtake.clients.player import event_keys, gauge, hud, prompt_bar, theme, timeline
 from longtake.clients.player import help as player_help
-from longtake.clients.player.event_keys import Keycap, layout_keys
+from longtake.clients.player.event_keys import Keycap, KeyPages, layout_keys
 from longtake.clients.player.prompt import PromptLine
 from longtake.clients.player.state import PlayerState
 from longtake.protocol.messages import Applied
@@ -33,6 +33,8 @@ GLOW_FRAMES = 4
 """frames between two updates of the light around the picture"""
 GLOW = 62
 """its brightness, of 255"""
+MAX_DETAIL_LINES = 4
+"""of what the player waits for"""
 
 
 @dataclass(kw_only=True)
@@ -52,6 +54,11 @@ class View:
         self.text = theme.Text()
         self.keycaps: list[Keycap] = []
         """the event keys as they were drawn last, in window coordinates"""
+        self.more_rect = pygame.Rect(0, 0, 0, 0)
+        """the button to further event keys; empty where all are shown"""
+        self._page = 0
+        self._chosen = ""
+        """the event that was chosen when the page was last turned to it"""
         self.prompt_rect = pygame.Rect(0, 0, 0, 0)
         self._prompt_bar = prompt_bar.PromptBar(self.text)
         self._surface = surface
@@ -68,6 +75,10 @@ class View:
         if not self.options.chrome or not self._strip.collidepoint(position):
             return None
         return timeline.mark_at(self._strip, state, position[0])
+
+    def turn_page(self) -> None:
+        """Show the next event keys, where not all fit."""
+        self._page += 1
 
     def resize(self, surface: pygame.Surface) -> None:
         """Draw onto another surface."""
@@ -93,7 +104,7 @@ class View:
         surface = self._surface
         surface.fill(theme.BACKGROUND)
         area = surface.get_rect()
-        self.keycaps = []
+        self.keycaps, self.more_rect = [], pygame.Rect(0, 0, 0, 0)
         if self.options.chrome or prompt.focused:
             area = self._draw_chrome(state, prompt, now)
         self._draw_picture(area, state)
@@ -181,19 +192,19 @@ class View:
         moving = state.connection in ("connecting", "reconnecting", "live")
         dots = "." * (int(now * 2) % 4) if moving else ""
         title = self.text.render(texts[state.connection], theme.LARGE, theme.BRIGHT)
-        detail = self.text.render(
-            self.text.fit(state.detail, area.width - 8 * MARGIN, theme.NORMAL), theme.NORMAL, theme.MUTED
-        )
-        width = max(title.get_width() + 24, detail.get_width() if state.detail else 0) + 56
-        rect = pygame.Rect(0, 0, width, 92 if state.detail else 64)
+        lines = self.text.wrap(state.detail, area.width - 8 * MARGIN, theme.NORMAL)[:MAX_DETAIL_LINES]
+        details = [self.text.render(line, theme.NORMAL, theme.MUTED) for line in lines]
+        width = max(title.get_width() + 24, *(line.get_width() for line in [title, *details])) + 56
+        step = self.text.line(theme.NORMAL)
+        rect = pygame.Rect(0, 0, width, 64 + (step * len(details) + 8 if details else 0))
         rect.center = area.center
         theme.panel(self._surface, rect, opacity=235, radius=12)
         top = rect.top + 20
         left = rect.centerx - title.get_width() // 2
         self._surface.blit(title, (left, top))
         self._surface.blit(self.text.render(dots or " ", theme.LARGE, theme.MUTED), (left + title.get_width() + 2, top))
-        if state.detail:
-            self._surface.blit(detail, (rect.centerx - detail.get_width() // 2, rect.bottom - 36))
+        for row, line in enumerate(details):
+            self._surface.blit(line, (rect.centerx - line.get_width() // 2, top + 34 + row * step))
 
     # --- chrome --------------------------------------------------------------------------------------------
 
@@ -207,19 +218,27 @@ class View:
         if self.options.chrome:
             room = window.height * (1 - MIN_PICTURE) - height - timeline.HEIGHT - 3 * MARGIN
             rows = max(1, int(room // (event_keys.KEY_HEIGHT + event_keys.ROW_GAP)))
-            self.keycaps, keys = layout_keys(state, self.text, window.width - 2 * MARGIN, rows)
-            shift = top - keys - (10 if keys else 0)
-            self.keycaps = [
-                Keycap(event=cap.event, definition=cap.definition, rect=cap.rect.move(MARGIN, shift))
-                for cap in self.keycaps
-            ]
+            keys = layout_keys(state, self.text, window.width - 2 * MARGIN, rows)
+            shift = top - keys.height - (10 if keys.height else 0)
+            self._place_keys(keys, state, shift)
             strip = pygame.Rect(MARGIN, shift - timeline.HEIGHT - 2, window.width - 2 * MARGIN, timeline.HEIGHT)
             top = strip.top
             self._strip = strip
             timeline.draw(self._surface, strip, state, self.text, now)
             event_keys.draw(self._surface, self.keycaps, state, self.text, now)
+            if self.more_rect:
+                event_keys.draw_more(self._surface, self.more_rect, self._page, len(keys.pages), self.text)
         self._prompt_bar.draw(self._surface, self.prompt_rect, state, prompt, now)
         return pygame.Rect(0, 0, window.width, max(1, top - 6))
+
+    def _place_keys(self, keys: KeyPages, state: PlayerState, top: int) -> None:
+        """Set the keycaps of the page in view, with its top at `top`. An event that is chosen brings its page along."""
+        if state.selected != self._chosen:
+            self._chosen = state.selected
+            self._page = keys.page_of(state.selected) or 0
+        self._page %= len(keys.pages)
+        self.keycaps = [replace(cap, rect=cap.rect.move(MARGIN, top)) for cap in keys.pages[self._page]]
+        self.more_rect = keys.more.move(MARGIN, top) if keys.more else pygame.Rect(0, 0, 0, 0)
 
 
 def badges(state: PlayerState) -> list[tuple[str, theme.Colour, bool]]:

@@ -266,7 +266,7 @@ class WorldTable:
         if taken + more > FULL_LOAD:
             raise Refused(
                 "no_room",
-                f"the generator is {100 * taken:.0f} % busy with {len(live)} live worlds and one more would take "
+                f"the generator is {100 * taken:.0f} % busy with {len(live)} live world{'s' if len(live) > 1 else ''} and one more would take "
                 f"about {100 * more:.0f} %: close one, or open this one in lockstep or offline mode",
             )
 

@@ -1,12 +1,19 @@
 """What keys and clicks do, on any keyboard, against the real server."""
 
+from pathlib import Path
+
 import pygame
 import pytest
+from msgspec.structs import replace
 
+from longtake.clients.player.entry import OpenWorld
 from longtake.clients.player.help import KEYS
 from longtake.clients.player.player import Player
-from tests.clients.player.directing import press, turn_until, type_text
+from longtake.clients.session import Session
+from longtake.protocol import messages as m
+from tests.clients.player.directing import SCRIPT, press, turn_until, type_text
 from tests.clients.real_server import RealServer
+from tests.reach import reach
 
 
 def test_named_keys_and_clicks_fire_too(server: RealServer, playing: Player) -> None:
@@ -135,6 +142,24 @@ def test_typing_anything_and_editing_it_ends_nothing(playing: Player, typed: str
         press(playing, key)
         playing.prompt.insert("a")
     assert playing.running
+
+
+def test_tab_and_a_click_turn_to_further_event_keys(server: RealServer, tmp_path: Path) -> None:
+    events = {f"e{n}": m.EventDef(set={"time": "night"}, label=f"event number {n}") for n in range(12)}
+    with Session.connect(reach(server)) as session:
+        script = replace(SCRIPT, events=events)
+        player = Player(session, OpenWorld(script=script), size=(640, 400), screenshots=tmp_path)
+        player.connector.start()
+        turn_until(player, lambda: bool(player.view.more_rect))
+        first = [cap.event for cap in player.view.keycaps]
+        press(player, pygame.K_TAB)
+        turn_until(player, lambda: [cap.event for cap in player.view.keycaps] != first)
+        second = [cap.event for cap in player.view.keycaps]
+        place = player.view.more_rect.center
+        pygame.event.post(pygame.event.Event(pygame.MOUSEBUTTONDOWN, button=1, pos=place))
+        turn_until(player, lambda: [cap.event for cap in player.view.keycaps] not in (first, second))
+        assert server.got["event"] == []
+        player.connector.stop()
 
 
 def test_a_click_on_the_timeline_tells_the_cue(server: RealServer, playing: Player) -> None:

@@ -137,16 +137,48 @@ def test_the_picture_is_the_picture(text: theme.Text) -> None:
     assert picture.get_size() == (160, 96)
 
 
-@pytest.mark.parametrize("width", [300, 640, 932, 1252])
-def test_keycaps_do_not_touch_and_leave_out_what_does_not_fit(text: theme.Text, width: int) -> None:
+@pytest.mark.parametrize("width", [300, 612, 932, 1252])
+@pytest.mark.parametrize("rows", [1, 2, 3])
+def test_every_event_is_on_a_page_and_keycaps_do_not_touch(text: theme.Text, width: int, rows: int) -> None:
     for scenario in LIBRARY.values():
-        caps, height = layout_keys(state_of(scenario.script()), text, width, 3)
-        rects = [cap.rect for cap in caps]
-        assert all(rect.collidelist(rects[:index]) == -1 for index, rect in enumerate(rects))
-        assert all(rect.left >= 0 and rect.right <= width and rect.bottom <= height for rect in rects)
-    caps, _ = layout_keys(state_of(LIBRARY["default"].script()), text, 1252, 3)
-    assert [cap.event for cap in caps] == list(LIBRARY["default"].events)
-    assert len(layout_keys(state_of(LIBRARY["default"].script()), text, 300, 1)[0]) < 6
+        keys = layout_keys(state_of(scenario.script()), text, width, rows)
+        assert {cap.event for page in keys.pages for cap in page} == set(scenario.events)
+        assert (keys.more is None) == (len(keys.pages) == 1)
+        for page in keys.pages:
+            rects = [cap.rect for cap in page] + ([keys.more] if keys.more else [])
+            assert all(rect.collidelist(rects[:index]) == -1 for index, rect in enumerate(rects))
+            assert all(rect.left >= 0 and rect.right <= width and rect.bottom <= keys.height for rect in rects)
+    wide = layout_keys(state_of(LIBRARY["default"].script()), text, 1252, 3)
+    assert [cap.event for cap in wide.pages[0]] == list(LIBRARY["default"].events)
+
+
+def test_a_script_without_events_has_an_empty_page(text: theme.Text) -> None:
+    keys = layout_keys(state_of(m.Script()), text, 612, 1)
+    assert (keys.pages, keys.height, keys.more) == ([[]], 0, None)
+
+
+def test_in_a_small_window_every_event_key_can_be_reached(text: theme.Text) -> None:
+    view, state = View(pygame.Surface((640, 400))), state_of(LIBRARY["default"].script())
+    seen: list[str] = []
+    for _ in range(3):
+        view.draw(state, PromptLine(), 0.0, 16.0)
+        window = pygame.Rect(0, 0, 640, 400)
+        assert all(window.contains(cap.rect) for cap in view.keycaps)
+        assert window.contains(view.more_rect)
+        seen += [cap.event for cap in view.keycaps if cap.event not in seen]
+        view.turn_page()
+    assert seen == list(LIBRARY["default"].events)
+    for name in LIBRARY["default"].events:  # the wheel
+        state.selected = name
+        view.draw(state, PromptLine(), 0.0, 16.0)
+        assert name in [cap.event for cap in view.keycaps]
+    view.turn_page()
+    view.draw(state, PromptLine(), 0.0, 16.0)
+    assert name not in [cap.event for cap in view.keycaps], "what is chosen does not hold the page"
+    view.resize(pygame.Surface((1280, 800)))
+    view.draw(state, PromptLine(), 0.0, 16.0)
+    assert len(view.keycaps) == len(LIBRARY["default"].events)
+    assert not view.more_rect
 
 
 def test_badges_say_how_the_world_stands() -> None:
@@ -265,3 +297,22 @@ def test_what_was_understood_is_said_in_a_line() -> None:
     texts = [words for words, _ in understood_line(understood)]
     assert texts == ["shown as: purple train, city", "not known: dragon", "by chance: time, weather"]
     assert [words for words, _ in understood_line(m.Understood())] == ["shown as: anything"]
+
+
+def test_what_is_waited_for_is_told_in_full_in_a_small_window(
+    text: theme.Text, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    view, state = View(pygame.Surface((640, 400))), PlayerState()
+    state.detail = (
+        "the generator is 101 % busy with 1 live world: " + "close one, or open this one in lockstep mode " * 2
+    )
+    drawn: list[str] = []
+    render = view.text.render
+
+    def listen(text: str, height: int = theme.NORMAL, *args: theme.Colour, **options: bool) -> pygame.Surface:
+        drawn.append(text)
+        return render(text, height, *args, **options)
+
+    monkeypatch.setattr(view.text, "render", listen)
+    view.draw(state, PromptLine(), 0.0, 16.0)
+    assert state.detail.strip() in " ".join(drawn)
