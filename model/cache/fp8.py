@@ -59,6 +59,11 @@ class Fp8Cache(RingCache):
         self._full_keys = torch.zeros(shape, device=device, dtype=dtype)
         self._full_values = torch.zeros_like(self._full_keys)
 
+    def buffers(self) -> dict[str, Tensor]:
+        """See `RingCache.buffers`."""
+        scales = {"key_scales": self.key_scales, "value_scales": self.value_scales}
+        return {**super().buffers(), **scales}
+
     def put(self, layer: int, slots: slice, keys: Tensor, values: Tensor) -> None:
         """See `RingCache.put`."""
         if self._unscaled:

@@ -4,14 +4,15 @@ Nothing is moved, cloned or concatenated, and once the window is full attention 
 """
 
 import copy
+from collections.abc import Mapping
 from functools import partial
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 import torch
 from torch import Tensor
 
 from longtake.model.cache.base import CacheState
-from longtake.model.cache.layout import BlockLayout
+from longtake.model.cache.layout import BlockLayout, Window
 from longtake.model.cache.window import WindowBlock, WindowCache, rotated
 from longtake.model.config import GeneratorConfig
 from longtake.model.network.rope import Rope
@@ -51,6 +52,11 @@ class RingBlock(WindowBlock):
         device = cache.keys.device
         runs = [torch.arange(slots.start, slots.stop, device=device) for slots, _ in self._runs]
         self._slots = runs[0] if len(runs) == 1 else torch.cat(runs)
+
+    @property
+    def cache(self) -> "RingCache":
+        """What the frames are computed into."""
+        return self._cache
 
     @property
     def slots(self) -> Tensor:
@@ -137,6 +143,23 @@ class RingCache(WindowCache[RingBlock]):
         self._by_layer = list(zip(self.keys.unbind(0), self.values.unbind(0), strict=True))
         sink_tokens = config.sink_frames * sizes.frame_tokens if self.relative else 0
         self.unrotated_sink_keys = torch.zeros((*shape[:3], sink_tokens, shape[4]), device=device, dtype=dtype)
+
+    def buffers(self) -> dict[str, Tensor]:
+        """Return the tensors that hold what is cached, by attribute; each has a first dimension of layers."""
+        return {"keys": self.keys, "values": self.values, "unrotated_sink_keys": self.unrotated_sink_keys}
+
+    def use(self, buffers: Mapping[str, Tensor]) -> None:
+        """Hold what is cached in the tensors of another cache of the same sizes from now on; copies nothing."""
+        for name, buffer in buffers.items():
+            setattr(self, name, buffer)
+        self._by_layer = list(zip(self.keys.unbind(0), self.values.unbind(0), strict=True))
+
+    def sharing(self) -> Self:
+        """Return an empty cache in the same buffers, of which only one may be used at a time."""
+        other = copy.copy(self)
+        other.window = Window(self.window.sink_frames, self.window.ring_frames)
+        other._sink_shift = 0
+        return other
 
     def put(self, layer: int, slots: slice, keys: Tensor, values: Tensor) -> None:
         """Write a layer's keys (after RoPE) and values, [B, heads, tokens, head_dim] each, into slots of tokens."""

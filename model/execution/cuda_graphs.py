@@ -1,16 +1,18 @@
 """CUDA graphs: a pass's hundreds of launches recorded once and replayed as one.
 
-A graph repeats the same kernels at the same addresses, so it belongs to one ring. What changes from block to block
-(latents, rotations, slots, the prompt's keys and values, the modulation of a model with actions) is copied to where the
-recordings read it. Recorded is what a live world meets all the time: a block's passes once the window is full, for each
+A graph repeats the same kernels at the same addresses, so it belongs to one ring, in which worlds take turns
+(`longtake.model.execution.seat`). What changes from block to block (latents, rotations, slots, the prompt's keys and
+values, the modulation of a model with actions) is copied to where the recordings read it.
+
+Recorded is what a live world meets all the time: a block's passes once the window is full, for each
 place in the ring where a block can lie, and the recaches of a prompt change. An executor that reads the slots as data
 (`Executor.slots_are_data`) needs one recording for all places. Everything else runs on the executor that was recorded.
 
-Recording happens when a world opens, so no frame waits for it. A generator keeps the ring of a world that closed,
-with its graphs, for the next one.
+Recording happens once for all worlds, in `Generator.warm_up` or when the first one opens, so no frame waits for it.
 
     graphs = CudaGraphs(executor, cache, config, prompt_kv, cuda_capture(), rewrites)
     graphs.record()
+    cache = graphs.seat.open(new_cache)                                 # of a world
     condition = graphs.condition(step, actions)
     flow = graphs.flow(block, latents, step, prompt_kv, condition)      # it is an `Executor` itself
 """
@@ -28,6 +30,7 @@ from longtake.model.cache.ring import RingBlock, RingCache
 from longtake.model.choice import Target
 from longtake.model.config import GeneratorConfig
 from longtake.model.execution.base import CLEAN, Executor, FrameActions
+from longtake.model.execution.seat import Seat
 from longtake.model.network.layers import Modulation, PromptKV
 from longtake.model.network.transformer import Condition
 
@@ -119,15 +122,18 @@ class Inputs(NamedTuple):
 
 
 class CudaGraphs:
-    """An executor for one ring, which replays the passes that it has recorded of another executor.
+    """An executor for worlds that share recordings; it replays the passes that it has recorded of another executor.
 
     Args:
         executor: what to record, and what runs everything else.
-        cache: the ring, empty.
+        cache: the ring to record with, which becomes no world's.
         config: of the generator.
         prompt_kv: a prompt's keys and values per layer, for their sizes.
         capture: what records (`cuda_capture`).
         rewrites: the recaches to record.
+
+    Attributes:
+        seat: whose frames lie in the ring.
     """
 
     def __init__(
@@ -141,6 +147,7 @@ class CudaGraphs:
     ) -> None:
         self._executor, self._cache, self._config = executor, cache, config
         self._capture, self._rewrites = capture, rewrites
+        self.seat = Seat(cache)
         self._prompt = prompt_kv
         self._prompt_kv = [(k.clone(), v.clone()) for k, v in prompt_kv]
         self._inputs: dict[int, Inputs] = {}
@@ -151,11 +158,6 @@ class CudaGraphs:
         self._conditions = {step: copy_of(c) if steered else c for step, c in self._loaded.items()}
         """where they read them; without actions they never change"""
         self._replays: dict[tuple[object, int], Run] = {}
-
-    @property
-    def cache(self) -> RingCache:
-        """The ring that the recordings write."""
-        return self._cache
 
     @property
     def warm_up_frames(self) -> Sequence[int]:
@@ -176,7 +178,7 @@ class CudaGraphs:
         return self._executor.condition(step, actions)
 
     def record(self) -> None:
-        """Record what a live world meets once the window is full, and leave the cache empty."""
+        """Record what a live world meets once the window is full."""
         config, cache = self._config, self._cache
         places = self._places()
         for place in range(places):
@@ -191,8 +193,10 @@ class CudaGraphs:
             else:
                 cache.restart(cache.end_frame - sum(rewrite.group_frames))
             self._record(cache.begin(rewrite.group_frames), CLEAN)
-        cache.restart(0)
-        log.info("recorded %d CUDA graphs", len(self._replays))
+
+    def __len__(self) -> int:
+        """Return how many passes are recorded."""
+        return len(self._replays)
 
     def flow(
         self, block: CacheBlock, latents: Tensor, step: int, prompt_kv: Sequence[PromptKV], condition: Condition
@@ -245,8 +249,9 @@ class CudaGraphs:
         return self._replays.get(self._key(block, step))
 
     def _load(self, block: CacheBlock, prompt_kv: Sequence[PromptKV], step: int, condition: Condition) -> Inputs:
-        """Copy what changes with the block, the prompt or the actions to where the recordings read it."""
+        """Bring what changes with the world, the block, the prompt or the actions to where the recordings read it."""
         assert isinstance(block, RingBlock), "a recording was found"
+        self.seat.take(block.cache)
         inputs = self._inputs[block.frames]
         inputs.table.copy_(block.table)
         inputs.slots.copy_(block.slots)

@@ -19,25 +19,22 @@ import torch
 from torch import Tensor
 
 from longtake.model.backend import Backend
-from longtake.model.cache.base import CacheBlock, WorldCache
-from longtake.model.cache.registry import CACHES
-from longtake.model.cache.ring import RingCache
+from longtake.model.cache.base import CacheBlock
 from longtake.model.config import GeneratorConfig
-from longtake.model.errors import BackendError, ConfigError, ShapeError, SnapshotError, WorldError
-from longtake.model.execution.base import CLEAN, Actions, Executor
+from longtake.model.errors import ConfigError, ShapeError, SnapshotError, WorldError
+from longtake.model.execution.base import CLEAN, Actions
 from longtake.model.execution.building import build_executor
-from longtake.model.execution.cuda_graphs import CudaGraphs, Rewrite, cuda_capture
 from longtake.model.generation.block import Block
+from longtake.model.generation.caches import WorldCaches
 from longtake.model.generation.decoding import Decoding
 from longtake.model.generation.noise import NoiseSource, SeededNoise
 from longtake.model.generation.prompts import Prompts
-from longtake.model.generation.recache import live_lengths, live_recaches, rebuild, recache, rewrite
+from longtake.model.generation.recache import live_lengths, rebuild, recache, rewrite
 from longtake.model.generation.schedule import Schedule, add_noise, clean
 from longtake.model.generation.snapshot import Exact, Snapshot
 from longtake.model.generation.timing import Stopwatch
 from longtake.model.generation.world import Decoder, Prompt, TextEncoder, World
 from longtake.model.network.layers import PromptKV
-from longtake.model.network.rope import Rope
 from longtake.model.network.transformer import Transformer
 from longtake.model.ops.attention.registry import ATTENTIONS
 
@@ -80,10 +77,7 @@ class Generator:
         self.device, self.dtype = backend.device, backend.dtype
         self.decoder = decoder
         self.transformer = transformer.to(self.device, self.dtype).eval().requires_grad_(False)
-        self._attention = ATTENTIONS.make(backend.attention, backend.target)
-        self._new_cache = CACHES.make(backend.cache, backend.target)
-        self._capture = cuda_capture() if backend.graphs else None
-        self._spare: CudaGraphs | None = None
+        attention = ATTENTIONS.make(backend.attention, backend.target)
         self._decoding = Decoding(decoder, self.device, overlap=backend.overlap) if decoder is not None else None
         # Draw the next noise while the GPU is busy; on the CPU that would gain nothing.
         self._draws_ahead = self.device.type == "cuda"
@@ -92,9 +86,9 @@ class Generator:
         self.timesteps = schedule.warp(config.timesteps)
         self._sigmas = [float(sigma) for sigma in schedule.sigma(torch.tensor(self.timesteps))]
         self.executor, self.backend = build_executor(
-            self.transformer, backend, self._attention, self.timesteps, live_lengths(config)
+            self.transformer, backend, attention, self.timesteps, live_lengths(config)
         )
-        self._rope = Rope(config.transformer.head_dim, config.transformer.grid, self.device)
+        self.caches = WorldCaches(config, self.backend, attention, self.executor, clock)
         self.prompts = Prompts(text_encoder, config.transformer.text_tokens)
 
     # Worlds
@@ -249,16 +243,14 @@ class Generator:
             world.pending = None
             world.past.clear()
             world.sink.clear()
-            if isinstance(world.executor, CudaGraphs):
-                # The next world takes the ring over, with what was recorded for it.
-                self._spare = world.executor
+            self.caches.close(world.cache, world.executor)
             del world.cache, world.executor, world.prompt_kv, world.decoder_state
 
     @torch.inference_mode()
     def warm_up(self, progress: Callable[[int, int], None] | None = None) -> None:
-        """Compile for the lengths that a live world meets, with a world that is thrown away.
+        """Compile for the lengths that a live world meets, and record CUDA graphs, with worlds that are thrown away.
 
-        There is nothing to do unless the executor compiles.
+        There is nothing to do unless the executor compiles or graphs are replayed: a world then opens in no time.
 
         Args:
             progress: called with how many lengths are compiled and how many there are; a line is logged too.
@@ -266,6 +258,8 @@ class Generator:
         lengths = self.executor.warm_up_frames
         sizes = self.config.transformer
         embedding = torch.zeros(1, sizes.text_tokens, sizes.text_dim)
+        if self.caches.capture is not None:
+            self.close(self.open(seed=0, embedding=embedding))
         for done, frames in enumerate(lengths, start=1):
             begun = self._clock()
             world = self.open(seed=0, embedding=embedding)
@@ -290,7 +284,7 @@ class Generator:
         self, noise: NoiseSource, prompt: Prompt, prompt_kv: Sequence[PromptKV], stopwatch: Stopwatch
     ) -> World:
         batch = prompt.embedding.shape[0]
-        cache, executor = self._new_cache_and_executor(batch, prompt_kv)
+        cache, executor = self.caches.open(batch, prompt_kv)
         return World(
             noise=noise,
             batch=batch,
@@ -300,29 +294,6 @@ class Generator:
             executor=executor,
             stopwatch=stopwatch,
         )
-
-    def _new_cache_and_executor(self, batch: int, prompt_kv: Sequence[PromptKV]) -> tuple[WorldCache, Executor]:
-        """Return an empty cache for a world, and what runs its passes: with CUDA graphs, those of its ring."""
-        spare, self._spare = self._spare, None
-        if spare is not None and spare.cache.keys.shape[1] == batch:
-            spare.cache.restart(0)
-            return spare.cache, spare
-        cache = self._new_cache(
-            self.config,
-            batch=batch,
-            rope=self._rope,
-            attention=self._attention,
-            device=self.device,
-            dtype=self.dtype,
-        )
-        if self._capture is None:
-            return cache, self.executor
-        if not isinstance(cache, RingCache):
-            raise BackendError(f"CUDA graphs need a ring written in place, not cache {self.backend.cache!r}")
-        rewrites = [Rewrite(plan.keep_sink, plan.group_frames) for plan in live_recaches(self.config)]
-        graphs = CudaGraphs(self.executor, cache, self.config, prompt_kv, self._capture, rewrites)
-        graphs.record()
-        return cache, graphs
 
     def _check(self, world: World) -> None:
         if world.closed:

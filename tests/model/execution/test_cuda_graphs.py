@@ -1,5 +1,6 @@
 """Recorded forwards against those that are run each time."""
 
+import gc
 from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -10,7 +11,7 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from longtake.model.errors import BackendError
-from longtake.model.execution.cuda_graphs import PoolHandles, Run
+from longtake.model.execution.cuda_graphs import CudaGraphs, PoolHandles, Run
 from longtake.model.generation.recache import live_recaches
 
 
@@ -39,7 +40,7 @@ class Recorder:
 def film(small: Any, config: Any, capture: Any, *, cache: str = "plain", device: str = "cpu") -> list[torch.Tensor]:
     """Two worlds in turn, past the window, with prompt changes before and after it; one is restored on the way."""
     generator = small.generator(config, cache=cache, device=device)
-    generator._capture = capture
+    generator.caches.capture = capture
     worlds = [generator.open(seed=seed, embedding=small.embedding(config, seed)) for seed in (1, 2)]
     made = []
     for block in range(14):
@@ -75,7 +76,7 @@ def test_replayed_forwards_are_the_same(
     assert all(torch.equal(one, other) for one, other in zip(made, wanted, strict=True))
     forwards = 3  # of a block: two steps and the clean pass
     recaches = len(live_recaches(config))
-    assert recorder.recorded == 4 * (forwards * (window - sink_frames) // block + recaches)
+    assert recorder.recorded == forwards * (window - sink_frames) // block + recaches, "once, for four worlds"
     # Every block that sees a full window, of both worlds, and their recaches then.
     full = 14 - (window // block - 1)
     assert recorder.replayed >= 2 * (forwards * full + 2)
@@ -106,25 +107,86 @@ def test_without_cuda_they_are_refused(small: Any) -> None:
         small.generator(small.config(), graphs=True)
 
 
-def test_a_world_takes_over_the_ring_of_one_that_closed(small: Any) -> None:
+def test_nothing_is_recorded_when_a_world_opens(small: Any) -> None:
     config = small.config(positions="relative", timesteps=(1000.0,))
     generator, recorder = small.generator(config), Recorder()
     fresh = take(small, small.generator(config))
-    generator._capture = recorder
-    assert all(torch.equal(a, b) for a, b in zip(take(small, generator), fresh, strict=True))
+    generator.caches.capture = recorder
+    generator.warm_up()
     recorded = recorder.recorded
     assert recorded
     assert all(torch.equal(a, b) for a, b in zip(take(small, generator), fresh, strict=True))
-    assert recorder.recorded == recorded, "nothing is recorded again"
+    assert all(torch.equal(a, b) for a, b in zip(take(small, generator), fresh, strict=True))
     first, second = (generator.open(seed=seed, embedding=small.embedding(config, 0)) for seed in (1, 2))
-    assert first.cache is not second.cache
-    assert recorder.recorded == 2 * recorded, "a second world has a ring of its own"
+    assert first.cache.keys.data_ptr() != second.cache.keys.data_ptr()
+    assert recorder.recorded == recorded, "all worlds share what was recorded"
+    pair = generator.open(seed=(1, 2), embedding=small.embedding(config, 0))
+    assert recorder.recorded == 2 * recorded, "a batch of another size does not"
+    for world in (first, second, pair):
+        generator.close(world)
 
 
-def take(small: Any, generator: Any, blocks: int = 6) -> list[torch.Tensor]:
+@pytest.mark.parametrize("cache", ["plain", "fp8"])
+def test_worlds_take_turns_in_the_ring(small: Any, cache: str) -> None:
+    """Three worlds in any order, one closes while it is in the ring, one while it is not; none leaves a trace."""
+    config = small.config(positions="relative", timesteps=(1000.0,))
+    alone = {seed: take(small, small.generator(config, cache=cache), blocks=9, seed=seed) for seed in range(4)}
+    generator = small.generator(config, cache=cache)
+    generator.caches.capture = Recorder()
+    worlds = {seed: generator.open(seed=seed, embedding=small.embedding(config, 0)) for seed in range(3)}
+    made: dict[int, list[torch.Tensor]] = {seed: [] for seed in range(4)}
+    turns = [*(0, 1, 2) * 5, *(0, 0, 0, 2, 1, 1), *(3, 2, 3, 2) * 3, *(3, 3, 3)]
+    for turn in turns:
+        if turn == 3 and 3 not in worlds:
+            generator.close(worlds.pop(1))  # it was the last, so it is in the ring
+            worlds[3] = generator.open(seed=3, embedding=small.embedding(config, 0))
+            generator.close(worlds.pop(0))  # it is not
+        if len(made[turn]) == 8:
+            generator.cue(worlds[turn], embedding=small.embedding(config, 1))
+        if len(made[turn]) < 9:
+            made[turn].append(generator.step(worlds[turn]).latents.clone())
+    assert [len(blocks) for blocks in made.values()] == [8, 7, 9, 9]
+    for seed, blocks in made.items():
+        assert all(torch.equal(a, b) for a, b in zip(blocks, alone[seed], strict=False)), seed
+    graphs = worlds[3].executor
+    assert isinstance(graphs, CudaGraphs)
+    assert graphs.seat.exchanges >= 10
+    assert graphs.seat.in_use
+    for world in worlds.values():
+        generator.close(world)
+    assert not graphs.seat.in_use
+
+
+def test_one_world_changes_places_with_nobody(small: Any) -> None:
+    config = small.config(timesteps=(1000.0,))
+    generator = small.generator(config)
+    generator.caches.capture = Recorder()
+    generator.warm_up()
+    world = generator.open(seed=1, embedding=small.embedding(config, 0))
+    at = world.cache.keys.data_ptr()
+    for _ in range(6):
+        generator.step(world)
+    assert world.cache.keys.data_ptr() == at
+    assert world.executor.seat.exchanges == 0
+
+
+def test_a_forgotten_world_leaves_the_ring(small: Any) -> None:
+    """Without being closed: the next one that comes finds nobody there."""
+    config = small.config(timesteps=(1000.0,))
+    generator = small.generator(config)
+    generator.caches.capture = Recorder()
+    world = generator.open(seed=1, embedding=small.embedding(config, 0))
+    at, seat = world.cache.keys.data_ptr(), world.executor.seat
+    del world
+    gc.collect()
+    assert not seat.in_use
+    assert generator.open(seed=2, embedding=small.embedding(config, 0)).cache.keys.data_ptr() == at
+
+
+def take(small: Any, generator: Any, blocks: int = 6, seed: int = 1) -> list[torch.Tensor]:
     """A world past the window, with a prompt change there; closed at the end."""
     config = generator.config
-    world = generator.open(seed=1, embedding=small.embedding(config, 0))
+    world = generator.open(seed=seed, embedding=small.embedding(config, 0))
     made = []
     for block in range(blocks):
         if block == blocks - 1:
@@ -141,7 +203,7 @@ def test_slots_as_data_need_one_recording_for_every_place(
     pytest.importorskip("triton", reason="needs triton")
     config = small.config(block_frames=block, window_frames=window, sink_frames=sink_frames, timesteps=(1000.0,))
     generator, recorder = small.generator(config, execution="triton", linear="plain"), Recorder()
-    generator._capture = recorder
+    generator.caches.capture = recorder
     made, wanted = take(small, generator), take(small, small.generator(config, execution="eager", linear="plain"))
     assert max(small.error(a, b) for a, b in zip(made, wanted, strict=True)) < 2e-5
     recaches = len(live_recaches(config))
@@ -186,7 +248,7 @@ def test_a_block_and_a_recache_launch_little_outside_their_recordings(small: Any
             return quietly
 
         generator = small.generator(config, execution="eager", linear="plain")
-        generator._capture = capture
+        generator.caches.capture = capture
         world = generator.open(seed=1, embedding=small.embedding(config, 0))
         for _ in range(5):
             generator.step(world)
