@@ -25,6 +25,7 @@ from longtake.model.training.data.clips import Clips
 from longtake.model.training.files import write_whole
 from longtake.model.training.launch import launch
 from longtake.model.training.loop import LoopConfig
+from longtake.model.training.objectives.adversary import Adversary, adversarial_losses, balance, pairs_of
 from longtake.model.training.objectives.pictures import PictureLossConfig, picture_loss
 from longtake.model.training.task import Figures, Task, Turn
 
@@ -36,8 +37,9 @@ OUTER = (
     "decoder.key.",
     "decoder.motion.",
     "decoder.change.",
+    "adversary.",
 )
-"""first and last convolutions, which AdamW steps"""
+"""first and last convolutions, and the adversary, which AdamW steps"""
 EVALUATED_CLIPS = 16
 EVALUATED_FRAMES = 20
 
@@ -67,6 +69,12 @@ class AutoencoderTaskConfig:
     """of what blends lean to one key picture (`MovingDecoder.decode_with_lean`)"""
     latent_noise: float = 0.15
     """largest standard deviation of the noise added to a latent, so that small errors of the generator stay small"""
+    adversary_weight: float = 0.0
+    """how large the adversary's slope is beside the picture's; 0 trains without one (`objectives/adversary.py`)"""
+    adversary_pairs: int = 4
+    """of frames that it sees of each crop"""
+    adversary_alone: int = 100
+    """steps in which it learns before it counts"""
     decoder_only: bool = False
     start: str = ""
     """weights to start from: a file of this training's, or a folder with what shipped"""
@@ -86,6 +94,9 @@ class Batch:
     """[B, T, 1, h, w] float"""
     noise: float
     """standard deviation of the noise on the latents"""
+    pairs: Tensor
+    """[n] frames whose pairs with the next the adversary sees"""
+    adversary_counts: bool
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,6 +115,8 @@ class AutoencoderTask(Task[Batch]):
         self.module: nn.Module = Autoencoder(MOVING)
         if config.start:
             self.module.load_state_dict(weights_of(Path(config.start)))
+        if config.adversary_weight:
+            self.module.add_module("adversary", Adversary())
         self.module.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         if config.decoder_only:
             self.module.encoder.requires_grad_(False)
@@ -126,6 +139,8 @@ class AutoencoderTask(Task[Batch]):
             frames=self._tensor(np.stack([c.frames for c in picked]).transpose(0, 1, 4, 2, 3)),
             weights=self._tensor(np.stack([c.weights for c in picked])[:, :, None]),
             noise=float(rng.uniform(0, config.latent_noise)),
+            pairs=self._tensor(rng.integers(4 * config.latents - 1, size=config.adversary_pairs)),
+            adversary_counts=turn.step >= config.adversary_alone,
         )
 
     def _tensor(self, array: NDArray[np.generic]) -> Tensor:
@@ -172,8 +187,23 @@ class AutoencoderTask(Task[Batch]):
                 latents = self.module.encode(averaged(target), averaged(before))
             made, lean = self.module.decode_with_lean(latents + batch.noise * torch.randn_like(latents))
         loss, figures = picture_loss(made.float(), target, batch.weights, self.config.loss)
-        psnr = psnr_db(made.detach().float(), target).mean()
-        return loss + self.config.lean_weight * lean, {"psnr": psnr, "lean": lean.detach(), **figures}
+        figures = {"psnr": psnr_db(made.detach().float(), target).mean(), "lean": lean.detach(), **figures}
+        loss = loss + self.config.lean_weight * lean
+        if self.config.adversary_weight:
+            fooled, told_apart = self._adversarial(made.float(), target, batch.pairs)
+            figures |= {"fooled": fooled.detach(), "told_apart": told_apart.detach()}
+            if batch.adversary_counts:
+                factor = self.config.adversary_weight * balance(loss, fooled, self.module.decoder.key.weight)
+                loss = loss + factor * fooled
+                figures["adversary"] = factor
+            loss = loss + told_apart
+        return loss, figures
+
+    def _adversarial(self, made: Tensor, target: Tensor, pairs: Tensor) -> tuple[Tensor, Tensor]:
+        adversary = self.module.adversary
+        assert isinstance(adversary, Adversary)
+        with half_precision(self.device):
+            return adversarial_losses(adversary, pairs_of(made, pairs), pairs_of(target, pairs))
 
     def evaluate(self, module: nn.Module) -> dict[str, float]:
         """PSNR, detail and motion over held-out clips, without the first block of each; see `figures`."""
@@ -244,7 +274,7 @@ def averaged(frames: Tensor) -> Tensor:
 def weights_of(path: Path) -> dict[str, Tensor]:
     """Return an autoencoder's weights from its file, or from a folder with one file for each half."""
     if path.is_file():
-        return load_file(path)
+        return {name: x for name, x in load_file(path).items() if not name.startswith("adversary.")}
     halves = ("encoder", "decoder")
     return {f"{half}.{name}": x for half in halves for name, x in load_file(path / f"{half}.safetensors").items()}
 
@@ -280,6 +310,7 @@ def main() -> None:
     parser.add_argument("--full-after", type=float, default=AutoencoderTaskConfig.full_after)
     parser.add_argument("--motion-weight", type=float, default=PictureLossConfig.motion)
     parser.add_argument("--energy-weight", type=float, default=PictureLossConfig.energy)
+    parser.add_argument("--adversary-weight", type=float, default=AutoencoderTaskConfig.adversary_weight)
     parser.add_argument("--lean-weight", type=float, default=AutoencoderTaskConfig.lean_weight)
     parser.add_argument("--ranks", type=int, default=LoopConfig.ranks)
     parser.add_argument("--seed", type=int, default=0)
@@ -293,6 +324,7 @@ def main() -> None:
         clips=args.clips,
         full_after=args.full_after,
         lean_weight=args.lean_weight,
+        adversary_weight=args.adversary_weight,
         loss=PictureLossConfig(motion=args.motion_weight, energy=args.energy_weight),
     )
     loop = LoopConfig(
@@ -310,7 +342,7 @@ def main() -> None:
     launch(partial(AutoencoderTask, task), loop, args.out, asdict(task))
     if not args.decoder_only:
         model = Autoencoder(MOVING)
-        model.load_state_dict(load_file(args.out / "ema.safetensors"))
+        model.load_state_dict(weights_of(args.out / "ema.safetensors"))
         calibrate(model.eval(), Clips(Path(args.data[0])))
         weights = {name: tensor.contiguous() for name, tensor in model.state_dict().items()}
         write_whole(args.out / "ema.safetensors", lambda path: save_file(weights, path))

@@ -107,3 +107,23 @@ def test_calibration_measures_the_latents_under_the_final_weights(clips: Path) -
     with torch.inference_mode():
         spread = model.encode(averaged(frames)).std((0, 1, 3, 4))
     assert 0.2 < float(spread.mean()) < 3
+
+
+def test_an_adversary_learns_beside_the_decoder_and_counts_after_a_while(clips: Path) -> None:
+    training = task(clips, decoder_only=True, adversary_weight=0.5, adversary_alone=1, adversary_pairs=2)
+    for step, counts in ((0, False), (1, True)):
+        batch = training.batch(Turn.at(step, seed=5))
+        assert batch.adversary_counts is counts
+        loss, figures = training.loss(batch, 0.0)
+        loss.backward()
+        assert ("adversary" in figures) is counts
+        assert float(figures["told_apart"]) > 0
+    grads = {name.split(".")[0] for name, p in training.module.named_parameters() if p.grad is not None}
+    assert grads == {"decoder", "adversary"}
+
+
+def test_weights_of_a_run_leave_its_adversary_out(clips: Path, tmp_path: Path) -> None:
+    state = task(clips, adversary_weight=0.5).module.state_dict()
+    save_file({name: value.contiguous() for name, value in state.items()}, tmp_path / "ema.safetensors")
+    assert any(name.startswith("adversary.") for name in state)
+    assert weights_of(tmp_path / "ema.safetensors").keys() == Autoencoder(MOVING).state_dict().keys()
