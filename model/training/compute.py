@@ -32,3 +32,12 @@ def rank_and_ranks() -> tuple[int, int]:
     if distributed.is_available() and distributed.is_initialized():
         return distributed.get_rank(), distributed.get_world_size()
     return 0, 1
+
+
+def agreed(wish: bool, device: torch.device) -> bool:
+    """Return whether any rank has the wish: what one does alone, the others would wait for."""
+    if rank_and_ranks()[1] == 1:
+        return wish
+    said = torch.tensor(float(wish), device=device)
+    distributed.all_reduce(said, distributed.ReduceOp.MAX)
+    return bool(said)

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from longtake.model.diorama.actions import AXES
 from longtake.model.errors import ConfigError, TrainingError
+from longtake.model.training.compute import agreed
 from longtake.model.training.data.drawing import DrawingConfig, Illustrator
 from longtake.model.training.data.encoding import ClipEncoder
 from longtake.model.training.data.feed import Feed, InlineFeed, WorkerFeed
@@ -19,7 +20,7 @@ from longtake.model.training.data.pool import EMPTY, LatentPool, PoolConfig
 
 ENCODED_AT_ONCE: Final = 16
 """clips at most; bounds the memory, and how long a step waits"""
-FILLING_SHARE: Final = 0.5
+FILLING_SHARE: Final = 0.3
 """of the time, until the pool is full, without workers"""
 
 
@@ -112,7 +113,7 @@ class Supply:
             return
         before = self._clock()
         share = self.config.refresh if self._full() else FILLING_SHARE
-        if self._drawing_s < share * (before - self._began):
+        if agreed(self._drawing_s < share * (before - self._began), self._device):
             self._put([self._feed.wait()])
             self._drawing_s += self._clock() - before
 
