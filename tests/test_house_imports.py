@@ -4,6 +4,7 @@ import ast
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -38,6 +39,11 @@ def files_of(folder: str) -> list[Path]:
     return sorted(path for path in (ROOT / folder).rglob("*.py") if "__pycache__" not in path.parts)
 
 
+@cache
+def tree_of(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
 def imports(node: ast.AST) -> Iterator[tuple[str, int]]:
     """Yield the full name of everything imported anywhere below a node."""
     for child in ast.walk(node):
@@ -69,7 +75,7 @@ def test_folders_import_only_what_they_may(folder: str) -> None:
         f"{path.relative_to(ROOT)}:{line}: {name}"
         for path in files_of(folder)
         if COMMAND_LINE not in path.parents
-        for name, line in imports(ast.parse(path.read_text(encoding="utf-8")))
+        for name, line in imports(tree_of(path))
         if name.split(".")[0] == "longtake" and not is_of(name, MAY_IMPORT[folder])
     ]
     assert not wrong, f"{folder} may import {', '.join(MAY_IMPORT[folder])} only"
@@ -81,7 +87,7 @@ def test_torch_stays_in_the_model(folder: str) -> None:
         f"{path.relative_to(ROOT)}:{line}: {name}"
         for path in files_of(folder)
         if COMMAND_LINE not in path.parents
-        for name, line in imports(ast.parse(path.read_text(encoding="utf-8")))
+        for name, line in imports(tree_of(path))
         if is_of(name, ("torch", "torchvision", "einops", "safetensors"))
     ]
     assert not wrong
@@ -92,7 +98,7 @@ def test_inference_does_not_import_training() -> None:
         f"{path.relative_to(ROOT)}:{line}: {name}"
         for path in files_of("model")
         if "training" not in path.relative_to(ROOT).parts
-        for name, line in imports(ast.parse(path.read_text(encoding="utf-8")))
+        for name, line in imports(tree_of(path))
         if is_of(name, ("longtake.model.training",))
     ]
     assert not wrong
@@ -102,14 +108,14 @@ def test_the_command_line_imports_heavy_things_lazily() -> None:
     wrong = [
         f"{path.relative_to(ROOT)}:{line}: {name}"
         for path in files_of("runtime/cli")
-        for name, line in imports_on_load(ast.parse(path.read_text(encoding="utf-8")))
+        for name, line in imports_on_load(tree_of(path))
         if is_of(name, HEAVY) and not is_of(name, CHEAP_OF_MODEL)
     ]
     assert not wrong
 
 
 def test_only_the_command_line_is_imported_by_the_entry_point() -> None:
-    names = {name for name, _ in imports(ast.parse((ROOT / "__main__.py").read_text(encoding="utf-8")))}
+    names = {name for name, _ in imports(tree_of(ROOT / "__main__.py"))}
     assert {name for name in names if name.startswith("longtake")} == {"longtake.runtime.cli.main.run"}
 
 
@@ -120,7 +126,7 @@ def module_name(path: Path) -> str:
 def import_graph() -> dict[str, set[str]]:
     """Map each module to the modules of ours that importing it imports."""
     trees = {
-        module_name(path): ast.parse(path.read_text(encoding="utf-8"))
+        module_name(path): tree_of(path)
         for folder in FOLDERS
         for path in files_of(folder)
     }

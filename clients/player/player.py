@@ -38,15 +38,16 @@ logger = logging.getLogger(__name__)
 
 WINDOW = (1280, 800)
 """first size in pixels"""
-SMALLEST = (480, 360)
 MOTION_S = 1 / 30
-"""between two drawings while something is animated"""
+"""seconds between two drawings while something moves"""
 BLINK_S = 0.1
-"""between two drawings while a cursor blinks or a message is shown"""
+"""seconds between two drawings while a cursor blinks or a message is shown"""
 IDLE_S = 0.5
+"""seconds between two drawings while nothing happens"""
 FPS_SPAN_S = 2.0
+"""seconds over which frames are counted"""
 FULLSCREEN_WIDTH = 2560
-"""wider screens are drawn at a fraction of their size and scaled up"""
+"""pixels; wider screens are drawn at a fraction of their size and scaled up"""
 MAX_SEED = 2**31
 
 

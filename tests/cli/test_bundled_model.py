@@ -24,7 +24,7 @@ def in_a_folder_of_its_own(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> N
 @needs_weights
 def test_the_shipped_world_renders_and_replays(call: Call) -> None:
     rendered = call(
-        "render", "a red balloon over a meadow by day", "--seconds", "3", "--cue", "1s", "the same at night",
+        "render", "a red balloon over a meadow by day", "--seconds", "2", "--cue", "0.5s", "the same at night",
         "--output", "x.mp4", "--record", "x.take",
     )  # fmt: skip
     assert rendered.code == 0, rendered.err
