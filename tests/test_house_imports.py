@@ -125,11 +125,7 @@ def module_name(path: Path) -> str:
 
 def import_graph() -> dict[str, set[str]]:
     """Map each module to the modules of ours that importing it imports."""
-    trees = {
-        module_name(path): tree_of(path)
-        for folder in FOLDERS
-        for path in files_of(folder)
-    }
+    trees = {module_name(path): tree_of(path) for folder in FOLDERS for path in files_of(folder)}
     graph: dict[str, set[str]] = {}
     for module, tree in trees.items():
         # `from package import name` names a module, or something inside of the package

@@ -31,14 +31,16 @@ def rehearse(recipe: str, model: str, folder: Path, *arguments: str, before: Seq
     assert (folder / "lora.pt").exists() == (recipe == "streaming")
 
 
-@pytest.mark.parametrize("recipe", ["self_forcing", "streaming"])
-@pytest.mark.parametrize("model", ["diorama", "longlive-1.3b"])
+@pytest.mark.parametrize(
+    ("recipe", "model"), [("self_forcing", "diorama"), ("streaming", "diorama"), ("streaming", "longlive-1.3b")]
+)
 @pytest.mark.usefixtures("parts")
 def test_a_recipe_runs(recipe: str, model: str, tmp_path: Path) -> None:
     rehearse(recipe, model, tmp_path)
 
 
 def test_a_recipe_runs_under_torchrun(tmp_path: Path) -> None:
+    """The fourth pair of recipe and model."""
     before = ("torch.distributed.run", "--nproc-per-node", "2", "-m")
     rehearse("self_forcing", "longlive-1.3b", tmp_path, before=before)
 
