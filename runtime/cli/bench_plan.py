@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from longtake.model.interface import model_names
 from longtake.runtime.cli.arguments import add_json_argument, file_path, threads
+from longtake.runtime.cli.bench_plan_train import add_train_arguments, run_train_plan
 from longtake.runtime.cli.hosting import need_torch
 from longtake.runtime.cli.output import print_json, table
 from longtake.runtime.cli.usage import OK, UsageError, unknown
@@ -45,6 +46,7 @@ def add_plan_arguments(parser: argparse.ArgumentParser) -> None:
         default=0,
         help="with --device cpu: CPU threads; 0 leaves the choice to torch (default: %(default)s)",
     )
+    add_train_arguments(parser)
     add_json_argument(parser)
 
 
@@ -69,6 +71,8 @@ def run_plan(options: argparse.Namespace) -> int:
     from longtake.model.evaluation.plan_predict import options_of, predictable
 
     device = device_of(options)
+    if options.train:
+        return run_train_plan(options, device)
     plan = make_plan(options.model, device, fp8=options.fp8, size=options.size)
     gains: list[OptionGain] = []
     config = resized(plan_source(options.model).config, options.size)

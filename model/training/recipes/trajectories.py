@@ -211,7 +211,8 @@ def plan_of(config: TrajectoriesConfig, world: TrainingWorld) -> TrajectoryPlan:
 
 def recipe(folder: Path, world: WorldConfig) -> TrajectoriesConfig:
     """Return the settings of a world."""
-    task = TrajectoriesConfig(folder=folder, world=world)
+    # LongLive's paper does not say how many; a teacher of 14B takes minutes for each.
+    task = TrajectoriesConfig(folder=folder, world=world, count=1000)
     if world.model == "diorama":
         # Its teacher was trained for sampling without guidance, and for 24 steps.
         task = replace(task, count=512, blocks=12, steps=24, guidance=0.0, takes_each=8)
