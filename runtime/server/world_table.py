@@ -266,8 +266,9 @@ class WorldTable:
         if taken + more > FULL_LOAD:
             raise Refused(
                 "no_room",
-                f"the generator is {100 * taken:.0f} % busy with {len(live)} live world{'s' if len(live) > 1 else ''} and one more would take "
-                f"about {100 * more:.0f} %: close one, or open this one in lockstep or offline mode",
+                f"the generator is {100 * taken:.0f} % busy with {len(live)} live world{'s' if len(live) > 1 else ''} "
+                f"and one more would take about {100 * more:.0f} %: close one, or open this one in lockstep or "
+                "offline mode",
             )
 
     def _generator_back(self, generator: Supervisor) -> None:
