@@ -26,10 +26,9 @@ from longtake.model.evaluation.plan import (
     forward_cost,
     plan_source,
     product_cost,
-    transformer_parameters,
 )
 from longtake.model.evaluation.plan_devices import Device
-from longtake.model.training.plan_training_memory import Held, disk_of, memory_of
+from longtake.model.training.plan_training_memory import Held, disk_of, memory_of, values_of
 from longtake.model.training.recipes import ode_init, self_forcing, streaming, trajectories
 from longtake.model.training.recipes.distillation_command import DistillationRecipe
 from longtake.model.training.recipes.wan_world import WAN_14B
@@ -247,7 +246,7 @@ def _pass(sizes: TransformerConfig, frames: int, seen: float, rank: int) -> Work
         ffn = product_cost(tokens, sizes.ffn_dim, rank) + product_cost(tokens, rank, sizes.ffn_dim)
         # Of the eight square maps, the prompt's keys and values count once a take only.
         cost += (side.times(6) + side + ffn).times(sizes.layers)
-    return Work(cost=cost, gathered_bytes=HALF_BYTES * sum(transformer_parameters(sizes)))
+    return Work(cost=cost, gathered_bytes=HALF_BYTES * values_of(sizes))
 
 
 def _trained(work: Work, rank: int) -> Work:

@@ -9,6 +9,7 @@
 """
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 from longtake.model.config import GeneratorConfig, TransformerConfig
@@ -33,7 +34,7 @@ class Held:
     @property
     def generator_values(self) -> int:
         """Parameters of generator or critic."""
-        return sum(transformer_parameters(self.config.transformer))
+        return values_of(self.config.transformer)
 
     def lora_values(self, rank: int) -> int:
         """Parameters of a network's LoRA."""
@@ -51,6 +52,12 @@ class Held:
         return 2 * HALF_BYTES * sizes.layers * sizes.dim * self.config.window_frames * sizes.frame_tokens
 
 
+@lru_cache(maxsize=8)
+def values_of(sizes: TransformerConfig) -> int:
+    """Return a transformer's parameters; counting them builds one, without memory."""
+    return sum(transformer_parameters(sizes))
+
+
 def memory_of(held: Held, stage: str, *, shares: int, members: int, rank: int) -> dict[str, float]:
     """Return bytes of a GPU by use.
 
@@ -64,7 +71,7 @@ def memory_of(held: Held, stage: str, *, shares: int, members: int, rank: int) -
     sizes, whole, trained = held.config.transformer, held.generator_values, held.trained_values(stage, rank)
     networks = {"trajectories": 0, "ode-init": 1}.get(stage, 2)
     judges = stage in ("trajectories", "self-forcing", "streaming")
-    teacher = sum(transformer_parameters(held.teacher)) if judges else 0
+    teacher = values_of(held.teacher) if judges else 0
     largest = held.teacher if judges else sizes
     return {
         "masters": MASTER * (networks * whole + (trained if rank else 0)) / shares,
@@ -125,4 +132,4 @@ def _layer(sizes: TransformerConfig) -> float:
 
 def _rest(sizes: TransformerConfig) -> float:
     """Return the parameters outside of the layers."""
-    return sum(transformer_parameters(sizes)) - sizes.layers * _layer(sizes)
+    return values_of(sizes) - sizes.layers * _layer(sizes)
