@@ -49,6 +49,8 @@ class EventDef(msgspec.Struct, frozen=True, kw_only=True):
     set: dict[str, str]
     key: Annotated[str, Meta(max_length=16)] = ""
     label: Annotated[str, Meta(max_length=64)] = ""
+    cut_in: bool = False
+    """as if every `event` that names it asked for it; without effect where that is not possible"""
 
 
 class Script(msgspec.Struct, frozen=True, kw_only=True):

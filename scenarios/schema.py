@@ -68,6 +68,8 @@ class EventSpec(_Strict, frozen=True, kw_only=True):
     set: dict[str, str]
     key: Annotated[str, Meta(max_length=16)] = ""
     label: Annotated[str, Meta(max_length=64)] = ""
+    cut_in: bool = False
+    """in a live world it does not wait for the frames that are already made, if it is fired by hand"""
 
 
 class Moment(_Strict, frozen=True, kw_only=True):
@@ -129,7 +131,8 @@ class Scenario(_Strict, frozen=True, kw_only=True):
             template=self.template,
             slots=[Slot(name=name, default=slot.default, values=slot.values) for name, slot in self.slots.items()],
             events={
-                name: EventDef(set=event.set, key=event.key, label=event.label) for name, event in self.events.items()
+                name: EventDef(set=event.set, key=event.key, label=event.label, cut_in=event.cut_in)
+                for name, event in self.events.items()
             },
         )
 

@@ -26,12 +26,12 @@ class EventWheel:
         elif event.type == pygame.JOYBUTTONDOWN:
             self._press(event.button)
         elif event.type == pygame.MOUSEBUTTONDOWN and event.button == WHEEL_BUTTON:
-            self._press(FIRE)
+            self._press(FIRE, cut_in=bool(pygame.key.get_mods() & pygame.KMOD_SHIFT))
 
-    def _press(self, button: int) -> None:
+    def _press(self, button: int, *, cut_in: bool = False) -> None:
         player = self._player
         if button == FIRE and player.state.selected in player.state.script.events:
-            player.requests.fire(player.state.selected)
+            player.requests.fire(player.state.selected, cut_in=cut_in)
         elif button == HELP:
             player.view.options.help = not player.view.options.help
         elif button == PAUSE:

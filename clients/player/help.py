@@ -9,6 +9,7 @@ from longtake.clients.player.state import PlayerState
 
 KEYS: tuple[tuple[str, str], ...] = (
     ("/ or Enter", "type a prompt; Enter sends, Esc leaves"),
+    ("Shift", "held with an event or Enter: cut to it at once"),
     ("Arrows", "or a gamepad: steer by hand, if the world can be"),
     ("Space", "pause and go on"),
     (".", "one block further while paused"),
@@ -26,7 +27,7 @@ KEYS: tuple[tuple[str, str], ...] = (
     ("bumpers", "the same on a gamepad: A fires, Start pauses"),
 )
 """(key, what it does) as the overlay lists them"""
-FOR_DIRECTORS = frozenset({"/ or Enter", "Space", ".", "F5", "wheel", "bumpers", "Arrows"})
+FOR_DIRECTORS = frozenset({"/ or Enter", "Shift", "Space", ".", "F5", "wheel", "bumpers", "Arrows"})
 """those that steer the world; a viewer's help leaves them out"""
 WIDTH = 860
 """pixels, if the window has them"""

@@ -103,7 +103,7 @@ class Keyboard:
         elif event.unicode == ".":
             player.requests.control("step")
         elif (name := self._event_of(event)) is not None:
-            player.requests.fire(name)
+            player.requests.fire(name, cut_in=bool(event.mod & pygame.KMOD_SHIFT) and not self._needs_shift(name))
         elif event.key in ARROWS:
             player.steering.push(ARROWS[event.key], player.now())
         elif latin_key(event) == pygame.K_SLASH:
@@ -121,7 +121,7 @@ class Keyboard:
             text = prompt.submit()
             self.leave()
             if text:
-                self._player.requests.say(text)
+                self._player.requests.say(text, cut_in=bool(event.mod & pygame.KMOD_SHIFT))
         elif event.key == pygame.K_BACKSPACE:
             prompt.backspace(word=word)
         elif event.key == pygame.K_DELETE:
@@ -179,11 +179,16 @@ class Keyboard:
             player.view.turn_page()
         for cap in player.view.keycaps:
             if cap.rect.collidepoint(position):
-                player.requests.fire(cap.event)
+                player.requests.fire(cap.event, cut_in=bool(pygame.key.get_mods() & pygame.KMOD_SHIFT))
         mark = player.view.mark_at(player.state, position)
         if mark is not None:
             when = clock(mark.tick // player.state.fps)
             player.toast(f"{when}  {player.state.label_of(mark.kind, mark.label)}: {mark.prompt}")
+
+    def _needs_shift(self, name: str) -> bool:
+        """Whether an event's key is neither a letter nor a digit: then Shift may be needed to type it at all."""
+        key = self._player.state.script.events[name].key
+        return len(key) == 1 and not key.isalnum()
 
     def _event_of(self, event: pygame.event.Event) -> str | None:
         """Return the script's event with this key, or None."""

@@ -25,19 +25,19 @@ class WorldRequests:
         self._inbox = inbox
         self._clock = clock
 
-    def fire(self, event: str) -> None:
-        """Fire an event of the script."""
+    def fire(self, event: str, *, cut_in: bool = False) -> None:
+        """Fire an event of the script; with `cut_in` ahead of the frames that are already made."""
         world = self._steerable()
         if world is not None:
             cue = self._state.press("event", event, self._clock())
-            self._send(cue, lambda: world.event(event, wait=False))
+            self._send(cue, lambda: world.event(event, cut_in=cut_in, wait=False))
 
-    def say(self, text: str) -> None:
-        """Send a typed prompt."""
+    def say(self, text: str, *, cut_in: bool = False) -> None:
+        """Send a typed prompt; `cut_in` as in `fire`."""
         world = self._steerable()
         if world is not None:
             cue = self._state.press("prompt", text, self._clock())
-            self._send(cue, lambda: world.prompt(text, wait=False))
+            self._send(cue, lambda: world.prompt(text, cut_in=cut_in, wait=False))
 
     def control(self, action: Action, **fields: Any) -> None:
         """Ask the world for an action."""

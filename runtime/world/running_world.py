@@ -216,7 +216,11 @@ class RunningWorld:
         now: float,
     ) -> Ack:
         """Accept a prompt or an event; the answer says where it takes effect."""
-        if cut_in and self.config.mode != "live":
+        live = self.config.mode == "live"
+        definition = self.config.script.events.get(label) if kind == "event" else None
+        if definition is not None and definition.cut_in and live and at_tick is None:
+            cut_in = True
+        if cut_in and not live:
             raise Refused("wrong_mode", "a cut-in cue needs a live world; elsewhere nothing waits to be shown")
         if cut_in and at_tick is not None:
             raise Refused("invalid", "cut_in asks for now and at_tick for later: send one of the two")

@@ -27,4 +27,11 @@ def test_a_step_carries_a_new_conditioning_only() -> None:
         "block": 3,
         "prompt": "a fox",
         "actions": [1.0, -0.25],
+        "via": None,
     }
+
+
+def test_a_step_carries_the_detour_and_an_opening_has_none() -> None:
+    back = msgspec.structs.replace(FOX, via="a boat")
+    assert newly_carried(GenStep(world="w1", generation=0, block=3, **new_fields(back))) == back
+    assert "via" not in fields(back)

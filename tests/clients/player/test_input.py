@@ -168,3 +168,16 @@ def test_a_click_on_the_timeline_tells_the_cue(server: RealServer, playing: Play
     pygame.event.post(pygame.event.Event(pygame.MOUSEBUTTONDOWN, button=1, pos=(strip.right - 2, strip.centery)))
     playing.turn(0.01)
     assert playing.state.toasts[-1].text == "0:00  start: a fox by day"
+
+
+def test_with_shift_an_event_or_a_prompt_cuts_in(server: RealServer, playing: Player) -> None:
+    press(playing, pygame.K_UP, mod=pygame.KMOD_LSHIFT)
+    press(playing, pygame.K_UP)
+    turn_until(playing, lambda: len(server.got["event"]) == 2)
+    assert [event.cut_in for event in server.got["event"]] == [True, False]
+    press(playing, pygame.K_SLASH, "/")
+    type_text(playing, "a fox")
+    press(playing, pygame.K_RETURN, "\r", mod=pygame.KMOD_RSHIFT)
+    turn_until(playing, lambda: bool(server.got["prompt"]))
+    assert server.got["prompt"][0].cut_in
+    assert "Shift" in dict(KEYS)

@@ -10,7 +10,7 @@ from simulation import DIORAMA, FASTER, FRAME_MS, LONGLIVE, Simulation, Times
 
 from longtake.protocol.conditioning import new_fields, newly_carried
 from longtake.protocol.generator_messages import GenBlock, GenCue, GenOpen, GenSnapshot, GenStep
-from longtake.protocol.messages import Ack, Applied
+from longtake.protocol.messages import Ack, Applied, EventDef, Script, Slot
 from longtake.runtime.takes.file import TakeBlock
 
 SECONDS = 300.0
@@ -353,3 +353,24 @@ def test_a_cue_that_fails_ahead_is_a_failed_block() -> None:
         stage.run(1)
     assert stage.world.phase == "closed"
     assert "these words cannot be drawn" in stage.told[-1].text
+
+
+# --- cut-ins that a script asks for ------------------------------------------------------------------------------
+
+
+def test_an_event_of_the_script_may_cut_in_by_itself() -> None:
+    events = {"flash": EventDef(set={"time": "night"}, cut_in=True), "dusk": EventDef(set={"time": "dusk"})}
+    script = Script(template="a train at {time}", slots=[Slot(name="time", default="day")], events=events)
+
+    def fire(stage: Stage, event: str, at_tick: int | None = None) -> set[int]:
+        now = stage.clock.now()
+        stage.world.cue("event", event, at_tick=at_tick, cut_in=False, request=1, now=now)
+        return stage.world.pacing.cut_blocks
+
+    stage = Stage(script=script, prompt=None).open()
+    stage.run(8)
+    assert fire(stage, "dusk") == set()
+    assert fire(stage, "flash", at_tick=100) == set(), "what is asked for a later tick is there in time"
+    assert len(fire(stage, "flash")) == 1
+    lockstep = Stage(script=script, prompt=None, mode="lockstep").open()
+    assert fire(lockstep, "flash") == set(), "nothing waits to be shown there"
