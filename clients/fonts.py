@@ -6,7 +6,10 @@ Reads the character tables of font files itself, so that the player and the cont
 import bisect
 import functools
 import logging
+import os
+import shutil
 import struct
+import subprocess
 import sys
 import unicodedata
 from collections.abc import Callable, Iterator, Sequence
@@ -20,6 +23,8 @@ PREFERRED = ("notosanscjk", "sourcehansans", "notosans", "wqy", "dejavusans", "d
 """parts of file names, best first: plain upright faces with many characters"""
 STYLES = ("bold", "italic", "oblique", "black", "thin", "light", "serif", "mono", "condensed")
 """parts of the names of files that are only used if no plain one has the character"""
+FC_LIST_S = 5.0
+"""how long fontconfig may take: it reads all fonts when it runs for the first time"""
 MAX_TABLE_BYTES = 4 * 1024 * 1024
 NO_GLYPHS = ("lastresort", "adobeblank")
 """fonts that have a place for every character and draw none"""
@@ -34,7 +39,9 @@ class Fonts:
     """The fonts of a machine, read when they are first needed."""
 
     def __init__(self, folders: Sequence[Path] | None = None) -> None:
+        """Without folders those of the system, and what fontconfig lists."""
         self._folders = font_folders() if folders is None else folders
+        self._asks = folders is None
         self._files: list[Path] | None = None
         self._found: dict[str, Path | None] = {}
         self._used: list[Path] = []
@@ -75,7 +82,7 @@ class Fonts:
     def _all(self) -> list[Path]:
         if self._files is None:
             found = {file for folder in self._folders for file in _files(folder)}
-            self._files = sorted(found, key=_rank)
+            self._files = sorted(found | (_listed() if self._asks else set()), key=_rank)
         return self._files
 
 
@@ -87,6 +94,19 @@ def font_folders() -> list[Path]:
     if sys.platform == "darwin":
         return [Path("/System/Library/Fonts"), Path("/Library/Fonts"), home / "Library/Fonts"]
     return [home / ".local/share/fonts", home / ".fonts", Path("/usr/local/share/fonts"), Path("/usr/share/fonts")]
+
+
+def _listed() -> set[Path]:
+    """Return the fonts that fontconfig knows, wherever they are; none where there is no fontconfig."""
+    program = shutil.which("fc-list")
+    if program is None:
+        return set()
+    try:
+        asked = subprocess.run([program, "--format", "%{file}\n"], capture_output=True, timeout=FC_LIST_S, check=True)
+    except (OSError, subprocess.SubprocessError) as error:
+        log.debug("fontconfig lists no fonts: %s", error)
+        return set()
+    return {Path(os.fsdecode(line)) for line in asked.stdout.splitlines() if _is_font(Path(os.fsdecode(line)))}
 
 
 def has(ranges: Ranges, character: str) -> bool:
@@ -108,10 +128,11 @@ def coverage(path: Path) -> Ranges:
 
 
 def _files(folder: Path) -> Iterator[Path]:
-    for file in folder.rglob("*"):
-        name = file.name.lower()
-        if file.suffix.lower() in SUFFIXES and not any(part in name for part in NO_GLYPHS):
-            yield file
+    yield from (file for file in folder.rglob("*") if _is_font(file))
+
+
+def _is_font(file: Path) -> bool:
+    return file.suffix.lower() in SUFFIXES and not any(part in file.name.lower() for part in NO_GLYPHS)
 
 
 def _rank(file: Path) -> tuple[int, int, str]:

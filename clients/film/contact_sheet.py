@@ -10,6 +10,7 @@ import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFont
 from PIL.PngImagePlugin import PngInfo
 
+from longtake.clients.bidi import drawn_order, mirrored
 from longtake.clients.film.signature import SIGNATURE
 from longtake.clients.film.whole_file import WholeFile
 from longtake.clients.fonts import Fonts, has
@@ -116,13 +117,14 @@ class Writer:
     def write(self, place: tuple[float, float], text: str, size: int, fill: tuple[int, int, int]) -> None:
         """Write a line from its upper left corner."""
         x, y = place
-        for font, part in self._runs(text, size):
-            self._draw.text((x, y), part, font=font, fill=fill)
-            x += self._draw.textlength(part, font=font)
+        for font, part, direction in self._runs(text, size):
+            self._draw.text((x, y), part, font=font, fill=fill, direction=direction)
+            x += self._draw.textlength(part, font=font, direction=direction)
 
     def width(self, text: str, size: int) -> float:
         """Return the width of a line in pixels."""
-        return sum(self._draw.textlength(part, font=font) for font, part in self._runs(text, size))
+        runs = self._runs(text, size)
+        return sum(self._draw.textlength(part, font=font, direction=direction) for font, part, direction in runs)
 
     def fit(self, text: str, room: float, size: int) -> str:
         """Return `text`, cut with an ellipsis to at most `room` pixels."""
@@ -144,10 +146,18 @@ class Writer:
         both = (" ".join(words[:count]), self.fit(" ".join(words[count:]), room, size))
         return [line for line in both if line]
 
-    def _runs(self, text: str, size: int) -> list[tuple[Font, str]]:
-        shown = clean(text)
-        runs = self._installed.runs(shown, lambda character: has(OWN_CHARACTERS, character))
-        return [(self._face(face, size), part) for face, part in runs]
+    def _runs(self, text: str, size: int) -> list[tuple[Font, str, str | None]]:
+        """Split a line into parts from left to right: font, text, and the direction that Pillow is told."""
+        runs: list[tuple[Font, str, str | None]] = []
+        for whole, right_to_left in drawn_order(clean(text)):
+            faces = self._installed.runs(whole, lambda character: has(OWN_CHARACTERS, character))
+            for face, part in reversed(faces) if right_to_left else faces:
+                font = self._face(face, size)
+                # Pillow joins and turns letters with libraqm only, and its own font never uses that.
+                turns = right_to_left and getattr(font, "layout_engine", None) == ImageFont.Layout.RAQM
+                shown = mirrored(part) if right_to_left and not turns else part
+                runs.append((font, shown, "rtl" if turns else None))
+        return runs
 
     def _face(self, face: Path | None, size: int) -> Font:
         if (face, size) not in self._faces:

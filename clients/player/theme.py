@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pygame
 
+from longtake.clients.bidi import drawn_order, mirrored, script_of
 from longtake.clients.fonts import Fonts, coverage, has
 from longtake.protocol.text import clean
 
@@ -65,7 +66,9 @@ class Text:
         self.kept_bytes = 0
         """size of the rendered pieces that are kept"""
         self._installed = fonts or Fonts()
-        self._fonts: dict[tuple[Path | None, int, bool], pygame.font.Font] = {}
+        self._turns = can_turn()
+        """whether fonts can draw from right to left"""
+        self._fonts: dict[tuple[Path | None, int, bool, str], pygame.font.Font] = {}
         self._kept: OrderedDict[tuple[str, int, Colour, bool], pygame.Surface] = OrderedDict()
 
     def render(self, text: str, height: int = NORMAL, colour: Colour = TEXT, *, bold: bool = False) -> pygame.Surface:
@@ -160,23 +163,27 @@ class Text:
         return row
 
     def _runs(self, text: str, height: int, bold: bool) -> list[tuple[pygame.font.Font, str]]:
-        """Split `text` into runs, each with a font that has its characters."""
+        """Split `text` into runs from left to right, each with a font that has its characters."""
         shown = clean(text) or " " * len(text)
         if shown.isascii():
             return [(self._font(None, height, bold), shown)]
         own = coverage(own_file(bold))
         runs: list[tuple[pygame.font.Font, str]] = []
-        for face, part in self._installed.runs(shown, lambda character: has(own, character)):
-            file = own_file(bold) if face is None else face
-            # a selector that the font does not know would be drawn as a box
-            part = "".join(c for c in part if not _is_selector(c) or has(coverage(file), c))
-            if part:
-                runs.append((self._font(face, height, bold), part))
+        for whole, right_to_left in drawn_order(shown):
+            faces = self._installed.runs(whole, lambda character: has(own, character))
+            for face, part in reversed(faces) if right_to_left else faces:
+                file = own_file(bold) if face is None else face
+                # a selector that the font does not know would be drawn as a box
+                kept = "".join(c for c in part if not _is_selector(c) or has(coverage(file), c))
+                if kept:
+                    turns = right_to_left and self._turns
+                    font = self._font(face, height, bold, script_of(kept) if turns else "")
+                    runs.append((font, mirrored(kept) if right_to_left and not turns else kept))
         return runs
 
-    def _font(self, face: Path | None, height: int, bold: bool) -> pygame.font.Font:
-        """Return a font; `face` None is the player's own."""
-        key = (face, height, bold)
+    def _font(self, face: Path | None, height: int, bold: bool, script: str = "") -> pygame.font.Font:
+        """Return a font; `face` None is the player's own. With a script it draws that from right to left."""
+        key = (face, height, bold, script)
         if key not in self._fonts:
             own = font_path(bold)
             # pygame draws its default font at 0.69 of the requested size
@@ -184,13 +191,16 @@ class Text:
             try:
                 font = pygame.font.Font(str(face or own) if face or own else None, size)
                 font.size("x")  # a font that could not be read may fail only here
+                if script:
+                    font.set_direction(pygame.DIRECTION_RTL)
+                    font.set_script(script)
                 self._fonts[key] = font
             except (pygame.error, OSError) as error:
                 if face is None:
                     raise
                 logger.debug("%s cannot be used: %s", face, error)
                 self._installed.give_up(face)
-                self._fonts[key] = self._font(None, height, bold)
+                self._fonts[key] = self._font(None, height, bold, script)
         return self._fonts[key]
 
 
@@ -200,6 +210,16 @@ def font_path(bold: bool) -> Path | None:
         return None
     path = Path(pygame.__file__).parent / "examples" / "data" / "sans.ttf"
     return path if path.is_file() else None
+
+
+def can_turn() -> bool:
+    """Whether pygame can draw from right to left, and joins Arabic letters: pygame-ce can, if built with HarfBuzz."""
+    pygame.font.init()
+    try:
+        pygame.font.Font(None, 12).set_direction(pygame.DIRECTION_RTL)
+    except (AttributeError, pygame.error):
+        return False
+    return True
 
 
 def own_file(bold: bool) -> Path:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from longtake.clients import fonts
 from longtake.clients.fonts import Fonts, coverage, has
 
 HAN, HANGUL, EMOJI = "\u4e2d", "\ud55c", "\U0001f98a"
@@ -79,3 +80,17 @@ def test_a_text_is_split_where_the_font_changes(tmp_path: Path) -> None:
     ]  # fmt: skip
     fonts.give_up(han)
     assert fonts.runs(HAN, str.isascii) == [(None, HAN)]
+
+
+def test_what_fontconfig_lists_counts_wherever_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    far = font(tmp_path / "far away" / "a.ttf", HAN)
+    program = tmp_path / "bin" / "fc-list"
+    program.parent.mkdir()
+    program.write_text(f"#!/bin/sh\nprintf '%s\\n' '{far}' /no/such.pcf.gz /no/such.ttf\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(program.parent), prepend=":")
+    monkeypatch.setattr(fonts, "font_folders", lambda: [])
+    assert Fonts().with_character(HAN) == far
+    assert Fonts([]).with_character(HAN) is None, "whoever names folders means these"
+    program.write_text("#!/bin/sh\nexit 3\n")
+    assert Fonts().with_character(HAN) is None

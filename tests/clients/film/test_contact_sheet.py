@@ -19,6 +19,7 @@ from longtake.clients.film.contact_sheet import (
     save,
 )
 from longtake.clients.film.signature import is_ours
+from longtake.clients.fonts import Fonts
 from tests.clients.film.pictures import mark, picture
 
 
@@ -87,6 +88,17 @@ def test_lines_are_cut_to_fit() -> None:
         assert all(writer.width(line, 14) <= 100 for line in lines)
         assert text.startswith(lines[0])
     assert writer.lines("", 100, 14) == []
+
+
+@pytest.mark.parametrize("installed", [None, []])
+def test_a_title_of_both_directions_is_written(installed: list[Path] | None) -> None:
+    page = Image.new("RGB", (400, 40))
+    writer = Writer(ImageDraw.Draw(page), Fonts(installed))
+    hebrew = "\u05e9\u05dc\u05d5\u05dd"
+    writer.write((4, 4), f"take 3: {hebrew} (fox) 12.5", 20, (255, 255, 255))
+    assert np.asarray(page).any()
+    assert writer.width(f"fox {hebrew}", 20) > writer.width("fox ", 20)
+    assert next(part for _, part, _ in writer._runs(f"fox {hebrew}!", 20)) == "fox "
 
 
 def test_a_sheet_is_known_as_ours(tmp_path: Path) -> None:

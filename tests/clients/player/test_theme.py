@@ -89,3 +89,29 @@ def test_the_visible_part_of_a_long_line(text: theme.Text) -> None:
         assert text.width(part, theme.LARGE) < 380
     assert text.part("", 0, 300) == (0, "")
     assert text.part("fox", 0, 300) == (0, "fox")
+
+
+SHALOM, ARABIC_FOX = "\u05e9\u05dc\u05d5\u05dd", "\u062b\u0639\u0644\u0628"
+
+
+@pytest.mark.skipif(not theme.can_turn(), reason="this pygame draws from left to right only")
+def test_each_part_is_drawn_in_its_direction_with_its_script(text: theme.Text) -> None:
+    runs = text._runs(f"fox {ARABIC_FOX} {SHALOM} 12 {SHALOM}", theme.NORMAL, False)
+    assert [part for _, part in runs] == ["fox ", f" {SHALOM}", "12", f"{ARABIC_FOX} {SHALOM} "]
+    assert runs[0][0] is runs[2][0]
+    assert runs[1][0] is not runs[3][0], "Hebrew and Arabic are shaped by different rules"
+
+
+def test_a_pygame_without_shaping_draws_the_letters_in_order(text: theme.Text, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(text, "_turns", False)
+    assert [part for _, part in text._runs(f"fox {SHALOM}", theme.NORMAL, False)] == ["fox ", SHALOM[::-1]]
+
+
+@pytest.mark.skipif(not theme.can_turn(), reason="this pygame draws from left to right only")
+def test_arabic_letters_are_joined(text: theme.Text) -> None:
+    installed = Fonts()
+    if installed.with_character(ARABIC_FOX[0]) is None:
+        pytest.skip("no installed font has Arabic letters")
+    writer = theme.Text(installed)
+    alone = sum(writer.width(letter, theme.LARGE) for letter in ARABIC_FOX)
+    assert writer.width(ARABIC_FOX, theme.LARGE) < 0.9 * alone

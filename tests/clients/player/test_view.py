@@ -299,9 +299,7 @@ def test_what_was_understood_is_said_in_a_line() -> None:
     assert [words for words, _ in understood_line(m.Understood())] == ["shown as: anything"]
 
 
-def test_what_is_waited_for_is_told_in_full_in_a_small_window(
-    text: theme.Text, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_is_waited_for_is_told_in_full(text: theme.Text, monkeypatch: pytest.MonkeyPatch) -> None:
     view, state = View(pygame.Surface((640, 400))), PlayerState()
     state.detail = (
         "the generator is 101 % busy with 1 live world: " + "close one, or open this one in lockstep mode " * 2
