@@ -5,6 +5,7 @@ frames, and a take's first becomes one, as with Wan's own decoder. Streaming is 
 at that depth, so latent frames may come one by one or all at once.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -61,20 +62,24 @@ class MemoryBlock(nn.Module):
             nn.Conv2d(width, width, 3, padding=1),
         )
 
-    def forward(self, x: Tensor, past: Tensor | None) -> Tensor:
-        """x: [B, T, C, h, w], past: the previous frame, [B, C, h, w], or None -> the shape of x."""
-        first = torch.zeros_like(x[:, :1]) if past is None else past[:, None]
-        before = torch.cat([first, x[:, :-1]], dim=1)
-        batch, flat = x.shape[0], x.flatten(0, 1)
-        mixed: Tensor = self.conv(torch.cat([flat, before.flatten(0, 1)], dim=1))
-        # In place: this decoder's time is in such passes, not in its convolutions.
-        mixed = mixed.add_(flat).relu_()
-        out: Tensor = mixed.unflatten(0, (batch, -1))
-        return out
+    def forward(self, pairs: Tensor, out: Tensor) -> None:
+        """Compute frames.
+
+        Args:
+            pairs: each frame with the one before it, [B, T, 2 C, h, w].
+            out: where the frames go, [B, T, C, h, w]; any strides.
+        """
+        frames = pairs[:, :, : out.shape[2]]
+        mixed: Tensor = self.conv(pairs.flatten(0, 1))
+        torch.add(mixed.view(frames.shape), frames, out=out).relu_()
 
 
 class Grow(nn.Module):
-    """Turns one frame into `times` frames, by a linear map of each pixel."""
+    """Turns one frame into `times` frames, by a linear map of each pixel.
+
+    It comes after the nearest-neighbour upsampling in the order of the parts. The two can change places, since all
+    pixels are mapped alike, and then the map has a quarter of the pixels.
+    """
 
     def __init__(self, width: int, times: int) -> None:
         super().__init__()
@@ -141,15 +146,20 @@ class TinyDecoder(nn.Module):
         if latents.ndim != 5 or latents.shape[2] != self.config.latent_channels:
             raise ShapeError(f"latents {tuple(latents.shape)} are not [B, F, {self.config.latent_channels}, h, w]")
         x = self._as_trained(latents).to(self.decoder[1].weight.dtype)  # type: ignore[arg-type]
+        memories: list[tuple[int, MemoryBlock]] = []
+        waiting: list[nn.Module] = []
         for place, part in enumerate(self.decoder):
             if isinstance(part, MemoryBlock):
-                past = state.memory.get(place)
-                state.memory[place] = x[:, -1].clone()
-                x = part(x, past)
+                memories.append((place, part))
+                continue
+            if memories:
+                x, memories = _run_memories(x, memories, state), []
+            if isinstance(part, nn.Upsample):
+                waiting.append(part)
             elif isinstance(part, Grow):
-                x = part(x)
+                x = _each(waiting.pop(), part(x))
             else:
-                x = part(x.flatten(0, 1)).unflatten(0, (x.shape[0], -1))
+                x = _each(part, x)
         if not state.started:
             state.started = True
             x = x[:, self.config.frames_per_latent - 1 :]
@@ -167,3 +177,34 @@ class TinyDecoder(nn.Module):
             self._scale = mean.view(-1, 1, 1), std.view(-1, 1, 1)
         mean, std = self._scale
         return latents.float() * std + mean
+
+
+def _each(part: nn.Module, x: Tensor) -> Tensor:
+    """Apply a part to every frame: [B, T, C, h, w] -> [B, T, C', h', w']."""
+    out: Tensor = part(x.flatten(0, 1)).unflatten(0, x.shape[:2])
+    return out
+
+
+def _run_memories(x: Tensor, blocks: Sequence[tuple[int, MemoryBlock]], state: TinyState) -> Tensor:
+    """Run the blocks of a stage: [B, T, C, h, w] -> the same; updates the memory.
+
+    Each block reads frames beside the ones before them. The block before it writes them there itself, so nothing is
+    concatenated: this decoder's time is in such passes, not in its convolutions.
+    """
+    batch, frames, channels, *size = x.shape
+    pairs = x.new_empty((batch, frames, 2 * channels, *size))
+    pairs[:, :, :channels].copy_(x)
+    for index, (place, block) in enumerate(blocks):
+        now, before = pairs.split(channels, dim=2)
+        past = state.memory.get(place)
+        if past is None:
+            before[:, 0].zero_()
+        else:
+            before[:, 0].copy_(past)
+        before[:, 1:].copy_(now[:, :-1])
+        state.memory[place] = now[:, -1].clone()
+        last = index == len(blocks) - 1
+        following = torch.empty_like(x) if last else torch.empty_like(pairs)
+        block(pairs, following[:, :, :channels])
+        pairs = following
+    return pairs

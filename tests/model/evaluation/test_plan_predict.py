@@ -29,7 +29,7 @@ def decoder(tflop: float, state_bytes: int) -> DecoderCost:
     )
 
 
-DECODERS = {"tiny": decoder(0.544, 67_000_000), "wan": decoder(13.55, 1_889_000_000)}
+DECODERS = {"tiny": decoder(0.527, 67_000_000), "wan": decoder(13.55, 1_889_000_000)}
 """counting Wan's takes seconds"""
 
 

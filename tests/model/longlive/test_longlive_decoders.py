@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from longtake.model.errors import BackendError, CheckpointError, ShapeError
 from longtake.model.longlive.files import open_tensors
@@ -45,6 +46,26 @@ def test_tiny_streaming_equals_the_whole_clip() -> None:
     assert whole.shape == (2, 17, 3, 32, 48)
     assert (torch.cat(frames, 1) - whole).abs().max() < 1e-5
     assert whole.std() > 0.02
+
+
+def test_tiny_concatenates_nothing_and_maps_before_it_enlarges() -> None:
+    """Its time on a GPU is in passes over its activations."""
+    decoder, clip = tiny(), latents(3)
+    state = decoder.open()
+    decoder.decode(clip, state)
+    seen: list[tuple[str, list[tuple[int, ...]]]] = []
+
+    class Operators(TorchDispatchMode):
+        def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+            seen.append((func._schema.name, [tuple(x.shape) for x in args if isinstance(x, Tensor)]))
+            return func(*args, **(kwargs or {}))
+
+    with Operators():
+        decoder.decode_block(clip, state)
+    names = [name for name, _ in seen]
+    assert "aten::cat" not in names
+    maps = [shapes[0][2:] for name, shapes in seen if "conv" in name and shapes[1][2:] == (1, 1)]
+    assert maps == [(4, 6), (8, 12), (16, 24)], "at the size before each enlargement"
 
 
 def test_tiny_memory_reaches_back() -> None:
