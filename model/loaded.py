@@ -13,6 +13,7 @@ from longtake.model.generation.snapshot import Snapshot
 from longtake.model.generation.world import World
 from longtake.model.interface.world_model import Conditioning, ModelInfo
 from longtake.model.interface.world_model import World as AnyWorld
+from longtake.model.room import check_room
 
 Frames: TypeAlias = torch.Tensor | npt.ArrayLike
 
@@ -24,7 +25,8 @@ class LoadedModel:
         self.generator, self.info, self.probe = generator, info, probe
 
     def open(self, *, seed: int, conditioning: Conditioning) -> World:
-        """Start a take."""
+        """Start a take. Raises MemoryError with the figures if its GPU has no room for it."""
+        check_room(self.generator.config, self.generator.backend)
         return self.generator.open(seed=seed, prompt=conditioning.prompt, actions=conditioning.actions)
 
     def prepare(self, conditioning: Conditioning) -> None:

@@ -63,6 +63,13 @@ def count(text: str) -> int:
     return int(text)
 
 
+def number(text: str) -> int:
+    """Parse a whole number of at least 0; for argparse."""
+    if not re.fullmatch(r"\d{1,9}", text):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number")
+    return int(text)
+
+
 def threads(text: str) -> int:
     """Parse a number of threads; 0 leaves the choice to the model. For argparse."""
     if not re.fullmatch(r"\d{1,4}", text):

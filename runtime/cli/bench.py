@@ -14,6 +14,7 @@ from longtake.runtime.cli.arguments import (
     add_hosting_arguments,
     add_json_argument,
     count,
+    number,
     positive_seconds,
     seed,
 )
@@ -50,6 +51,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     live.add_argument(
         "--scenario", default="default", help="scenario that gives the prompt and the events (default: %(default)s)"
     )
+    live.add_argument(
+        "--worlds",
+        type=count,
+        default=1,
+        help="worlds that run in turn on one generator; those for which it has no room are left out "
+        "(default: %(default)s)",
+    )
+    live.add_argument(
+        "--viewers", type=number, default=0, help="clients that only watch, for each world (default: %(default)s)"
+    )
     add_plan_arguments(
         kinds.add_parser("plan", help="compute a model's operations, memory and shortest times on a device")
     )
@@ -70,6 +81,8 @@ def run(options: argparse.Namespace) -> int:
     figures = generator_figures(options) if options.kind == "generator" else live_figures(options)
     if options.json:
         print_json(figures)
+    elif "worlds" in figures:
+        print_worlds(figures)
     else:
         # What is measured between the blocks gets rows of its own.
         rows = {**figures, **(figures.get("arithmetic") or {})}
@@ -129,6 +142,7 @@ def live_figures(options: argparse.Namespace) -> dict[str, Any]:
     import msgspec
 
     from longtake.runtime.cli.bench_live import LiveConfig, bench_live
+    from longtake.runtime.cli.bench_worlds import Worlds, bench_worlds
 
     scenario = load_scenario(options.scenario)
     if options.model:
@@ -140,7 +154,21 @@ def live_figures(options: argparse.Namespace) -> dict[str, Any]:
         progress("live", "s", round(options.seconds), quiet=options.json) as show,
     ):
         config = LiveConfig(seconds=options.seconds, seed=options.seed)
+        if options.worlds > 1 or options.viewers:
+            count = Worlds(worlds=options.worlds, viewers=options.viewers)
+            return asdict(bench_worlds(endpoint, scenario, config, count, progress=show))
         return asdict(bench_live(endpoint, scenario, config, progress=show))
+
+
+def print_worlds(figures: dict[str, Any]) -> None:
+    """Print a table with a column for each world and one for all of them."""
+    every = [*figures["worlds"], figures["overall"]]
+    names = [f"world {index}" for index in range(1, len(every))] + ["overall"]
+    keys = [key for key in figures["worlds"][0] if any(key in each for each in every)]
+    keys += [key for key in figures["overall"] if key not in keys]
+    print(table([["figure", *names], *([key, *(shown(each.get(key)) for each in every)] for key in keys)]))
+    if figures["refused"]:
+        print(f"{len(figures['worlds'])} of {figures['asked']} worlds: {figures['refused']}")
 
 
 def shown(value: Any) -> str:

@@ -123,9 +123,14 @@ def bench_live(
         driver = Driver(world, scenario, config)
         world.resume()
         watched = driver.watch(progress)
-        status = final_status(world)
-        model = world.info.model
+        result = figures_of(world, driver, watched)
         world.close()
+    return result
+
+
+def figures_of(world: World, driver: "Driver", watched: Watched) -> LiveResult:
+    """Pause a world that was watched, and return its figures."""
+    status, model = final_status(world), world.info.model
     elapsed = watched.shown_at[-1] - watched.shown_at[0]
     shown = len(watched.shown_at)
     return LiveResult(

@@ -213,6 +213,36 @@ def test_bench_live(call: Call, fake: list[str], tmp_path: Path) -> None:
     assert told["tick_jitter_ms"]["p50"] >= 0
 
 
+@pytest.mark.slow
+def test_bench_live_with_several_worlds_and_viewers(call: Call, fake: list[str], tmp_path: Path) -> None:
+    path = scenario(tmp_path / "short.yaml")
+    words = ["--seconds", "7", "--worlds", "2", "--viewers", "1", "--scenario", path]
+    called = call("bench", "live", *words, "--json", *fake)
+    assert called.code == 0, called.err
+    told = json.loads(called.out)
+    assert (told["asked"], told["refused"], len(told["worlds"])) == (2, "", 2)
+    for world in told["worlds"]:
+        assert world["seconds"] >= 7
+        assert world["cues"] == world["event_to_photon_ms"]["count"] == 1
+        assert world["viewers"] == 1
+        assert 0 < world["viewer_fps"] <= 17
+    assert told["overall"]["frames_shown"] == sum(world["frames_shown"] for world in told["worlds"])
+    assert told["overall"]["event_to_photon_ms"]["count"] == 2
+
+
+@pytest.mark.slow
+def test_bench_live_says_how_many_worlds_fit(
+    call: Call, fake: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LONGTAKE_FAKE", json.dumps({"step_s": 0.15}))
+    path = scenario(tmp_path / "short.yaml")
+    called = call("bench", "live", "--seconds", "3", "--worlds", "3", "--scenario", path, *fake)
+    assert called.code == 0, called.err
+    assert "1 of 3 worlds: the generator is" in called.out
+    assert "% busy with 1 live world" in called.out
+    assert "overall" in called.out
+
+
 def test_serve_announces_itself_and_ends_in_order(fake: list[str]) -> None:
     command = [sys.executable, "-m", "longtake", "serve", "--bind", "tcp://127.0.0.1:0", "--json", *fake]
     process = subprocess.Popen(
