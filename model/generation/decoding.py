@@ -19,6 +19,8 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
+from longtake.model.execution.cuda_graphs import Capture
+from longtake.model.generation.decoding_graph import DecodingGraph, RecordableDecoder
 from longtake.model.generation.packing import Packed, pack, unpack
 from longtake.model.generation.timing import Stopwatch
 from longtake.model.generation.world import BlockDecoder, Decoder
@@ -77,14 +79,24 @@ class Decoding:
         overlap: decode beside the caller's work; otherwise `start` decodes at once.
         whole_blocks: decode a block in one call if the decoder can. None does so on a GPU, which takes fewer launches
             and more memory.
+        capture: records a block's decoding, if the decoder can be recorded and decodes whole blocks.
     """
 
     def __init__(
-        self, decoder: Decoder, device: torch.device, *, overlap: bool, whole_blocks: bool | None = None
+        self,
+        decoder: Decoder,
+        device: torch.device,
+        *,
+        overlap: bool,
+        whole_blocks: bool | None = None,
+        capture: Capture | None = None,
     ) -> None:
         self._decoder, self._device = decoder, device
         whole = device.type == "cuda" if whole_blocks is None else whole_blocks
         self._block_decoder = decoder if whole and isinstance(decoder, BlockDecoder) else None
+        self.graph: DecodingGraph | None = None
+        if capture is not None and whole and isinstance(decoder, RecordableDecoder):
+            self.graph = DecodingGraph(decoder, capture)
         self._stream = torch.cuda.Stream(device) if overlap and device.type == "cuda" else None
         self._cuda = device.type == "cuda"
         self._thread: ThreadPoolExecutor | None = None
@@ -98,6 +110,15 @@ class Decoding:
     def overlaps(self) -> bool:
         """True if `start` returns before the frames are decoded."""
         return self._stream is not None or self._thread is not None
+
+    def warm_up(self, latents: Tensor) -> None:
+        """Record the decoding of a block like these latents, [B, F, C, h, w], if it is recorded at all."""
+        if self.graph is None:
+            return
+        state = self.open(latents.shape[0])
+        with self._in_order(), torch.inference_mode():
+            for _ in range(2):
+                self.graph.decode(latents, state)
 
     def open(self, batch: int) -> Any:
         """Return the memory of a decoder that has seen nothing."""
@@ -141,6 +162,8 @@ class Decoding:
     def _decode(self, latents: Tensor, state: Any, stopwatch: Stopwatch) -> Tensor:
         # Inference mode is per-thread state, and this may not be the caller's thread.
         with torch.inference_mode(), stopwatch.region("decode"):
+            if self.graph is not None:
+                return _to_pixels(self.graph.decode(latents, state))
             if self._block_decoder is not None:
                 return _to_pixels(self._block_decoder.decode_block(latents, state))
             pictures = [self._decoder.decode(frame, state) for frame in latents.split(1, dim=1)]

@@ -24,6 +24,7 @@ from longtake.model.config import GeneratorConfig
 from longtake.model.errors import ConfigError, ShapeError, SnapshotError, WorldError
 from longtake.model.execution.base import CLEAN, Actions
 from longtake.model.execution.building import build_executor
+from longtake.model.execution.cuda_graphs import cuda_capture
 from longtake.model.generation.block import Block
 from longtake.model.generation.caches import WorldCaches
 from longtake.model.generation.decoding import Decoding
@@ -78,7 +79,11 @@ class Generator:
         self.decoder = decoder
         self.transformer = transformer.to(self.device, self.dtype).eval().requires_grad_(False)
         attention = ATTENTIONS.make(backend.attention, backend.target)
-        self._decoding = Decoding(decoder, self.device, overlap=backend.overlap) if decoder is not None else None
+        self._decoding: Decoding | None = None
+        if decoder is not None:
+            # It runs beside the transformer, so its recordings need working memory of their own.
+            capture = cuda_capture() if backend.graphs else None
+            self._decoding = Decoding(decoder, self.device, overlap=backend.overlap, capture=capture)
         # Draw the next noise while the GPU is busy; on the CPU that would gain nothing.
         self._draws_ahead = self.device.type == "cuda"
         self._clock = clock
@@ -260,6 +265,9 @@ class Generator:
         embedding = torch.zeros(1, sizes.text_tokens, sizes.text_dim)
         if self.caches.capture is not None:
             self.close(self.open(seed=0, embedding=embedding))
+            if self._decoding is not None:
+                shape = (1, self.config.block_frames, *sizes.latent_shape)
+                self._decoding.warm_up(torch.zeros(shape, device=self.device, dtype=self.dtype))
         for done, frames in enumerate(lengths, start=1):
             begun = self._clock()
             world = self.open(seed=0, embedding=embedding)

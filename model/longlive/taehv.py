@@ -169,6 +169,15 @@ class TinyDecoder(nn.Module):
         """Decode a block in one call; as `decode`, which takes any number of latent frames."""
         return self.decode(latents, state)
 
+    def memory(self, state: TinyState) -> list[Tensor] | None:
+        """Return the tensors of a take's memory, by depth; None before its first latent frame is decoded."""
+        return [state.memory[place] for place in sorted(state.memory)] if state.started else None
+
+    def with_memory(self, tensors: list[Tensor]) -> TinyState:
+        """Return the state of a take that has begun, with this memory."""
+        places = [place for place, part in enumerate(self.decoder) if isinstance(part, MemoryBlock)]
+        return TinyState(memory=dict(zip(places, tensors, strict=True)), started=True)
+
     def _as_trained(self, latents: Tensor) -> Tensor:
         if self.config.latents == "normalised":
             return latents
