@@ -9,6 +9,7 @@ import re
 from dataclasses import dataclass
 
 from longtake.protocol.errors import EndpointError
+from longtake.protocol.text import is_utf8
 
 DEFAULT_PORT = 5570
 DEFAULT_ENDPOINT = f"tcp://127.0.0.1:{DEFAULT_PORT}"
@@ -46,8 +47,9 @@ def parse(text: str) -> Endpoint:
             raise EndpointError(f"{text!r} needs a host name or an IPv4 address, as in {DEFAULT_ENDPOINT}")
         return Endpoint(scheme=scheme, address="127.0.0.1" if host == "localhost" else host, port=int(port))
     if separator and scheme == "ipc":
-        if not rest or "\0" in rest or len(rest.encode()) > MAX_IPC_PATH:
-            raise EndpointError(f"{text[:120]!r} needs a path of 1 to {MAX_IPC_PATH} bytes")
+        # A name that is no UTF-8 text has half characters in it, and ZeroMQ takes text only.
+        if not rest or "\0" in rest or not is_utf8(rest) or len(rest.encode()) > MAX_IPC_PATH:
+            raise EndpointError(f"{text[:120]!r} needs a path of 1 to {MAX_IPC_PATH} bytes of UTF-8 text")
         if rest == "*":  # ZeroMQ would choose a path that no client can know
             raise EndpointError(f"{text!r} names no path; write it out, as in ipc:///tmp/longtake")
         return Endpoint(scheme=scheme, address=rest)

@@ -19,6 +19,11 @@ VISIBLE_FORMATS = frozenset("\u0600\u0601\u0602\u0603\u0604\u0605\u06dd\u070f\u0
 """format characters by category that are drawn: signs around Arabic, Syriac and Kaithi numbers"""
 
 
+def is_utf8(text: str) -> bool:
+    """Whether a text can be written as UTF-8: file names that are no text have half characters (surrogates)."""
+    return not any("\ud800" <= character <= "\udfff" for character in text)
+
+
 def clean(text: str) -> str:
     """Return `text` with its control characters as spaces and without invisible ones; "" if nothing visible is left.
 

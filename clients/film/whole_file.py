@@ -29,7 +29,7 @@ class WholeFile:
         """the final name, settled when the file has landed"""
         self._replace = replace
         # A digest of the name, because the name itself may be as long as the file system allows.
-        owner = f"{socket.gethostname()}\0{path.name}".encode()
+        owner = f"{socket.gethostname()}\0".encode() + os.fsencode(path.name)
         self._kind = f".lt-{hashlib.blake2b(owner, digest_size=4).hexdigest()}"
         self.part = path.with_name(f"{self._kind}-{os.getpid()}-{secrets.token_hex(3)}.part")
         """what to write to, after `begin`"""

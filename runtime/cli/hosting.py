@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from longtake.model.interface import LoadRequest, WorldModel, load_model, model_names, model_spec
+from longtake.protocol.text import is_utf8
 from longtake.runtime.cli.arguments import weights_options
 from longtake.runtime.cli.models import listing
 from longtake.runtime.cli.output import check_writable
@@ -126,6 +127,8 @@ def take_name(path: Path | None, *, here: bool) -> str | None:
         return None
     if path.suffix != ".take":
         raise UsageError(f"{path} is not the name of a take file; it has to end in .take")
+    if not is_utf8(path.name):
+        raise UsageError(f"{path} is not the name of a take file: it is no UTF-8 text")
     if here:
         if path.exists():
             raise UsageError(f"{path} exists already; takes are never overwritten")

@@ -15,6 +15,7 @@ import sys
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, NoReturn
 
 from longtake.model.errors import ModelError
@@ -42,12 +43,15 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "models": ("models", "list the models and where their weights are; `models pull` downloads public ones"),
 }
 """name: (module in this folder, one line of help)"""
+STANDARD_ERROR = 2
+"""its number among open files"""
 BROKEN_PIPE = 141
 """what a shell reports for a program whose output nobody reads any more"""
 
 
 def run(arguments: Sequence[str] | None = None) -> int:
     """Carry out one command and return the exit code."""
+    open_closed_streams()
     print_what_the_terminal_lacks_as_escapes()
     given = list(sys.argv[1:] if arguments is None else arguments)
     named = next((word for word in given if not word.startswith("-")), None)
@@ -83,6 +87,20 @@ def run(arguments: Sequence[str] | None = None) -> int:
         )
         print(f"longtake {options.command}: {said}", file=sys.stderr)
         return UNUSABLE
+
+
+def open_closed_streams() -> None:
+    """Where standard output or standard error was closed, as by `>&-`, write to nowhere.
+
+    Otherwise the next file that is opened, such as a film, would get its number and what is printed.
+    """
+    if sys.stdout is None or sys.stderr is None:
+        while (number := os.open(os.devnull, os.O_RDWR)) <= STANDARD_ERROR:
+            os.set_inheritable(number, True)
+        os.close(number)
+        nowhere = Path(os.devnull)
+        sys.stdout = sys.stdout or nowhere.open("w", encoding="utf-8")
+        sys.stderr = sys.stderr or nowhere.open("w", encoding="utf-8")
 
 
 def print_what_the_terminal_lacks_as_escapes() -> None:

@@ -3,6 +3,7 @@
 import argparse
 import json
 import os
+import shlex
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -117,6 +118,16 @@ def test_what_a_terminal_cannot_show_is_printed_as_escapes(encoding: str) -> Non
     assert done.returncode == 0, done.stderr
     assert b"Traceback" not in done.stderr
     assert done.stdout.strip() == "\u4e2d \udcff \u00e9".encode(encoding, "backslashreplace")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="there is no such shell")
+@pytest.mark.parametrize("closed", [">&-", "2>&-", ">&- 2>&-", "<&- >&- 2>&-"])
+def test_a_closed_output_is_no_fault(closed: str) -> None:
+    """Python has None for such a stream, and the next file to be opened would get its number."""
+    command = f"{shlex.quote(sys.executable)} -m longtake scenarios {closed}"
+    done = subprocess.run(["sh", "-c", command], capture_output=True, check=False)
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert (b"night-train" in done.stdout) == (not closed.startswith((">", "<")))
 
 
 def test_json_is_printed_in_ascii(capsys: pytest.CaptureFixture[str]) -> None:

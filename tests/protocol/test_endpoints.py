@@ -58,6 +58,7 @@ def test_other_addresses_are_not_bound_and_the_tunnel_is_explained(text):
         "ipc://*",
         "ipc://" + "a" * 101,
         "ipc://a\0b",
+        "ipc://a\udcff",
         "inproc://",
         "inproc://a b",
         "inproc://" + "a" * 101,

@@ -1,6 +1,8 @@
 """Videos: every frame, the cues as chapters, and failures that leave nothing behind."""
 
 import errno
+import os
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -69,6 +71,15 @@ def test_a_video_that_fails_leaves_nothing_behind(tmp_path: Path) -> None:
 def test_a_video_without_frames_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(VideoError, match="no frame"), VideoWriter(tmp_path / "take.mp4", fps=16):
         pass
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="names are text there")
+def test_names_that_are_no_text(tmp_path: Path) -> None:
+    odd = os.fsdecode(b"bad\xff")
+    for path in (tmp_path / f"{odd}.mp4", tmp_path / odd / "x.mp4"):
+        with VideoWriter(path, fps=16) as video:
+            video.write(np.zeros((48, 48, 3), np.uint8))
+        assert path.stat().st_size > 0
 
 
 def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:

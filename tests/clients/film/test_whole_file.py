@@ -136,3 +136,11 @@ def test_what_a_killed_process_left_is_removed_by_the_next(tmp_path: Path) -> No
     with WholeFile(path) as file:
         file.part.write_text("a")
     assert sorted(tmp_path.iterdir()) == [path, other]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="names are text there")
+def test_a_name_that_is_no_text_can_be_written(tmp_path: Path) -> None:
+    path = tmp_path / os.fsdecode(b"bad\xff.txt")
+    with WholeFile(path) as file:
+        file.part.write_text("whole")
+    assert [one.read_text() for one in tmp_path.iterdir()] == ["whole"]
