@@ -2,7 +2,7 @@
 
 from dataclasses import fields
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
@@ -12,6 +12,8 @@ from longtake.model.config import TransformerConfig
 from longtake.model.errors import CheckpointError, ConfigError
 from longtake.model.json_object import parse_object
 from longtake.model.pieces import pieces
+
+U = TypeVar("U", TransformerConfig, None)
 
 SIZES: Final = "transformer"
 """where a file of weights keeps the sizes of its network"""
@@ -30,7 +32,7 @@ def read(path: Path) -> dict[str, Tensor]:
     return state
 
 
-def read_sizes(path: Path, usual: TransformerConfig) -> TransformerConfig:
+def read_sizes(path: Path, usual: U) -> TransformerConfig | U:
     """Return the sizes of the network that weights are of; `usual` if they do not say.
 
     Raises:

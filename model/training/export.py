@@ -2,9 +2,10 @@
 
     python -m longtake.model.training.export --runs runs --out model/diorama/weights
 
-Takes what is there of runs/{autoencoder,decoder,text,transformer,probe}; a part whose run is missing keeps its old
-file. `decoder` is a run of the autoencoder's training with `--decoder-only`, and replaces the autoencoder's own. The
-encoder ships too: not for playing, but so that training can go on from these weights.
+Takes what is there of runs/{autoencoder,decoder,text,transformer,self_forcing,streaming,probe}; a part whose run is
+missing keeps its old file. The transformer is that of the latest of its three stages. `decoder` is a run of the
+autoencoder's training with `--decoder-only`, and replaces the autoencoder's own. The encoder ships too: not for
+playing, but so that training can go on from these weights.
 """
 
 import argparse
@@ -12,6 +13,7 @@ import json
 import re
 from functools import partial
 from pathlib import Path
+from typing import Final
 
 import torch
 from safetensors.torch import load_file
@@ -20,6 +22,10 @@ from torch import Tensor
 from longtake.model.config import TransformerConfig
 from longtake.model.training.files import write_whole
 from longtake.model.training.weights import half, write_weights
+from longtake.model.weights import read_sizes
+
+TRANSFORMER_RUNS: Final = ("streaming", "self_forcing", "transformer")
+"""runs that train the transformer, the last stage first"""
 
 
 def part(state: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
@@ -36,12 +42,13 @@ def keep_record(run: Path, out: Path, name: str) -> None:
 
 
 def sizes_of(run: Path) -> TransformerConfig | None:
-    """Return the sizes that a transformer's run was given, from its record; None if there is none."""
+    """Return the sizes of a transformer's run, from its weights or its record; None if neither says them."""
+    said = read_sizes(run / "ema.safetensors", None)
     path = run / "config.json"
-    if not path.exists():
-        return None
-    said = json.loads(path.read_text())["task"].get("transformer")
-    return None if said is None else TransformerConfig(**said | {"patch": tuple(said["patch"])})
+    if said is not None or not path.exists():
+        return said
+    given = json.loads(path.read_text())["task"].get("transformer")
+    return None if given is None else TransformerConfig(**given | {"patch": tuple(given["patch"])})
 
 
 def export(runs: Path, out: Path) -> list[str]:
@@ -57,16 +64,17 @@ def export(runs: Path, out: Path) -> list[str]:
     if decoder.exists():
         write_weights(half(part(load_file(decoder), "decoder.")), out / "decoder.safetensors")
         done.append("larger decoder")
+    stages = [runs / name / "ema.safetensors" for name in TRANSFORMER_RUNS]
     for name, source in (
         ("text_encoder", runs / "text" / "text_encoder.safetensors"),
-        ("transformer", runs / "transformer" / "ema.safetensors"),
+        ("transformer", next((path for path in stages if path.exists()), stages[-1])),
         ("probe", runs / "probe" / "ema.safetensors"),
     ):
         if source.exists():
             sizes = sizes_of(source.parent) if name == "transformer" else None
             write_weights(half(load_file(source)), out / f"{name}.safetensors", sizes=sizes)
             done.append(name)
-    for name in ("autoencoder", "decoder", "text", "transformer", "probe"):
+    for name in ("autoencoder", "decoder", "text", *reversed(TRANSFORMER_RUNS), "probe"):
         keep_record(runs / name, out, name)
     return done
 

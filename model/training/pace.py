@@ -89,6 +89,9 @@ class Loop(ABC):
         """Run until the end of the schedule or a stop signal."""
         signal.signal(signal.SIGTERM, self._ask_to_stop)
         signal.signal(signal.SIGINT, self._ask_to_stop)
+        if self.pace.tensorboard and self.rank == 0:
+            # Now, so that a missing package is said before the first step.
+            self._board = open_board(self.folder / "tensorboard")
         began = self._last_saved = time.monotonic()
         spent_before = self.trained_s
         figures: dict[str, list[float | Tensor]] = {}
@@ -108,6 +111,8 @@ class Loop(ABC):
                     self.checkpoint()
                     self._last_saved = time.monotonic()
                     self.trained_s = spent_before + time.monotonic() - began
+        if self.rank == 0 and figures:
+            self.log(_means(figures))
         self.checkpoint()
         if self.rank == 0 and self.progress >= 1:
             write_whole(self.folder / FINISHED, Path.touch)
@@ -120,10 +125,10 @@ class Loop(ABC):
         row |= {k: round(v, 5) for k, v in figures.items()}
         append_line(self.folder / LOG, json.dumps(row))
         log.info("%s", row)
-        if self.pace.tensorboard:
-            self._board = self._board or open_board(self.folder / "tensorboard")
+        if self._board is not None:
             for name, value in figures.items():
                 self._board.add_scalar(name, value, self.step)
+            self._board.flush()
 
     def _own_progress(self) -> float:
         if self.pace.hours:
@@ -149,6 +154,10 @@ class Board(Protocol):
 
     def add_scalar(self, tag: str, scalar_value: float, global_step: int) -> None:
         """Write a figure."""
+        ...
+
+    def flush(self) -> None:
+        """Put what was written on disk."""
         ...
 
 

@@ -1,7 +1,7 @@
 """Fields of a configuration changed by name, as the command line's `--set NAME=VALUE` does."""
 
 import types
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import fields, is_dataclass, replace
 from difflib import get_close_matches
 from pathlib import Path
@@ -22,12 +22,14 @@ def changed(config: C, assignments: Iterable[str]) -> C:
     Raises:
         ConfigError: no such field, a value of another type, or one that the configuration refuses.
     """
+    wanted: dict[tuple[str, ...], str] = {}
     for assignment in assignments:
         name, separator, text = assignment.partition("=")
         if not separator:
             raise ConfigError(f"--set takes NAME=VALUE, not {assignment!r}")
-        config = _changed(config, _find(config, name.strip()), text.strip())
-    return config
+        wanted[_find(config, name.strip())] = text.strip()
+    # All at once: some are only right together.
+    return _changed(config, wanted) if wanted else config
 
 
 def _paths(config: object, before: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
@@ -52,11 +54,15 @@ def _find(config: object, name: str) -> tuple[str, ...]:
     raise ConfigError(f"there is no setting {name!r}; " + (f"did you mean {close[0]}?" if close else ", ".join(known)))
 
 
-def _changed(config: C, path: tuple[str, ...], text: str) -> C:
-    name, *rest = path
-    value = getattr(config, name)
-    new: Any = _changed(value, tuple(rest), text) if rest else _parse(name, get_type_hints(type(config))[name], text)
-    return replace(config, **{name: new})  # type: ignore[type-var]
+def _changed(config: C, wanted: Mapping[tuple[str, ...], str]) -> C:
+    new: dict[str, Any] = {}
+    for name in dict.fromkeys(path[0] for path in wanted):
+        below = {path[1:]: text for path, text in wanted.items() if path[0] == name}
+        if () in below:
+            new[name] = _parse(name, get_type_hints(type(config))[name], below[()])
+        else:
+            new[name] = _changed(getattr(config, name), below)
+    return replace(config, **new)  # type: ignore[type-var]
 
 
 def _parse(name: str, kind: Any, text: str) -> Any:

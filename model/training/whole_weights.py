@@ -1,13 +1,17 @@
 """Weights of spread networks put together again, for use."""
 
+import json
+from dataclasses import asdict
 from pathlib import Path
 
 from safetensors.torch import save_file
-from torch import Tensor, nn
+from torch import Tensor
 
+from longtake.model.network.transformer import Transformer
 from longtake.model.training.files import write_whole
 from longtake.model.training.sharded_checkpoint import Learner
 from longtake.model.training.sharding import whole
+from longtake.model.weights import SIZES
 
 
 def gathered(each: Learner, *, keep: bool) -> dict[str, Tensor]:
@@ -26,7 +30,8 @@ def gathered(each: Learner, *, keep: bool) -> dict[str, Tensor]:
     return state
 
 
-def write_network(network: nn.Module, path: Path) -> None:
-    """Write a network's weights as safetensors, whole or not at all; raises TrainingError if that cannot be done."""
+def write_network(network: Transformer, path: Path) -> None:
+    """Write a network's weights and sizes as safetensors, whole or not at all; raises TrainingError if it cannot be."""
     state = {name: value.contiguous() for name, value in network.state_dict().items()}
-    write_whole(path, lambda beside: save_file(state, beside))
+    metadata = {SIZES: json.dumps(asdict(network.config))}
+    write_whole(path, lambda beside: save_file(state, beside, metadata))

@@ -35,17 +35,35 @@ from longtake.model.pieces import pieces
 from longtake.model.training import command
 from longtake.model.training.export import export
 from longtake.model.training.files import write_whole
+from longtake.model.training.loop import WEIGHTS
 from longtake.model.training.pace import FINISHED
+from longtake.model.training.recipes.distillation import CRITIC_WEIGHTS
 from longtake.model.weights import read
 
 log = logging.getLogger(__name__)
 
-SHARES: Final = {"text_encoder": 0.1, "probe": 0.1, "autoencoder": 0.3, "transformer": 0.7}
+SHARES: Final = {
+    "text_encoder": 0.1,
+    "probe": 0.1,
+    "autoencoder": 0.3,
+    "transformer": 0.7,
+    "self_forcing": 0.5,
+    "streaming": 0.3,
+}
 """parts in the order that they are trained in, and their weights in sharing out the time"""
 USUAL: Final = ("autoencoder", "transformer")
 WITH_PICTURES: Final = ("probe", "autoencoder")
 """parts that train on folders of rendered clips"""
 COPIED: Final = ("encoder", "decoder", "text_encoder", "probe")
+RESUMED: Final = ("autoencoder", "probe", "transformer", "self_forcing", "streaming")
+"""parts whose run says whether it has ended"""
+GPU_TAKES: Final = 16
+"""takes of a member of the batch on a GPU: a guess, on a CPU there are fewer"""
+REHEARSED: Final = {
+    "self_forcing": ("prompts_each=1", "blocks=4"),
+    "streaming": ("prompts_each=1", "window_frames=4", "chunk_frames=3", "longest_frames=10"),
+}
+"""settings of stages for which there are only seconds"""
 MARGIN: Final = 0.05
 """of the time, for starting processes and for the export"""
 REHEARSAL_HOURS: Final = 0.1
@@ -132,7 +150,7 @@ class Stages:
         for name, make in self._plan():
             if name in self.progress.done:
                 continue
-            arguments = self.progress.commands.setdefault(name, make())
+            arguments = self.progress.commands.get(name) or self.progress.commands.setdefault(name, make())
             self._save()
             log.info("%s: %s", name, " ".join(arguments))
             status = self._run(arguments)
@@ -141,7 +159,7 @@ class Stages:
                 raise TrainingError(
                     f"{name} has ended with status {status}, for the reason above; run the command again"
                 )
-            if name in ("autoencoder", "transformer", "probe") and not (self.config.out / name / FINISHED).exists():
+            if name in RESUMED and not (self.config.out / name / FINISHED).exists():
                 log.info("%s was stopped; run the same command again to go on", name)
                 return False
             self.progress.done.append(name)
@@ -159,11 +177,13 @@ class Stages:
                 ("held_out", 2, 2 if self.config.rehearsal else 48),
             ):
                 yield folder, partial(self._clips_arguments, folder, seed, count)
-        makers = {
+        makers: dict[str, Callable[[], list[str]]] = {
             "text_encoder": self._text_encoder,
             "probe": self._probe,
             "autoencoder": self._autoencoder,
             "transformer": self._transformer,
+            "self_forcing": partial(self._distillation, "self_forcing"),
+            "streaming": partial(self._distillation, "streaming"),
         }
         for part in parts:
             yield part, makers[part]
@@ -223,6 +243,42 @@ class Stages:
             log.info("the transformer starts from nothing: %s", f"there is none in {start}" if start else "no --start")
         settings = [argument for each in self.config.settings for argument in ("--set", each)]
         return ["recipes.transformer", "--out", str(self.config.out / "transformer"), *_flags(options), *settings]
+
+    def _distillation(self, part: str) -> list[str]:
+        """Return the arguments of a stage that starts from the one before; its teacher is what flow matching made."""
+        teacher, before = self._teacher(), self.config.out / "self_forcing"
+        goes_on = part == "streaming" and (before / WEIGHTS).exists()
+        options: dict[str, object] = {
+            "device": self.config.device,
+            "hours": self._hours(part),
+            "seed": self.config.seed,
+            "parts": self.weights,
+            "start": before / WEIGHTS if goes_on else teacher,
+            "teacher": teacher,
+            "critic": before / CRITIC_WEIGHTS if goes_on else teacher,
+        }
+        settings = REHEARSED[part] if self.config.rehearsal else ()
+        if self.config.cuda:
+            settings = (f"prompts_each={GPU_TAKES}",)
+        given = [argument for each in settings for argument in ("--set", each)]
+        return [f"recipes.{part}", "--out", str(self.config.out / part), *_flags(options), *given]
+
+    def _teacher(self) -> Path:
+        """Return a folder with the transformer as it is before it is distilled.
+
+        Raises:
+            CheckpointError: there is none to distil.
+        """
+        kept = self.config.out / "teacher"
+        for folder in (kept, self.weights, self.config.start, bundled_folder()):
+            found = pieces(folder / "transformer.safetensors") if folder is not None else []
+            if not found or not found[0].exists():
+                continue
+            if folder != kept:
+                for piece in found:
+                    write_whole(kept / piece.name, partial(shutil.copyfile, piece))
+            return kept
+        raise CheckpointError("there is no transformer to distil; train it first, or name weights with --start")
 
     def _hours(self, part: str) -> float:
         """The part's share of the time that is left to it and those after it."""

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from longtake.model.errors import ConfigError
+from longtake.model.training.objectives.streaming import StreamingConfig
 from longtake.model.training.settings import changed
 
 
@@ -58,3 +59,13 @@ def test_values_are_read_by_their_fields_type() -> None:
 def test_mistakes_are_named(assignment: str, said: str) -> None:
     with pytest.raises(ConfigError, match=said):
         changed(Outer(), [assignment])
+
+
+def test_settings_that_are_only_right_together_are_taken_together() -> None:
+    usual = StreamingConfig(window_frames=12, chunk_frames=10, longest_frames=122)
+    for order in ((0, 1), (1, 0)):
+        given = ["window_frames=4", "chunk_frames=3"]
+        made = changed(usual, [given[n] for n in order])
+        assert (made.window_frames, made.chunk_frames, made.longest_frames) == (4, 3, 122)
+    with pytest.raises(ConfigError, match="must rise"):
+        changed(usual, ["window_frames=4"])

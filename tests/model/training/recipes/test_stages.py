@@ -45,6 +45,9 @@ class Machine:
         (out / "finished").touch()
         if arguments[0] == "recipes.transformer":
             save_file({"x": torch.ones(2)}, out / "ema.safetensors")
+        if arguments[0] in ("recipes.self_forcing", "recipes.streaming"):
+            save_file({arguments[0]: torch.ones(2)}, out / "ema.safetensors")
+            save_file({"critic": torch.ones(2)}, out / "critic.safetensors")
         if arguments[0] == "recipes.autoencoder":
             save_file({"encoder.y": torch.ones(2), "decoder.z": torch.zeros(2)}, out / "ema.safetensors")
         return 0
@@ -137,11 +140,49 @@ def test_parts_are_chosen(tmp_path: Path, weights: Path) -> None:
         stages(machine, tmp_path / "two", tmp_path / "none")
 
 
+def test_the_transformer_is_distilled_and_tuned_on_long_takes(tmp_path: Path, weights: Path) -> None:
+    machine, out = Machine(), tmp_path / "all"
+    assert stages(machine, out, weights, parts=("transformer", "self_forcing", "streaming")).train()
+    assert machine.stages == ["transformer", "self_forcing", "streaming"]
+    _, distilled, tuned = machine.ran
+    teacher = str(out / "teacher")
+    assert flag(distilled, "start") == flag(distilled, "teacher") == flag(distilled, "critic") == teacher
+    assert set(load_file(out / "teacher" / "transformer.safetensors")) == {"x"}, "what flow matching made"
+    assert flag(tuned, "start") == str(out / "self_forcing" / "ema.safetensors")
+    assert flag(tuned, "critic") == str(out / "self_forcing" / "critic.safetensors")
+    assert flag(tuned, "teacher") == teacher
+    assert float(flag(tuned, "hours")) == pytest.approx(0.95 - 2 / 60, abs=1e-4)
+    assert set(load_file(out / "weights" / "transformer.safetensors")) == {"recipes.streaming"}
+
+
+def test_only_the_last_stages_start_from_weights_that_are_there(tmp_path: Path, weights: Path) -> None:
+    machine, out = Machine(), tmp_path / "all"
+    assert stages(machine, out, weights, parts=("streaming",)).train()
+    assert flag(machine.ran[0], "start") == str(out / "teacher")
+    assert set(load_file(out / "teacher" / "transformer.safetensors")) == {"transformer"}
+
+
 def test_weights_of_another_kind_are_not_started_from(tmp_path: Path, weights: Path) -> None:
     assert fits(weights)
     save_file({"x": torch.zeros(1)}, weights / "encoder.safetensors")
     assert not fits(weights)
     assert not fits(tmp_path / "none")
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1200)
+def test_all_three_stages_of_the_transformer_end_with_valid_weights(tmp_path: Path) -> None:
+    out = tmp_path / "all"
+    options = ["--out", str(out), "--device", "cpu", "--minutes", "0.2", "--preset", "tiny"]
+    parts = ["--parts", "transformer,self_forcing,streaming"]
+    subprocess.run([sys.executable, "-m", "longtake", "train", "all", *options, *parts], check=True)
+    made = out / "weights" / "transformer.safetensors"
+    assert read_sizes(made, preset("diorama").transformer) == PRESETS["tiny"]
+    tuned, taught = load_file(made), load_file(out / "teacher" / "transformer.safetensors")
+    assert any(not torch.equal(value, taught[name]) for name, value in tuned.items())
+    for stage in ("self_forcing", "streaming"):
+        assert (out / stage / "finished").exists()
+    assert load_diorama(out / "weights", device="cpu").open(seed=1, conditioning=Conditioning(prompt="a boat"))
 
 
 @pytest.mark.slow
