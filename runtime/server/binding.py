@@ -10,6 +10,7 @@ import os
 import socket
 import stat
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import zmq
@@ -42,6 +43,32 @@ def bind(listener: sockets.Socket, endpoint: Endpoint, role: str = "") -> Endpoi
     if endpoint.scheme != "tcp":
         return endpoint
     return parse_bind(listener.getsockopt_string(zmq.LAST_ENDPOINT).rstrip("\0"))
+
+
+@dataclass(frozen=True, kw_only=True)
+class SocketFile:
+    """The file of a bound ipc endpoint. ZeroMQ leaves it behind; `remove` takes it away when the server ends."""
+
+    path: Path
+    device: int
+    inode: int
+    """which file it is: another server may have put its own in its place"""
+
+    @classmethod
+    def of(cls, endpoint: Endpoint) -> "SocketFile | None":
+        """Return the file of an endpoint that was just bound; None for an endpoint without one."""
+        if not _has_path(endpoint):
+            return None
+        path = Path(endpoint.address).absolute()
+        found = os.lstat(path)
+        return cls(path=path, device=found.st_dev, inode=found.st_ino)
+
+    def remove(self) -> None:
+        """Remove the file, if it is still the same one."""
+        with contextlib.suppress(OSError):
+            found = os.lstat(self.path)
+            if (found.st_dev, found.st_ino) == (self.device, self.inode):
+                self.path.unlink()
 
 
 def require_free(endpoint: Endpoint, role: str = "") -> None:

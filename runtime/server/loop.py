@@ -35,7 +35,7 @@ from longtake.runtime.clock import Clock, MonotonicClock, wait_until
 from longtake.runtime.generator.hosts import GeneratorHost, GeneratorHostConfig, ProcessHost, ThreadHost
 from longtake.runtime.generator.pool import GeneratorPool
 from longtake.runtime.generator.supervisor import Supervisor
-from longtake.runtime.server.binding import bind, require_free
+from longtake.runtime.server.binding import SocketFile, bind, require_free
 from longtake.runtime.server.jpeg_thread import JpegThread
 from longtake.runtime.server.limits import Limits
 from longtake.runtime.server.publisher import Publisher
@@ -89,6 +89,7 @@ class Server:
         self.clock = clock or MonotonicClock()
         self.endpoint = ""
         """where clients connect; set by `bind`"""
+        self._socket_files: list[SocketFile] = []
         self._context = context or zmq.Context.instance()
         self._control = sockets.router(self._context, sockets.SERVER_CONTROL)
         self._frames = sockets.router(self._context, sockets.SERVER_FRAMES)
@@ -131,6 +132,7 @@ class Server:
             self._jpegs.close()
             self.pool.stop()
             raise
+        self._socket_files = [file for file in map(SocketFile.of, (control, frames)) if file is not None]
         self.endpoint = str(control)
         self._requests = RequestHandler(
             sessions=self.sessions,
@@ -179,6 +181,8 @@ class Server:
             self.sessions.send(client, Goodbye())
         self._control.close(linger=200)
         self._frames.close(linger=0)
+        for file in self._socket_files:
+            file.remove()
         self._jpegs.close()
         self.pool.stop()
 

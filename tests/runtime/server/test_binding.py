@@ -2,11 +2,13 @@
 
 import os
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
+import zmq
 from raw_client import RawClient
 
 from longtake.protocol import messages
@@ -92,3 +94,25 @@ def test_a_socket_left_by_a_killed_server_is_replaced(start: Start, tmp_path: Pa
             other.bind(str(left))
     with RawClient(start(endpoint=f"ipc://{path}")) as client:
         assert client.ask(messages.Worlds, messages.WorldList).worlds == []
+
+
+def test_a_server_that_ends_leaves_no_socket_files(tmp_path: Path) -> None:
+    with bound_at(tmp_path / "s"):
+        assert sorted(one.name for one in tmp_path.glob("s*")) == ["s", "s.frames"]
+    assert list(tmp_path.glob("s*")) == []
+
+
+def test_a_server_that_ends_leaves_what_has_taken_the_place_of_its_files(tmp_path: Path) -> None:
+    path = tmp_path / "s"
+    with bound_at(path):
+        path.unlink()
+        path.write_text("another one's")
+    assert [one.read_text() for one in tmp_path.glob("s*")] == ["another one's"]
+
+
+@contextmanager
+def bound_at(path: Path) -> Iterator[None]:
+    server = Server(ServerConfig(endpoint=f"ipc://{path}", takes=path.parent), context=zmq.Context.instance())
+    server.bind()
+    yield
+    server.close()
