@@ -15,7 +15,6 @@ from longtake.runtime.server.sessions import Client
 from longtake.runtime.server.world_room import ServerPorts, WorldRoom
 from longtake.runtime.world.config import WorldConfig
 from longtake.runtime.world.effects import Requester
-from longtake.runtime.world.pacing import EARLY_S
 from longtake.runtime.world.reports import joined
 from longtake.runtime.world.running_world import RunningWorld
 from longtake.runtime.world.understanding import reader_of
@@ -179,7 +178,7 @@ class WorldTable:
         """Return when a block is next to begin on a generator that is idle."""
         rooms = [room for room in self._worlds.values() if room.generator.state == "ready" and not room.generator.busy]
         turns = [room.world.pacing.turn_at for room in rooms]
-        return min((turn - EARLY_S for turn in turns if turn is not None), default=None)
+        return min((turn for turn in turns if turn is not None), default=None)
 
     def next_status(self) -> float | None:
         """Return when the next status is due."""

@@ -63,10 +63,11 @@ class Pacing:
     def takes_cue(self, now: float) -> bool:
         """Whether the next block can take a cue that comes now, without being late.
 
-        While a block is being made there is time for a recache after it: the lead sees to that.
+        While a block is being made there is time for a recache after it: the lead sees to that. A block that is late
+        already, or waits for a lost generator, takes every cue.
         """
         ends = self.film_ends
-        if ends is None or self._plan.running is not None:
+        if ends is None or now >= ends or self._plan.running is not None or self._link.behind:
             return True
         recache_s = self._lead.recache_takes_s()
         begins = now

@@ -173,6 +173,20 @@ def test_a_cue_that_would_make_the_block_late_goes_to_the_next_one_and_its_ack_s
     assert world.held == 0
 
 
+def test_a_block_that_waits_for_a_lost_generator_takes_every_cue() -> None:
+    stage = Stage(snapshot_every_s=1.0).open()
+    stage.run(40)
+    stage.die()
+    acks = []
+    for _ in range(6):
+        acks.append(say(stage, f"scene {len(acks)}"))
+        stage.run(1)
+    assert {ack.block for ack in acks} == {stage.world.plan.committed}
+    stage.revive()
+    stage.run(12)
+    assert stage.world.plan.state.prompt() == "scene 5"
+
+
 def test_no_cue_overtakes_one_that_was_put_off() -> None:
     stage = Stage().open()
     stage.run(9)
