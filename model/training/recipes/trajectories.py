@@ -161,7 +161,6 @@ class TrajectoriesRun(Loop):
         """See `Loop`."""
         task, found = self._task, list[list[int]]([[]])
         if self.rank == 0:
-            task.folder.claim(plan_of(task.config, task.world))
             there = set(task.folder.numbers())
             found = [[number for number in range(task.count) if number not in there]]
         # What is missing is what rank 0 says, however late the others look.
@@ -229,7 +228,9 @@ def main() -> None:
     parser.add_argument("--ranks", type=command.count, help="processes on a CPU (default: 2)")
     options = parser.parse_args(sys.argv[1:])
     config = changed(recipe(options.out, world_of(options)), options.set)
-    config.world.world(NEEDED).check()
+    world = config.world.world(NEEDED)
+    world.check()
+    TrajectoryFolder(config.folder).claim(plan_of(config, world))
     pace = PaceConfig(steps=1, log_every=1, device=options.device, seed=options.seed)
     pace = replace(pace, ranks=options.ranks or pace.ranks, hours=command.hours_of(options, 0.0))
     launch_loop(partial(TrajectoriesTask, config), TrajectoriesRun, pace, config.folder, asdict(config))

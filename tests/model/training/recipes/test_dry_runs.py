@@ -36,7 +36,10 @@ def rehearse(recipe: str, model: str, folder: Path, *arguments: str, before: Seq
 )
 @pytest.mark.usefixtures("parts")
 def test_a_recipe_runs(recipe: str, model: str, tmp_path: Path) -> None:
-    rehearse(recipe, model, tmp_path)
+    # One of them with a sheet of samples, which comes from Wan's VAE.
+    shows = (recipe, model) == ("streaming", "longlive-1.3b")
+    rehearse(recipe, model, tmp_path, *(("--set", "samples_every_s=600") if shows else ()))
+    assert (tmp_path / "samples" / "000.jpg").exists() == shows
 
 
 def test_a_recipe_runs_under_torchrun(tmp_path: Path) -> None:
