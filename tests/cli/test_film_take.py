@@ -24,7 +24,7 @@ def test_a_take_is_filmed_with_its_cues(
     record = ("--record", "fox.take", "--output", "fox.mp4", "--no-contact-sheet")
     made = call("render", "a fox", "--seconds", "2", *cue, *record, *fake)
     assert made.code == 0, made.err
-    assert "1.0 s  a fox, the same fox at dawn" in made.out
+    assert "1.0 s  the same fox at dawn  (shown as: fox, at dawn" in made.out
     filmed = call("render", "--take", "fox.take", "--output", name, *fake)
     assert filmed.code == 0, filmed.err
     told = re.fullmatch(rf"{name}  (\d+) frames, [0-9.]+ s, from fox\.take\n", filmed.out)

@@ -70,4 +70,5 @@ def balance(loss: Tensor, adversarial: Tensor, at: Tensor) -> Tensor:
         at: weights that both depend on, those of the decoder's last layer.
     """
     slopes = [torch.autograd.grad(each, at, retain_graph=True)[0].norm() for each in (loss, adversarial)]
-    return (slopes[0] / (slopes[1] + 1e-6)).clamp(max=_LARGEST).detach()
+    factor: Tensor = slopes[0] / (slopes[1] + 1e-6)
+    return factor.clamp(max=_LARGEST).detach()

@@ -193,7 +193,8 @@ class AutoencoderTask(Task[Batch]):
             fooled, told_apart = self._adversarial(made.float(), target, batch.pairs)
             figures |= {"fooled": fooled.detach(), "told_apart": told_apart.detach()}
             if batch.adversary_counts:
-                factor = self.config.adversary_weight * balance(loss, fooled, self.module.decoder.key.weight)
+                last = self.module.get_parameter("decoder.key.weight")
+                factor = self.config.adversary_weight * balance(loss, fooled, last)
                 loss = loss + factor * fooled
                 figures["adversary"] = factor
             loss = loss + told_apart
