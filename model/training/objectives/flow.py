@@ -118,5 +118,7 @@ class FlowMatching:
 
     def _attend(self, frames: int, copies: int) -> Attend:
         if (frames, copies) not in self._attention:
-            self._attention[frames, copies] = self._make_attention(frames, copies)
+            # What an evaluation makes first must serve training too.
+            with torch.inference_mode(False):
+                self._attention[frames, copies] = self._make_attention(frames, copies)
         return self._attention[frames, copies]

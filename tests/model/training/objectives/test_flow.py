@@ -135,3 +135,12 @@ def test_half_of_the_levels_are_the_samplers_own() -> None:
     assert float(share) == pytest.approx(0.5, abs=0.05)
     assert 0 <= float(drawn.min()) <= float(drawn.max()) <= 1
     assert flow.draw_levels((2, 3)).shape == (2, 3)
+
+
+@pytest.mark.parametrize("kind", [WindowAttention, FusedWindowAttention])
+def test_what_an_evaluation_made_first_trains_too(kind: type[PackedAttention]) -> None:
+    loss, network = objective(kind), model()
+    with torch.inference_mode():
+        loss.clips(network, batch())
+    loss.clips(network, batch()).backward()
+    assert all(p.grad is not None for p in network.parameters())
