@@ -7,15 +7,15 @@ module appends to a `.part` file beside the target, under a lock: two processes 
 
 import hashlib
 import logging
-import os
 import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 from longtake.model.errors import BackendError, HubError
 from longtake.model.locks import Locked, locked
+from longtake.model.longlive.arrivals import Arrivals, NotTheFile
 from longtake.model.longlive.table import HubFile, KnownModel
 
 log = logging.getLogger(__name__)
@@ -134,13 +134,14 @@ def _complete(hub: Any, item: Wanted, report: Report, endpoint: str | None, prog
     kept = item.size_bytes - item.missing_bytes
     resumed = f", going on after {_size(kept)}" if kept else ""
     report(f"fetching {item.file.name} of {item.file.repository.repo_id} ({_size(item.size_bytes)}{resumed})")
-    _fetch(hub, item, endpoint, progress_class)
+    arrived = _fetch(hub, item, endpoint, progress_class)
     try:
-        _verify(item, item.part, remedy="it was thrown away; run the same command again")
+        _verify(item, arrived, remedy="it was thrown away; run the same command again")
     except HubError:
-        item.part.unlink()
+        arrived.unlink()
         raise
-    item.part.replace(item.path)
+    arrived.replace(item.path)
+    item.part.unlink(missing_ok=True)
 
 
 def _hub() -> Any:
@@ -206,8 +207,8 @@ def _free_bytes(folder: Path) -> int:
     return shutil.disk_usage(folder).free
 
 
-def _fetch(hub: Any, item: Wanted, endpoint: str | None, progress_class: Any) -> None:
-    """Append the missing bytes to the part file; raises HubError, and keeps what has arrived."""
+def _fetch(hub: Any, item: Wanted, endpoint: str | None, progress_class: Any) -> Path:
+    """Fetch the missing bytes; return the file that now has all. Raises HubError, and keeps what has arrived."""
     from huggingface_hub.file_download import http_get
     from huggingface_hub.utils import build_hf_headers
 
@@ -219,7 +220,7 @@ def _fetch(hub: Any, item: Wanted, endpoint: str | None, progress_class: Any) ->
         have = 0
     # With compression in transit, sizes and offsets would mean something else.
     headers = {**build_hf_headers(), "Accept-Encoding": "identity"}
-    with _Arrivals(item) as out:
+    with Arrivals(item.part, item.fresh, item.size_bytes) as out:
         try:
             http_get(
                 url,
@@ -231,58 +232,15 @@ def _fetch(hub: Any, item: Wanted, endpoint: str | None, progress_class: Any) ->
                 tqdm_class=progress_class,
             )
         except Exception as error:
-            out.flush()
             # An answer that ends as it should and has the wrong size is no part of the file: a captive portal's page.
-            if type(error) is OSError and error.errno is None:
-                os.truncate(item.part, have)
+            wrong = isinstance(error, NotTheFile) or (type(error) is OSError and error.errno is None)
+            out.give_up(have if wrong else None)
             first = str(error).strip().split("\n", 1)[0]
-            here = _size(item.part.stat().st_size)
+            here = _size(item.part.stat().st_size if item.part.is_file() else 0)
             raise HubError(
                 f"{item.file.name} stopped coming ({first}); the same command goes on after {here}"
             ) from None
-        out.flush()
-        if item.fresh.is_file():
-            item.fresh.replace(item.part)
-
-
-class _Arrivals:
-    """The file that huggingface_hub writes to: appends to the part.
-
-    If the server does not send the rest but begins at the front, huggingface_hub empties the file first. Then the bytes
-    go to a fresh file instead, since what comes may be a login page and the part worth hours.
-    """
-
-    def __init__(self, item: Wanted) -> None:
-        self._item = item
-        self._file: BinaryIO = item.part.open("ab")
-
-    def __enter__(self) -> "_Arrivals":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._file.close()
-        self._item.fresh.unlink(missing_ok=True)
-
-    def write(self, data: bytes) -> int:
-        """Append."""
-        return self._file.write(data)
-
-    def tell(self) -> int:
-        """Return the length so far."""
-        return self._file.tell()
-
-    def seek(self, place: int) -> int:
-        """Only ever followed by `truncate`."""
-        return place
-
-    def truncate(self) -> None:
-        """The server begins at the front."""
-        self._file.close()
-        self._file = self._item.fresh.open("wb")
-
-    def flush(self) -> None:
-        """Hand everything to the system."""
-        self._file.flush()
+        return out.done()
 
 
 def _verify(item: Wanted, path: Path, *, remedy: str) -> None:

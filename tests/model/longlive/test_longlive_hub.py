@@ -32,6 +32,10 @@ class StandIn:
         stop_after: close the connection after so many bytes of the next download.
         corrupt: send other bytes than promised.
         page: answer every download with this and status 200, as a captive portal does.
+        page_length: the length that the page's answer claims; None is the true one.
+        page_after: the first so many downloads are answered as they should be.
+        status: of every download, whatever was asked.
+        endless: after the body more and more bytes follow, in chunks.
         slow_s: wait in the middle of a download.
         requests: what was asked: method, path, Range.
     """
@@ -41,9 +45,17 @@ class StandIn:
     stop_after: int | None = None
     corrupt: bool = False
     page: bytes | None = None
+    page_length: int | None = None
+    page_after: int = 0
+    status: int | None = None
+    endless: bool = False
     slow_s: float = 0.0
     requests: list[tuple[str, str, str | None]] = field(default_factory=list)
     endpoint: str = ""
+
+    def downloads(self) -> list[str | None]:
+        """The range of each download that was asked for."""
+        return [wanted for _, path, wanted in self.requests if path.startswith(PREFIX)]
 
     def info(self) -> dict[str, Any]:
         siblings = []
@@ -75,16 +87,19 @@ def hub() -> Iterator[StandIn]:
             content = stand_in.files.get(self.path.removeprefix(PREFIX))
             if content is None:
                 return self.answer(404, b"no")
-            if stand_in.page is not None:
-                return self.answer(200, stand_in.page)
+            if stand_in.page is not None and len(stand_in.downloads()) > stand_in.page_after:
+                return self.answer(200, stand_in.page, length=stand_in.page_length)
             start = int(wanted.removeprefix("bytes=").rstrip("-").split("-")[0]) if wanted else 0
             body = b"x" * len(content) if stand_in.corrupt else content
-            self.answer(206 if start else 200, body[start:], start, len(content))
+            if stand_in.status is not None:
+                start = 0
+            self.answer(stand_in.status or (206 if start else 200), body[start:], start, len(content))
             return None
 
-        def answer(self, code: int, body: bytes, start: int = 0, total: int = 0) -> None:
+        def answer(self, code: int, body: bytes, start: int = 0, total: int = 0, length: int | None = None) -> None:
             self.send_response(code)
-            self.send_header("Content-Length", str(len(body)))
+            if not (stand_in.endless and total):
+                self.send_header("Content-Length", str(len(body) if length is None else length))
             if start:
                 self.send_header("Content-Range", f"bytes {start}-{total - 1}/{total}")
             self.end_headers()
@@ -95,6 +110,12 @@ def hub() -> Iterator[StandIn]:
             self.wfile.write(body[: len(body) // 2])
             time.sleep(stand_in.slow_s if total else 0)
             self.wfile.write(body[len(body) // 2 :])
+            while stand_in.endless and total:
+                try:
+                    self.wfile.write(b"y" * 65_536)
+                except OSError:  # the client has had enough
+                    break
+            self.close_connection = length is not None or (stand_in.endless and total > 0)
 
         def log_message(self, *_: Any) -> None:
             pass
@@ -162,7 +183,19 @@ def test_a_cut_download_goes_on(hub: StandIn, tmp_path: Path) -> None:
 PORTAL = b"<html>please log in first</html>\n"
 
 
-@pytest.mark.parametrize("page", [PORTAL, b"", PORTAL * 2000, b"x" * 102_399])
+@pytest.mark.parametrize(
+    "page",
+    [
+        PORTAL,
+        b"",
+        PORTAL * 2000,
+        b"x" * 102_399,
+        PORTAL.ljust(102_400),  # as long as the file
+        PORTAL * 20_000,
+        b"\xef\xbb\xbf\r\n <!DOCTYPE html>",
+        b"x" * 102_401,
+    ],
+)
 @pytest.mark.parametrize("kept", [0, 10, 30_000])
 def test_a_captive_portals_page_is_no_part_of_the_file(hub: StandIn, tmp_path: Path, page: bytes, kept: int) -> None:
     part = tmp_path / "Small-Model" / "models" / "base.pt.part"
@@ -173,6 +206,75 @@ def test_a_captive_portals_page_is_no_part_of_the_file(hub: StandIn, tmp_path: P
         pull(replace(MODEL, files=(BASE,)), tmp_path, endpoint=hub.endpoint)
     assert part.read_bytes() == hub.files["models/base.pt"][:kept], "what was there is kept, and nothing else"
     hub.page = None
+    (path,) = pull(replace(MODEL, files=(BASE,)), tmp_path, endpoint=hub.endpoint)
+    assert path.read_bytes() == hub.files["models/base.pt"]
+    assert [each.name for each in path.parent.iterdir()] == ["base.pt"]
+
+
+def begun(tmp_path: Path, content: bytes) -> Path:
+    """The part of an earlier try."""
+    part = tmp_path / "Small-Model" / "models" / "base.pt.part"
+    part.parent.mkdir(parents=True, exist_ok=True)
+    part.write_bytes(content)
+    return part
+
+
+@pytest.mark.parametrize("kept", [0, 10])
+def test_a_page_that_is_cut_is_no_part_of_the_file(hub: StandIn, tmp_path: Path, kept: int) -> None:
+    part = begun(tmp_path, hub.files["models/base.pt"][:kept])
+    hub.page, hub.page_length = PORTAL * 10, 102_400
+    with pytest.raises(HubError, match="stopped coming"):
+        pull(replace(MODEL, files=(BASE,)), tmp_path, endpoint=hub.endpoint)
+    assert part.read_bytes() == hub.files["models/base.pt"][:kept]
+    hub.page = None
+    (path,) = pull(replace(MODEL, files=(BASE,)), tmp_path, endpoint=hub.endpoint)
+    assert path.read_bytes() == hub.files["models/base.pt"]
+
+
+def test_other_bytes_as_long_as_the_file_do_not_cost_what_is_there(hub: StandIn, tmp_path: Path) -> None:
+    part = begun(tmp_path, hub.files["models/base.pt"][:30_000])
+    hub.page = b"x" * 102_400
+    with pytest.raises(HubError, match="wrong checksum"):
+        pull(replace(MODEL, files=(BASE,)), tmp_path, endpoint=hub.endpoint)
+    assert part.read_bytes() == hub.files["models/base.pt"][:30_000]
+    assert [each.name for each in part.parent.iterdir()] == [part.name]
+
+
+def test_a_page_after_a_cut_does_not_cost_what_came_before_it(
+    hub: StandIn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.undo()  # huggingface_hub is to go on by itself
+    monkeypatch.setattr("huggingface_hub.constants.DOWNLOAD_CHUNK_SIZE", 1000)
+    hub.stop_after, hub.page, hub.page_after = 30_000, PORTAL, 1
+    with pytest.raises(HubError, match="a web page came instead"):
+        pull(replace(MODEL, files=(BASE,)), tmp_path, endpoint=hub.endpoint)
+    assert hub.downloads() == [None, "bytes=30000-"]
+    part = tmp_path / "Small-Model" / "models" / "base.pt.part"
+    assert part.read_bytes() == hub.files["models/base.pt"][:30_000]
+
+
+def test_no_more_is_written_than_the_file_has(hub: StandIn, tmp_path: Path) -> None:
+    hub.endless = True
+    for kept in (0, 30_000):
+        part = begun(tmp_path, hub.files["models/base.pt"][:kept])
+        with pytest.raises(HubError, match="more came than the file has"):
+            pull(replace(MODEL, files=(BASE,)), tmp_path, endpoint=hub.endpoint)
+        assert part.read_bytes() == hub.files["models/base.pt"][:kept]
+
+
+def test_a_server_that_sends_the_whole_for_the_rest_costs_nothing(hub: StandIn, tmp_path: Path) -> None:
+    part = begun(tmp_path, hub.files["models/base.pt"][:30_000])
+    hub.status = 206
+    with pytest.raises(HubError, match="more came than the file has"):
+        pull(replace(MODEL, files=(BASE,)), tmp_path, endpoint=hub.endpoint)
+    assert part.read_bytes() == hub.files["models/base.pt"][:30_000]
+
+
+@pytest.mark.parametrize("kept", [0, 30_000, 102_400])
+def test_what_a_killed_pull_left_does_no_harm(hub: StandIn, tmp_path: Path, kept: int) -> None:
+    part = begun(tmp_path, hub.files["models/base.pt"][:kept])
+    part.with_name("base.pt.part.new").write_bytes(b"half of an answer from the front")
+    part.with_name(".base.pt.lock").write_bytes(b"")
     (path,) = pull(replace(MODEL, files=(BASE,)), tmp_path, endpoint=hub.endpoint)
     assert path.read_bytes() == hub.files["models/base.pt"]
     assert [each.name for each in path.parent.iterdir()] == ["base.pt"]
