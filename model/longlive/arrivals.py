@@ -60,7 +60,7 @@ class Arrivals:
         self._file = self._fresh.open("wb")
 
     def give_up(self, keep_bytes: int | None = None) -> None:
-        """Keep the part. With `keep_bytes`, what came at last is wrong, and so much of the part is known to be right."""
+        """Keep the part; only its first `keep_bytes` if what came at last is wrong."""
         self._file.close()
         if keep_bytes is not None and not self._begun_again:  # otherwise what came at last is in the fresh file
             os.truncate(self._part, keep_bytes)
