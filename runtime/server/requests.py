@@ -95,11 +95,11 @@ class RequestHandler:
             else:
                 self._handlers[type(message)](client, message)
         except LongtakeError as error:
-            self._sessions.send_to(identity, error_message(error, request))
+            self._report(client, identity, error_message(error, request))
         except Exception:  # a bug here must not end everybody's worlds
             log.exception("a request could not be carried out")
             text = "a fault in the server, see its log; try again"
-            self._sessions.send_to(identity, Error(code="internal", message=text, retryable=True, request=request))
+            self._report(client, identity, Error(code="internal", message=text, retryable=True, request=request))
 
     # --- handlers ------------------------------------------------------------------------------------------
 
@@ -225,6 +225,13 @@ class RequestHandler:
         client.gone = True
 
     # --- inside --------------------------------------------------------------------------------------------
+
+    def _report(self, client: Client | None, identity: bytes, error: Error) -> None:
+        """Send an error. A client that cannot take it counts as gone, as with every answer."""
+        if client is not None:
+            self._sessions.send(client, error)
+        else:
+            self._sessions.send_to(identity, error)
 
     def _spend(self, client: Client) -> None:
         """Charge for requests that cost generator time: cues, resets, new worlds. Raises `Refused("too_fast")`."""

@@ -55,15 +55,17 @@ class Sessions:
 
     def all(self) -> Iterable[Client]:
         """Return the clients, safe to change while iterating."""
-        return list(self._by_identity.values())
+        return list(self._by_token.values())
 
     def by_identity(self, identity: bytes) -> Client | None:
-        """Return the client of a control connection."""
-        return self._by_identity.get(identity)
+        """Return the client of a control connection. One that is gone is none any more."""
+        client = self._by_identity.get(identity)
+        return None if client is None or client.gone else client
 
     def by_token(self, token: str) -> Client | None:
         """Return the client that was given this `session`."""
-        return self._by_token.get(token)
+        client = self._by_token.get(token)
+        return None if client is None or client.gone else client
 
     @property
     def full(self) -> bool:
@@ -87,7 +89,8 @@ class Sessions:
     def remove(self, client: Client) -> None:
         """Remove a client."""
         client.gone = True
-        self._by_identity.pop(client.identity, None)
+        if self._by_identity.get(client.identity) is client:  # its connection may have said hello again
+            del self._by_identity[client.identity]
         self._by_token.pop(client.token, None)
 
     def send(self, client: Client, message: Message) -> None:

@@ -7,6 +7,7 @@ only while an `advance` asks for them. `offline` shows them as fast as they are 
 from collections import deque
 from dataclasses import dataclass
 
+from longtake.protocol.errors import Refused
 from longtake.protocol.messages import Mode
 from longtake.runtime.world.deadlines import Deadlines
 from longtake.runtime.world.effects import Requester
@@ -29,6 +30,10 @@ class Run:
     frames: int
     who: Requester
     """who gets the answer when it is done"""
+
+
+MAX_RUNS = 1000
+"""runs of one world that may wait for their turn"""
 
 
 class Playback:
@@ -112,8 +117,13 @@ class Playback:
         self.paused = False
         self._wake(now)
 
+    def require_room(self) -> None:
+        """Raise `Refused("too_fast")` if too many runs wait."""
+        if len(self._runs) >= MAX_RUNS:
+            raise Refused("too_fast", f"{MAX_RUNS} steps of this world already wait for their turn; send fewer")
+
     def run(self, frames: int, who: Requester, now: float) -> None:
-        """Show `frames` more frames (`step` pauses after them)."""
+        """Show `frames` more frames (`step` pauses after them). Call `require_room` first."""
         self._runs.append(Run(frames=frames, who=who))
         self._wake(now)
 

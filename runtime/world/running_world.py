@@ -268,6 +268,7 @@ class RunningWorld:
 
     def step(self, ticks: int | None, who: Requester, now: float) -> None:
         """Show `ticks` more frames, then pause; `done` follows when they were shown. None: as many as a block has."""
+        self.playback.require_room()
         if self.config.mode != "lockstep":
             self.playback.pause()
         self.playback.run(ticks or self._frames_of_a_block(), who, now)
@@ -277,6 +278,7 @@ class RunningWorld:
         """Lockstep: show `ticks` frames as they are made; `done` follows. None: as many as a block has."""
         if self.config.mode != "lockstep":
             raise Refused("wrong_mode", f"advance needs a lockstep world; this one is {self.config.mode}: use step")
+        self.playback.require_room()
         self.playback.run(ticks or self._frames_of_a_block(), who, now)
 
     def reset(self, seed: int | None, why: str = "") -> None:
