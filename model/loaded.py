@@ -47,6 +47,12 @@ class LoadedModel:
         """Make the next block."""
         return self.generator.step(_own(world))
 
+    def settle(self, world: AnyWorld) -> None:
+        """Run the last block's clean pass, and return when it is done: the runtime plans with the time it takes."""
+        self.generator.settle(_own(world))
+        if self.generator.device.type == "cuda":
+            torch.cuda.current_stream(self.generator.device).synchronize()
+
     def snapshot(self, world: AnyWorld, exact: bool = False) -> Snapshot:
         """Save a world."""
         return self.generator.snapshot(_own(world), exact)

@@ -101,13 +101,13 @@ class GenPing(Message, frozen=True, kw_only=True):
 
 
 class GenStepped(Message, frozen=True, kw_only=True):
-    """A block is denoised, and the generator is free for its next command. `gen_block` follows in order."""
+    """The generator is free for its next command. The block's frames may have left before, or still be decoding."""
 
     world: str
     generation: int
     block: int
     step_ms: float
-    """time of the step, without the cost of a new prompt"""
+    """the whole time that the generator was taken up, without the cost of a new prompt"""
 
 
 class GenCued(Message, frozen=True, kw_only=True):
@@ -136,6 +136,8 @@ class GenBlock(Message, frozen=True, kw_only=True):
     """by region: text, recache, denoise, clean, decode, total; `ahead` is the part of recache before the step"""
     labels: dict[str, str] = msgspec.field(default_factory=dict)
     confidence: dict[str, float] = msgspec.field(default_factory=dict)
+    stepped: bool = False
+    """a `gen_stepped` is sent too, before this or after it: the generator is free only then"""
 
 
 class GenSaved(Message, frozen=True, kw_only=True):

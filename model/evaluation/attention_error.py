@@ -68,6 +68,7 @@ def samples_of(generator: Generator, prompts: Sequence[str], *, seed: int = 0) -
             raise BackendError("samples are taken layer by layer: use --option execution=eager and no CUDA graphs")
         for _ in range(-(-config.window_frames // config.block_frames)):
             generator.step(world)
+        generator.settle(world)
         seen: list[Sample] = []
         world.cache.attention = _keeping(world.cache.attention, seen)
         generator.step(world)

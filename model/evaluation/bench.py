@@ -19,7 +19,7 @@ from longtake.model.evaluation.bench_kinds import shares
 from longtake.model.evaluation.bench_rates import RateMeter, Recaches, gflop, own_products, time_recaches
 from longtake.model.generation.generator import Generator
 from longtake.model.generation.world import World
-from longtake.model.interface import Conditioning, WorldModel
+from longtake.model.interface import Conditioning, WorldModel, settle
 from longtake.model.loaded import LoadedModel
 
 PROMPTS = (
@@ -132,9 +132,11 @@ def bench(
     world = model.open(seed=config.seed, conditioning=Conditioning(prompt=PROMPTS[0]))
     last = model.step(world)
     _ = last.timings_ms
+    settle(model, world)
     first_block_ms = 1000 * (clock() - begun)
     for _ in range(config.warmup_blocks):
         last = model.step(world)
+        settle(model, world)
         _ = last.step_ms
     meter = RateMeter(torch.get_num_threads(), clock) if generator is not None else None
     plain_ms, cue_ms, recaches_ms = [], [], []
@@ -149,6 +151,7 @@ def bench(
             model.cue(world, Conditioning(prompt=PROMPTS[(number // config.cue_every + 1) % 2]))
             cue_ms.append(1000 * (clock() - before))
         block = model.step(world)
+        settle(model, world)
         step_ms = block.step_ms
         # The previous block was decoded while this one was made.
         last_ms = last.timings_ms
@@ -217,6 +220,7 @@ def measure_arithmetic(
     # The first blocks of a take see less than a whole window.
     while world.cache.valid_frames < generator.config.window_frames:
         generator.step(world)
+        generator.settle(world)
     recaches = time_recaches(generator, world, clock)
     rate = 1000 * counted["block"] / (regions_ms["denoise"] + regions_ms["clean"])
     ways = {"keep": recaches.keep, "refresh": recaches.refresh}

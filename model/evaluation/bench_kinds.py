@@ -93,9 +93,11 @@ def kind_of(event: Any) -> str:
 def shares(generator: Generator, world: World, blocks: int = 1) -> dict[str, float]:
     """Make the world's next blocks, and return the share of each kind in their time, 0 to 1."""
     beside_us = 0.0
+    generator.settle(world)
     with marks(generator, world), silent(), profile(activities=[ProfilerActivity.CPU]) as found, record_function("all"):
         for _ in range(blocks):
             block = generator.step(world)
+            generator.settle(world)
             beside_us += 1000 * block.timings_ms["decode"] if block.overlaps else 0.0
     spent = dict.fromkeys(KINDS, 0.0)
     for event in found.events():

@@ -122,6 +122,7 @@ def time_recaches(generator: Generator, world: World, clock: Clock = time.perf_c
                 break
             # A sink can be kept only after the window has moved on.
             generator.step(world)
+            generator.settle(world)
             so = replace(config, sink_on_recache=way)
             with torch.inference_mode():
                 found.append(1000 * timed(partial(recache, world, world.executor, so), clock))

@@ -59,12 +59,15 @@ def run_trial(model: LoadedModel, *, seed: int, prompt: str, progress: Progress 
     world = generator.restore(snapshot)
     progress(2, STEPS)
     block = generator.step(world)
+    timings_ms = dict(block.timings_ms)
+    model.settle(world)
+    timings_ms["clean"] = world.stopwatch.read()["clean"]
     trial = Trial(
         frames=block.frames[0],
         first_frame=block.first_frame,
         recached_frames=len(snapshot.past),
         at_frame=snapshot.end_frame,
-        timings_ms=block.timings_ms,
+        timings_ms=timings_ms,
     )
     generator.close(world)
     progress(3, STEPS)

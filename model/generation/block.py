@@ -20,10 +20,10 @@ class Block:
         first_frame: tick of its first picture.
         latents: [B, F, C, h, w].
         pending: its frames, which may still be decoding; None without a decoder.
-        stopwatch: that of the world.
+        stopwatch: the world's until this block was made.
         decode_stopwatch: that of the decoder, for this block.
         overlaps: True if its frames decode while the next block is made, so that `wait` returns before they are done.
-        made: the device's event after the block's last forward; None on a CPU, which is done by then.
+        made: the device's event after the block's last denoising pass; None on a CPU, which is done by then.
     """
 
     index: int
@@ -36,7 +36,7 @@ class Block:
     made: torch.cuda.Event | None
 
     def wait(self) -> None:
-        """Wait until the transformer is done with the block. Its frames may take longer."""
+        """Wait until the block is denoised. Its frames may take longer."""
         if self.made is not None:
             self.made.synchronize()
 
@@ -49,9 +49,9 @@ class Block:
 
     @cached_property
     def step_ms(self) -> dict[str, float]:
-        """Milliseconds by region (`longtake.model.generation.timing.REGIONS`), without decoding; cues before it count.
+        """Milliseconds by region (`longtake.model.generation.timing.REGIONS`), without decoding.
 
-        Waits for the transformer. Ask before the next block begins, or that one is counted too.
+        What the world did since the block before counts: cues, and that block's clean pass. Waits for the denoising.
         """
         self.wait()
         return self.stopwatch.read()

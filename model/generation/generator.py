@@ -1,8 +1,9 @@
-"""The world model's verbs: open, cue, steer, step, snapshot, restore, close.
+"""The world model's verbs: open, cue, steer, step, settle, snapshot, restore, close.
 
     generator = Generator(transformer, decoder, text_encoder, preset("diorama"))
     world = generator.open(seed=7, prompt="a fox in the snow")
     block = generator.step(world)              # block.frames: [1, 4, 192, 320, 3] uint8
+    generator.settle(world)                    # when the frames are on their way; otherwise the next verb does it
     generator.cue(world, "night falls")        # from the next block on
     generator.steer(world, (1.0, 0.0))         # so is this, for a model with two axes
     saved = generator.snapshot(world)
@@ -34,7 +35,7 @@ from longtake.model.generation.recache import live_lengths, rebuild, recache, re
 from longtake.model.generation.schedule import Schedule, add_noise, clean
 from longtake.model.generation.snapshot import Exact, Snapshot
 from longtake.model.generation.timing import Stopwatch
-from longtake.model.generation.world import Decoder, Prompt, TextEncoder, World
+from longtake.model.generation.world import Decoder, Prompt, TextEncoder, Unsettled, World
 from longtake.model.network.layers import PromptKV
 from longtake.model.network.transformer import Transformer
 from longtake.model.ops.attention.registry import ATTENTIONS
@@ -136,14 +137,14 @@ class Generator:
         Raises:
             ShapeError: the model has another number of axes.
         """
-        self._check(world)
+        self.settle(world)
         self._check_actions(actions)
         world.actions = actions
 
     @torch.inference_mode()
     def cue(self, world: World, prompt: str | Sequence[str] | None = None, *, embedding: Tensor | None = None) -> None:
         """Change the prompt from the next block on, and recache. Arguments as in `open`."""
-        self._check(world)
+        self.settle(world)
         with world.stopwatch.region("text"):
             world.prompt = self.prompts.of_batch(world.batch, prompt, embedding)
             world.prompt_kv = self._prompt_kv(world.prompt)
@@ -152,38 +153,35 @@ class Generator:
 
     @torch.inference_mode()
     def step(self, world: World, trace: Trace | None = None) -> Block:
-        """Make the world's next block.
+        """Make the world's next block. Its clean pass is left to `settle`, so that the frames need not wait for it.
 
         Args:
             world: an open world.
             trace: called after every sampler step (parity tests).
         """
-        self._check(world)
-        first_frame, watch = world.cache.end_frame, world.stopwatch
-        with watch.region("denoise"):
+        self.settle(world)
+        first_frame = world.cache.end_frame
+        with world.stopwatch.region("denoise"):
             block = world.cache.begin((self.config.block_frames,))
             latents = self._denoise(world, block, trace)
+        world.unsettled = Unsettled(block, first_frame, latents)
         # The previous block was decoded while this one was denoised.
         self._count_frames(world)
         decode_watch = Stopwatch(self.device, self._clock)
         world.pending = self._decoding.start(latents, world.decoder_state, decode_watch) if self._decoding else None
-        with watch.region("clean"):
-            condition = world.executor.condition(CLEAN, (world.actions,))
-            world.executor.write(block, latents, world.prompt_kv, condition)
-            world.cache.commit(block)
-            groups = (self.config.block_frames,)
-            world.record(first_frame, latents, groups, self.config.window_frames, (world.actions,))
         overlaps = self._decoding is not None and self._decoding.overlaps
         made = Block(
             index=world.block,
             first_frame=world.next_tick,
             latents=latents,
             pending=world.pending,
-            stopwatch=watch,
+            stopwatch=world.stopwatch,
             decode_stopwatch=decode_watch,
             overlaps=overlaps,
             made=self._now(),
         )
+        # The block is read on another thread while the world goes on, so it keeps its stopwatch.
+        world.stopwatch = Stopwatch(self.device, self._clock)
         world.block += 1
         if self._draws_ahead and isinstance(world.noise, SeededNoise):
             world.next_noise = self._draw(world)
@@ -193,9 +191,27 @@ class Generator:
         return made
 
     @torch.inference_mode()
+    def settle(self, world: World) -> None:
+        """Run the last block's clean pass, which writes it into the cache, if that has not been done.
+
+        Every verb that needs the cache does so first. Called between two steps it changes no byte of what is made.
+        """
+        self._check(world)
+        unsettled, world.unsettled = world.unsettled, None
+        if unsettled is None:
+            return
+        block, first_frame, latents = unsettled
+        with world.stopwatch.region("clean"):
+            condition = world.executor.condition(CLEAN, (world.actions,))
+            world.executor.write(block, latents, world.prompt_kv, condition)
+            world.cache.commit(block)
+            groups = (self.config.block_frames,)
+            world.record(first_frame, latents, groups, self.config.window_frames, (world.actions,))
+
+    @torch.inference_mode()
     def snapshot(self, world: World, exact: bool = False) -> Snapshot:
         """Save a world: compact, or exact (with cache and decoder state, so that it goes on bit for bit)."""
-        self._check(world)
+        self.settle(world)
         self._count_frames(world)
         held = None
         if exact:
@@ -245,7 +261,7 @@ class Generator:
         if not world.closed:
             world.closed = True
             # Frames that are still decoding belong to their block.
-            world.pending = None
+            world.pending = world.unsettled = None
             world.past.clear()
             world.sink.clear()
             self.caches.close(world.cache, world.executor)

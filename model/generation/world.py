@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Generic, NamedTuple, Protocol, TypeVar, r
 
 from torch import Tensor
 
-from longtake.model.cache.base import Cache, WorldCache
+from longtake.model.cache.base import Cache, CacheBlock, WorldCache
 from longtake.model.execution.base import Actions, Executor, FrameActions
 from longtake.model.generation.noise import NoiseSource
 from longtake.model.generation.timing import Stopwatch
@@ -76,6 +76,20 @@ class CachedFrame(NamedTuple):
     actions: Actions = ()
 
 
+class Unsettled(NamedTuple):
+    """A block that is made, whose clean pass has not been run yet.
+
+    Attributes:
+        block: its place in the cache.
+        first_frame: its first latent frame's index in the take.
+        latents: [B, F, C, h, w].
+    """
+
+    block: CacheBlock
+    first_frame: int
+    latents: Tensor
+
+
 CacheT = TypeVar("CacheT", bound=Cache)
 
 
@@ -137,12 +151,13 @@ class World(CachedWindow[WorldCache]):
         batch: members of the batch.
         actions: what the next blocks are made under, all members of the batch alike.
         executor: runs its passes; the generator's, or its own recorded ones.
-        stopwatch: time spent since the last block.
+        stopwatch: time spent since the last block was made, its clean pass included.
         decoder_state: the decoder's memory; None without a decoder.
         block: index of the next block.
         next_tick: tick of the next RGB frame; frames still in `pending` are not counted yet.
         pending: the last block's frames where they may still be being decoded.
         next_noise: the next block's, where it has been drawn ahead.
+        unsettled: the last block until its clean pass has been run; None after that.
     """
 
     noise: NoiseSource
@@ -156,3 +171,4 @@ class World(CachedWindow[WorldCache]):
     closed: bool = False
     pending: "PendingFrames | None" = None
     next_noise: Tensor | None = None
+    unsettled: Unsettled | None = None

@@ -3,8 +3,8 @@
 To add a world model:
 
 1. Write a class with the verbs of `WorldModel`: `open`, `prepare`, `cue`, `step`, `snapshot`, `restore`, `close` and
-   `read`, and its `info`. It needs to import nothing but the types of this module. mypy checks it against the
-   Protocols; a model that lacks a verb is refused when it is loaded.
+   `read`, and its `info`; `settle` is optional (`SettlingModel`). It needs to import nothing but the types of this
+   module. mypy checks it against the Protocols; a model that lacks a verb is refused when it is loaded.
 2. Write a `ModelSpec` beside it, in a module that imports no torch. Only `name`, `summary` and `load` are required;
    the other fields tell `longtake models`, `doctor` and `bench plan` about the model.
 3. Add one line to `REGISTRY`: the model's name, and `module:variable` of the spec.
@@ -31,10 +31,12 @@ from longtake.model.interface.world_model import (
     Block,
     Conditioning,
     ModelInfo,
+    SettlingModel,
     Snapshot,
     World,
     WorldModel,
     missing_verbs,
+    settle,
 )
 
 __all__ = [
@@ -50,6 +52,7 @@ __all__ = [
     "ModelUnknown",
     "Options",
     "SelfCheck",
+    "SettlingModel",
     "Snapshot",
     "Understanding",
     "Weights",
@@ -61,4 +64,5 @@ __all__ = [
     "model_names",
     "model_spec",
     "model_specs",
+    "settle",
 ]

@@ -88,7 +88,10 @@ class Block(Protocol):
 
     @property
     def step_ms(self) -> Mapping[str, float]:
-        """Milliseconds by region, without the decoding. Waits for the denoising, not for the frames."""
+        """Milliseconds by region, without the decoding. Waits for the denoising, not for the frames.
+
+        What `settle` took counts in the next block's.
+        """
         ...
 
     @property
@@ -159,6 +162,25 @@ class WorldModel(Protocol):
     def read(self, frames: npt.ArrayLike) -> tuple[Mapping[str, str], Mapping[str, float]]:
         """Return what the probe sees in `[n, H, W, 3] uint8` frames: a label and its confidence for each kind."""
         ...
+
+
+@runtime_checkable
+class SettlingModel(Protocol):
+    """A model whose steps leave work that the frames need not wait for. This verb is optional."""
+
+    def settle(self, world: World) -> None:
+        """Finish what the last step left; return when it is done, on a device too.
+
+        The runtime calls it after each step, once the frames are on their way. A model's other verbs do not rely on
+        that: they finish the work first where it has not been done.
+        """
+        ...
+
+
+def settle(model: WorldModel, world: World) -> None:
+    """Finish what a world's last step left, if its model leaves anything."""
+    if isinstance(model, SettlingModel):
+        model.settle(world)
 
 
 VERBS = ("open", "prepare", "cue", "step", "snapshot", "restore", "close", "read")

@@ -95,7 +95,9 @@ class Supervisor:
         self._delay_s = 0.0
         self._busy: Turn | None = None
         self._owed: dict[Turn, float] = {}
-        """when each turn was sent, until its result arrives. Frames may arrive after the turn is over."""
+        """when each turn was sent, until its result arrives. Frames may arrive before or after the turn is over."""
+        self._half_done: set[Turn] = set()
+        """steps of which one of two messages is here: the frames, or the word that the generator is free"""
         self._why = ""
 
     @property
@@ -189,18 +191,27 @@ class Supervisor:
             self.state = "ready"
             return True
         if isinstance(message, GenCued | GenStepped | GenBlock | GenSaved):
-            turn = turn_of(message)
-            self._busy = None if self._busy == turn else self._busy
-            if not isinstance(message, GenStepped):
-                self._owed.pop(turn, None)
+            self._end(turn_of(message), message)
         elif isinstance(message, GenError):
             failed = message.world, message.generation
             self._busy = None if self._busy and self._busy[:2] == failed else self._busy
             self._owed = {turn: since for turn, since in self._owed.items() if turn[:2] != failed}
+            self._half_done = {turn for turn in self._half_done if turn[:2] != failed}
             if message.fatal:
                 self._lose(message.message)
                 return False
         return True
+
+    def _end(self, turn: Turn, message: GenCued | GenStepped | GenBlock | GenSaved) -> None:
+        """Take note that a turn is over, or half of it."""
+        frames_first = isinstance(message, GenBlock) and message.stepped and turn not in self._half_done
+        if self._busy == turn and not frames_first:
+            self._busy = None
+        if turn in self._owed and turn not in self._half_done and (frames_first or isinstance(message, GenStepped)):
+            self._half_done.add(turn)
+        else:
+            self._half_done.discard(turn)
+            self._owed.pop(turn, None)
 
     def _look(self, now: float) -> None:
         if not self._host.alive():
@@ -236,6 +247,7 @@ class Supervisor:
         self._why = why
         self._busy = None
         self._owed.clear()
+        self._half_done.clear()
         self._host.end(0.0)
         self._close()
 

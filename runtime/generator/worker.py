@@ -2,7 +2,7 @@
 
 A model has the verbs of `longtake.model.interface.WorldModel`. If a block's frames are decoded while the next block is
 denoised (`overlaps`), a thread of its own waits for them, hashes and sends them, and the worker goes on with the next
-command.
+command. What else a step leaves (`settle`) is done when the frames have been sent, or handed to that thread.
 """
 
 import hashlib
@@ -84,6 +84,8 @@ class DenoisedBlock:
     """time that a new conditioning took in the step"""
     ahead_ms: float
     """and before it"""
+    stepped: bool
+    """whether a `gen_stepped` says when the generator is free"""
 
 
 class Encoder:
@@ -244,16 +246,27 @@ class Worker:
         block = held.model.step(held.world)
         if block.index != command.block:
             raise ValueError(f"the model made block {block.index} instead of block {command.block}")
-        stepped = DenoisedBlock(
-            command=command, held=held, block=block, begun=begun, recache_ms=recache_ms, ahead_ms=ahead_ms
+        settles = isinstance(held.model, interface.SettlingModel)
+        made = DenoisedBlock(
+            command=command,
+            held=held,
+            block=block,
+            begun=begun,
+            recache_ms=recache_ms,
+            ahead_ms=ahead_ms,
+            stepped=settles or block.overlaps,
         )
         if not block.overlaps:
-            self._send_frames(stepped)
+            self._send_frames(made)
+        else:
+            if not settles:
+                _ = block.step_ms  # waits for the transformer
+            self._finisher.submit(self._finish_one, made)
+        if not made.stepped:
             return
-        _ = block.step_ms  # waits for the transformer, and is read before the next block adds to it
+        interface.settle(held.model, held.world)
         step_ms = (time.perf_counter() - begun) * 1000 - recache_ms
         self._send(GenStepped(world=command.world, generation=command.generation, block=block.index, step_ms=step_ms))
-        self._finisher.submit(self._finish_one, stepped)
 
     def _condition(self, held: HeldWorld, conditioning: Conditioning | None, begun: float) -> float:
         """Bring a world under a conditioning if it is new; return what a new prompt cost, in milliseconds."""
@@ -271,15 +284,15 @@ class Worker:
         """Wait until all frames are sent. The thread takes one task after another."""
         self._finisher.submit(lambda: None).result()
 
-    def _finish_one(self, stepped: DenoisedBlock) -> None:
+    def _finish_one(self, made: DenoisedBlock) -> None:
         """Send a block's frames, on the finisher's thread."""
-        if stepped.held.failed:
+        if made.held.failed:
             return  # the server has been told of an earlier failure
         try:
-            self._send_frames(stepped)
+            self._send_frames(made)
         except Exception as error:  # as in `carry_out`
-            if stepped.held.fail() or is_fatal(error):
-                self._report(stepped.command, error)
+            if made.held.fail() or is_fatal(error):
+                self._report(made.command, error)
 
     def _report(self, command: Message, error: Exception) -> None:
         """Answer a command that failed; called in the handling of its error."""
@@ -296,17 +309,17 @@ class Worker:
             )
         )
 
-    def _send_frames(self, stepped: DenoisedBlock) -> None:
+    def _send_frames(self, made: DenoisedBlock) -> None:
         """Send a block with its frames; waits until they are decoded."""
-        command, block = stepped.command, stepped.block
+        command, block = made.command, made.block
         frames = pixels_of(block.frames)
-        labels, confidence = stepped.held.model.read(frames) if stepped.held.readings else ({}, {})
+        labels, confidence = made.held.model.read(frames) if made.held.readings else ({}, {})
         timings = {key: float(value) for key, value in block.timings_ms.items()}
         # The server needs the whole cost of a new prompt, and which part of it the step did not have to bear.
-        timings["recache"] = max(timings.get("recache", 0.0), stepped.recache_ms + stepped.ahead_ms)
-        if stepped.ahead_ms:
-            timings["ahead"] = stepped.ahead_ms
-        timings["total"] = (time.perf_counter() - stepped.begun) * 1000
+        timings["recache"] = max(timings.get("recache", 0.0), made.recache_ms + made.ahead_ms)
+        if made.ahead_ms:
+            timings["ahead"] = made.ahead_ms
+        timings["total"] = (time.perf_counter() - made.begun) * 1000
         count, height, width, _ = frames.shape
         self._send(
             GenBlock(
@@ -321,6 +334,7 @@ class Worker:
                 timings_ms=timings,
                 labels=dict(labels),
                 confidence=dict(confidence),
+                stepped=made.stepped,
             ),
             frames.data,
         )

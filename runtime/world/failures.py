@@ -55,7 +55,7 @@ class FailurePolicy:
         link = self._link
         if message.generation != link.generation or link.phase == "closed":
             return
-        if link.phase == "ready" and not link.waits_for_frames:
+        if link.phase == "ready" and not link.waits_for_block:
             log.warning("world %s could not be saved: %s", link.world, message.message)
             return
         self._in_a_row += 1
@@ -75,7 +75,7 @@ class FailurePolicy:
         if not self._lost_told:
             self._lost_told = True
             self._world.notice("generator_lost", "the generator stopped; a new one is being started")
-        if link.waits_for_frames:
+        if link.waits_for_block:
             self._in_a_row += 1
             if self._in_a_row >= MAX_FAILURES:
                 self._give_up("it died at the same block again and again")

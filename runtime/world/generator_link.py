@@ -53,6 +53,8 @@ class GeneratorLink:
         self._opener: Requester | None = None
         self._asked_at: dict[int, float] = {}
         """when each block was requested; kept until its frames arrive"""
+        self.settling: int | None = None
+        """the block whose frames are here, while the generator is not done with it; None if there is none"""
         self.cueing_since: float | None = None
         """when the generator was asked to bring the world under the next block's prompt; None if it is not at it"""
 
@@ -70,13 +72,18 @@ class GeneratorLink:
     def free(self) -> bool:
         """Whether the generator can take a command for this world. One earlier block may still be decoding."""
         waiting = len(self._plan.awaiting_decode)
-        busy = self._plan.running is not None or self.cueing_since is not None
+        busy = self.making or self.cueing_since is not None
         return self.phase == "ready" and not busy and waiting < MAX_AWAITING_DECODE
 
     @property
-    def waits_for_frames(self) -> bool:
-        """Whether a requested block has not arrived yet, or what it is to be made under is not in place."""
-        return self._plan.expected is not None or self.cueing_since is not None
+    def making(self) -> bool:
+        """Whether the generator is at work on a block; its frames may be here already."""
+        return self._plan.running is not None or self.settling is not None
+
+    @property
+    def waits_for_block(self) -> bool:
+        """Whether a requested block is not finished yet, or what it is to be made under is not in place."""
+        return self.making or self._plan.expected is not None or self.cueing_since is not None
 
     @property
     def can_restore(self) -> bool:
@@ -152,10 +159,14 @@ class GeneratorLink:
         return message.generation == self.generation and message.block == self._plan.expected
 
     def denoised(self, message: GenStepped) -> None:
-        """A step is done, and its frames follow. A step that was not requested is ignored."""
-        if message.generation == self.generation and message.block == self._plan.running:
+        """The generator is done with a step, whose frames may follow. A step that was not requested is ignored."""
+        if message.generation != self.generation or message.block not in (self._plan.running, self.settling):
+            return
+        if message.block == self._plan.running:
             self._plan.denoised()
-            self._lead.turn_s.add(message.step_ms / 1000)
+        else:
+            self.settling = None
+        self._lead.turn_s.add(message.step_ms / 1000)
 
     def wrong_shape(self, message: GenBlock) -> str:
         """Return what is wrong with a block's shape, or nothing."""
@@ -172,7 +183,10 @@ class GeneratorLink:
         block_s = max(0.0, now - self._asked_at.pop(message.block, now) - recache_s)
         self._lead.observe(block_s=block_s, recache_s=recache_s)
         if message.block not in self._plan.awaiting_decode:
-            self._lead.turn_s.add(block_s)
+            if message.stepped:
+                self.settling = message.block
+            else:
+                self._lead.turn_s.add(block_s)
         made = self._plan.done(message.block)
         if made is not None:
             self._chronicle.block(made, message)
@@ -186,14 +200,14 @@ class GeneratorLink:
     def interrupted(self) -> None:
         """The generator is gone: requested blocks will not arrive."""
         self._plan.interrupted()
-        self.cueing_since = None
+        self.settling = self.cueing_since = None
         if self.phase != "opening":
             self.phase = "lost"
 
     def restore(self) -> None:
         """Bring the world back from its restore point; `opened` says when that is done. Needs `can_restore`."""
         point = self._plan.go_back()
-        self.cueing_since = None
+        self.settling = self.cueing_since = None
         if self._plan.made:
             record = TakeRestore(block=self._plan.made, source=point.block, kind=point.kind, snapshot=point.digest)
             self._chronicle.record(record)
@@ -214,7 +228,7 @@ class GeneratorLink:
         self.generation += 1
         self.seed = self.seed if seed is None else seed
         self._plan.reset()
-        self.cueing_since = None
+        self.settling = self.cueing_since = None
         self._chronicle.begin(generation=self.generation, seed=self.seed, conditioning=self._plan.conditioning)
         self.open_again()
 

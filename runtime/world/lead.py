@@ -1,10 +1,11 @@
 """The lead: how far ahead of the screen a block is begun. A cue waits for all of it, so it is as short as is safe.
 
-A block must begin while the frames that are left still cover the slowest plausible block, the turns of the other worlds
-on the generator, and a margin. A new prompt's recache is done ahead, while the generator is idle. Time for one is
-kept all the same where it costs nothing: a cue that comes so late that its recache would not fit goes to the next block
-anyway, so a block may as well begin before that moment, and a cut-in then finds the generator idle more often. Only a
-model with axes waits longer, because inputs are read when a block begins.
+A block must begin while the frames that are left still cover the slowest plausible block up to its own frames, the
+whole turns of the other worlds on the generator, and a margin. A new prompt's recache is done ahead, while the
+generator is idle. Time for one is kept all the same where it costs nothing: a cue that comes so late that its
+recache would not fit goes to the next block anyway, so a block may as well begin before that moment, and a cut-in
+then finds the generator idle more often. Only a model with axes waits longer, because inputs are read when a block
+begins.
 
 The lead learns from steady blocks: see `Pace`.
 """
@@ -51,7 +52,8 @@ class Lead:
         self.block_s = self._pace()
         """from request to arrival, without a recache"""
         self.turn_s = self._pace()
-        """the generator's time for a block; less than `block_s` if it decodes a block while it makes the next one"""
+        """the generator's time for a block, without a recache: less than `block_s` if it decodes a block while it makes
+        the next one, more if it finishes the block when the frames have left"""
         self.recache_s = self._pace()
 
     def observe(self, *, block_s: float, recache_s: float = 0.0) -> None:
@@ -83,8 +85,7 @@ class Lead:
         block = self.block_s.slowest()
         if block is None:
             return min(self._first_guess, self.most_frames) / self._fps
-        turn = self.turn_s.slowest()
-        others = (max(1, worlds_on_generator) - 1) * (block if turn is None else turn)
+        others = (max(1, worlds_on_generator) - 1) * self._turn_takes_s(block)
         return self._bounded(block + others + self._config.margin_s)
 
     def needed_s(self, worlds_on_generator: int = 1) -> float:
@@ -95,13 +96,18 @@ class Lead:
         recache = self.recache_takes_s()
         if self._has_axes and worlds_on_generator <= 1:
             # What does not fit between two blocks delays the second one.
-            recache = max(0.0, recache - max(0.0, self._film_s - block))
+            recache = max(0.0, recache - max(0.0, self._film_s - max(block, self._turn_takes_s(block))))
         return self._bounded(block + recache)
 
     def target_frames(self, worlds_on_generator: int = 1) -> int:
         """Return the number of unshown frames that cover `needed_s`."""
         frames = math.ceil(self.needed_s(worlds_on_generator) * self._fps - 1e-9)
         return min(max(frames, self._config.least_frames), self.most_frames)
+
+    def _turn_takes_s(self, block: float) -> float:
+        """Return how long a block plausibly takes the generator; `block` until that is measured."""
+        turn = self.turn_s.slowest()
+        return block if turn is None else turn
 
     def _bounded(self, seconds: float) -> float:
         return min(max(seconds, self._config.least_frames / self._fps), self.most_frames / self._fps)

@@ -67,7 +67,7 @@ class Pacing:
         already, or waits for a lost generator, takes every cue.
         """
         ends = self.film_ends
-        if ends is None or now >= ends or self._plan.running is not None or self._link.behind:
+        if ends is None or now >= ends or self._link.making or self._link.behind:
             return True
         recache_s = self._lead.recache_takes_s()
         begins = now

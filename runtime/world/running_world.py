@@ -139,7 +139,7 @@ class RunningWorld:
         self.link.cued(message)
 
     def denoised(self, message: GenStepped) -> None:
-        """A block's step is done, its frames are still being decoded."""
+        """The generator is done with a block's step; its frames are here, or still being decoded."""
         self.link.denoised(message)
 
     def block_made(self, message: GenBlock, pixels: memoryview, now: float) -> None:

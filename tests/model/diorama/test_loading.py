@@ -109,6 +109,7 @@ def test_unknown_names_are_refused(folder: Path) -> None:
 def test_a_cue_with_the_same_prompt_costs_no_recache(model: LoadedModel) -> None:
     world = model.open(seed=3, conditioning=Conditioning(prompt="a fox"))
     model.step(world)
+    model.settle(world)
     written_under = [frame.prompt for frame in world.past]
     model.cue(world, Conditioning(prompt="a fox"))
     assert [frame.prompt for frame in world.past] == written_under

@@ -32,6 +32,7 @@ def film(small: Any, generator: Generator, **more: Any) -> list[Tensor]:
         if index in (1, config.window_frames // config.block_frames + 1):
             generator.cue(world, embedding=small.embedding(config, index))
         made.append(generator.step(world).latents)
+    generator.settle(world)
     return [*made, world.cache.keys, world.cache.values, world.cache.unrotated_sink_keys]
 
 

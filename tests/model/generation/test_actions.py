@@ -92,6 +92,7 @@ def test_steering_costs_no_recache_and_a_held_stick_no_modulation(small: Any) ->
     generator = small.generator(config)
     world = generator.open(seed=1, embedding=small.embedding(config, 0))
     generator.step(world)
+    generator.settle(world)
     end, groups = world.cache.end_frame, world.groups
     generator.steer(world, (1.0, 0.0))
     assert (world.cache.end_frame, world.groups) == (end, groups)
@@ -156,6 +157,7 @@ def test_the_verbs_recache_for_a_new_prompt_only(small: Any) -> None:
     model = LoadedModel(generator, info, None)
     world = model.open(seed=1, conditioning=Conditioning(prompt="a fox", actions=(0.5, 0.0)))
     model.step(world)
+    model.settle(world)
     prompt, groups = world.prompt, world.groups
     model.cue(world, Conditioning(prompt="a fox", actions=(1.0, 0.0)))
     assert (world.prompt, world.groups, world.actions) == (prompt, groups, (1.0, 0.0))

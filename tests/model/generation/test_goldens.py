@@ -63,6 +63,7 @@ def test_the_cache_holds_the_references_keys(folder: Path) -> None:
     compared = 0
     for index in range(case.blocks):
         generator.step(world)
+        generator.settle(world)
         end = (index + 1) * config.block_frames
         in_order = [f for f in range(end) if f < config.sink_frames or f >= end - config.ring_frames]
         tokens = config.transformer.frame_tokens

@@ -120,6 +120,7 @@ def test_the_world_remembers_the_sink_that_is_in_the_cache(small: Any, sink: str
     old = world.prompt
     generator.cue(world, embedding=small.embedding(config, 1))
     made += [generator.step(world).latents for _ in range(5)]
+    generator.settle(world)
     first = 6 if sink == "refresh" and before == 6 else 0
     assert [w.frame for w in world.sink] == list(range(first, first + 3))
     assert [w.frame for w in world.past] == list(range(3 * (before + 5) - 12, 3 * (before + 5)))

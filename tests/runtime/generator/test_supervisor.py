@@ -1,5 +1,6 @@
 """The supervisor on a fake clock and a fake host: restarts, growing delays, and what only a person can put right."""
 
+import msgspec
 import pytest
 import zmq
 from fakes import FakeClock, FakeModel
@@ -186,6 +187,43 @@ def test_a_step_that_is_announced_ends_the_turn_and_its_frames_are_still_waited_
     assert case.supervisor.receive() is not None
     case.clock.time += 6
     assert case.lost(), "its frames never came"
+
+
+def test_a_step_whose_frames_come_first_ends_when_the_generator_is_free(make) -> None:
+    case = make(silent_s=1e9, step_within_s=20.0)
+    case.ready()
+    for block in range(2):
+        case.supervisor.send(GenStep(world="w", generation=0, block=block))
+        case.host.say(msgspec.structs.replace(block_of(block), stepped=True))
+        assert case.supervisor.receive() is not None
+        assert case.supervisor.busy, "it is not done with the block"
+        if block == 0:
+            case.host.say(GenStepped(world="w", generation=0, block=block, step_ms=1.0))
+            assert case.supervisor.receive() is not None
+            assert not case.supervisor.busy
+    case.clock.time += 19
+    assert not case.lost()
+    case.clock.time += 2
+    assert case.lost(), "it never got done with the second one"
+
+
+def test_frames_that_come_after_the_generator_is_free_do_not_end_the_next_turn(make) -> None:
+    case = make(silent_s=1e9, step_within_s=20.0)
+    case.ready()
+    case.supervisor.send(GenStep(world="w", generation=0, block=0))
+    case.host.say(GenStepped(world="w", generation=0, block=0, step_ms=1.0))
+    assert case.supervisor.receive() is not None
+    case.supervisor.send(GenStep(world="w", generation=0, block=1))
+    case.host.say(msgspec.structs.replace(block_of(0), stepped=True))
+    assert case.supervisor.receive() is not None
+    assert case.supervisor.busy
+    case.host.say(GenStepped(world="w", generation=0, block=1, step_ms=1.0))
+    assert case.supervisor.receive() is not None
+    assert not case.supervisor.busy
+    case.host.say(msgspec.structs.replace(block_of(1), stepped=True))
+    assert case.supervisor.receive() is not None
+    case.clock.time += 100
+    assert not case.lost(), "nothing is owed"
 
 
 def block_of(block: int) -> GenBlock:

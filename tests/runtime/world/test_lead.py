@@ -48,6 +48,17 @@ def test_a_model_that_reads_inputs_begins_when_its_block_just_fits() -> None:
     assert lead.needed_s() == pytest.approx(0.2 + 0.03), "50 ms of the 80 fit between two blocks"
 
 
+def test_what_a_block_leaves_delays_others_and_not_its_own_frames() -> None:
+    lead, with_axes = Lead(MODEL, LeadConfig(margin_s=0.0)), Lead(WITH_AXES, LeadConfig(margin_s=0.0))
+    for _ in range(20):
+        for each in (lead, with_axes):
+            each.observe(block_s=0.1, recache_s=0.08)
+            each.turn_s.add(0.19)
+    assert lead.block_needs_s() == pytest.approx(0.1)
+    assert lead.block_needs_s(2) == pytest.approx(0.1 + 0.19)
+    assert with_axes.needed_s() == pytest.approx(0.1 + 0.02), "60 ms of the 80 fit before the next block"
+
+
 def test_a_slow_first_block_is_forgotten_in_seconds() -> None:
     """Times of LongLive on an H100: the first block warms up."""
     lead = Lead(LONG)
