@@ -53,6 +53,8 @@ def film(small: Any, config: Any, capture: Any, *, cache: str = "plain", device:
         if block == 8:
             worlds[0] = generator.restore(generator.snapshot(worlds[0], exact=True))
             worlds[1] = generator.restore(generator.snapshot(worlds[1]))
+    for world in worlds:
+        generator.settle(world)
     return made
 
 
