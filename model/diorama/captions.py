@@ -266,12 +266,13 @@ class _Speaker:
 
         Sometimes the text says another hour or weather than the clause that comes after it: the later one counts.
         """
-        late = {kind for kind in ("time", "weather") if kind in self.kept and self.rng.random() < 0.7}
-        base = _Speaker(self.scene, self.kept - late, self.rng)
-        stale = {kind for kind in late if self.rng.random() < _STALE_ODDS}
+        # Lists, since the order in which a set is gone through differs from process to process.
+        late = [kind for kind in ("time", "weather") if kind in self.kept and self.rng.random() < 0.7]
+        base = _Speaker(self.scene, self.kept.difference(late), self.rng)
+        stale = [kind for kind in late if self.rng.random() < _STALE_ODDS]
         if stale:
             labels = {kind: str(self.rng.choice(LABELS[kind])) for kind in stale}
-            base = _Speaker(self.scene.changed(**labels), (self.kept - late) | stale, self.rng)
+            base = _Speaker(self.scene.changed(**labels), self.kept.difference(late).union(stale), self.rng)
         tables = {"time": words.TIME_CLAUSES, "weather": words.WEATHER_CLAUSES}
         clauses = [self.pick(tables[kind][getattr(self.scene, kind)]) for kind in tables if kind in late]
         if not base.kept - {"speed", "colour"}:

@@ -83,6 +83,7 @@ def take(**texts: str) -> list[Tensor]:
         if index == 4:
             generator.cue(world, embedding=prompts[1])
         made.append(generator.step(world).latents)
+    generator.settle(world)
     return made
 
 

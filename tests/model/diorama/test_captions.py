@@ -1,4 +1,7 @@
+import os
 import re
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -107,3 +110,27 @@ def test_misspelling_changes_one_long_word() -> None:
     assert all(sum(a != b for a, b in zip(text.split(), out.split(), strict=True)) <= 1 for out in slipped)
     assert any(out != text for out in slipped)
     assert misspell("a red fox", rng) == "a red fox"
+
+
+def test_captions_are_the_same_in_every_process() -> None:
+    script = (
+        "import hashlib, numpy as np\n"
+        "from longtake.model.diorama.captions import caption\n"
+        "from longtake.model.diorama.scene import random_change, random_scene\n"
+        "rng, said = np.random.default_rng(0), hashlib.blake2b(digest_size=8)\n"
+        "for _ in range(400):\n"
+        "    scene = random_scene(rng)\n"
+        "    said.update((caption(scene, rng, 0.1) + caption(random_change(scene, rng), rng)).encode())\n"
+        "print(said.hexdigest())\n"
+    )
+    said = {
+        subprocess.run(
+            [sys.executable, "-c", script],
+            env={**os.environ, "PYTHONHASHSEED": seed},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        for seed in ("1", "2", "3")
+    }
+    assert len(said) == 1

@@ -24,6 +24,7 @@ def test_the_trial_is_what_a_world_does_that_takes_a_new_sink() -> None:
     world = generator.open(seed=5, prompt="another")
     for _ in range(5):
         generator.step(world)
+    generator.settle(world)
     world.past = list(snapshot.past)
     generator.cue(world, "x")
     assert torch.allclose(generator.step(world).latents, made, rtol=1e-4, atol=1e-5)
