@@ -1,27 +1,21 @@
 """Diorama's video autoencoder: four frames become one latent frame of 16 channels at an eighth of the size.
 
 Both halves are plain convolutions with ReLU and no norm, in the manner of TAESD and TAEHV, because a CPU spends
-its time on little operations. The encoder sees the four frames as channels; the decoder sees a latent
-frame and the one before it, which is all the temporal memory it needs, so streaming is exact.
-`MovingDecoder` is the one that is trained now: it moves pictures. `Decoder`, which draws each of them, goes when the
-weights are replaced.
+its time on little operations. The encoder sees the four frames, and the one before them, as channels. The decoder
+(`MovingDecoder`) sees a latent frame and the one before it, and keeps its last picture, so streaming is exact.
 Only the decoder runs at play time.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
-from longtake.model.diorama.autoencoder_parts import AutoencoderConfig, decoder_trunk, stack, two_latents
+from longtake.model.diorama.autoencoder_parts import AutoencoderConfig, stack
 from longtake.model.diorama.moving_decoder import MovingDecoder
 
-SHIPPED = AutoencoderConfig(upscale=2)
+SHIPPED = AutoencoderConfig()
 """the one whose weights are in the package: pictures of 192 x 320 from latents of 96 x 160"""
-
-MOVING = AutoencoderConfig(upscale=2, frames_before=1, moving=True, encoder_layers=(2, 2, 2), decoder_layers=(2, 2, 2))
-"""the one that is trained now (`longtake.model.training.recipes.autoencoder`)"""
 
 
 class Encoder(nn.Module):
@@ -76,60 +70,6 @@ class Encoder(nn.Module):
         return latents.view(frames.shape[0], -1, *latents.shape[1:])
 
 
-class Decoder(nn.Module):
-    """(latent, the latent before it) -> frames [B, 4 * 3, H, W], nominally 0..1 and not clamped."""
-
-    def __init__(self, config: AutoencoderConfig) -> None:
-        super().__init__()
-        self.config = config
-        pixels = 2 * config.upscale
-        self.body = nn.Sequential(
-            *decoder_trunk(config),
-            nn.Conv2d(config.decoder_widths[-1], config.frames_per_latent * 3 * pixels * pixels, 3, padding=1),
-            nn.PixelShuffle(pixels),
-        )
-
-    def forward(self, latent: Tensor, previous: Tensor) -> Tensor:
-        """Both [B, C, h, w]; `previous` is zeros for a take's first latent frame."""
-        frames: Tensor = self.body(two_latents(latent, previous)) + 0.5
-        return frames
-
-    def decode_clip(self, latents: Tensor) -> Tensor:
-        """latents [B, F, C, h, w] -> frames [B, 4 * F, 3, H, W], all at once; equal to streaming them."""
-        previous = torch.cat([torch.zeros_like(latents[:, :1]), latents[:, :-1]], 1)
-        frames: Tensor = self(latents.flatten(0, 1), previous.flatten(0, 1))
-        return frames.reshape(latents.shape[0], -1, 3, *frames.shape[-2:])
-
-    def open(self, batch: int = 1) -> "DecoderState":
-        """State of a new take: no latent frame before the first."""
-        return DecoderState(previous=None, batch=batch)
-
-    def decode(self, latents: Tensor, state: "DecoderState") -> Tensor:
-        """Next latent frames [B, F, C, h, w] -> frames [B, 4 * F, 3, H, W] float in 0..1; updates `state`.
-
-        Example, the loop that drives it::
-
-            state = decoder.open()
-            for latents in blocks:
-                show(decoder.decode(latents, state))
-        """
-        pictures: list[Tensor] = []
-        for latent in latents.unbind(1):
-            previous = torch.zeros_like(latent) if state.previous is None else state.previous
-            frames = self(latent, previous).clamp(0, 1)
-            pictures.append(frames.unflatten(1, (self.config.frames_per_latent, 3)))
-            state.previous = latent
-        return torch.cat(pictures, 1)
-
-
-@dataclass(kw_only=True)
-class DecoderState:
-    """The decoder's memory of a take: the last latent frame, [B, C, h, w], or None before the first."""
-
-    previous: Tensor | None
-    batch: int = 1
-
-
 class Autoencoder(nn.Module):
     """Encoder and decoder, for training and for writing latents."""
 
@@ -137,7 +77,7 @@ class Autoencoder(nn.Module):
         super().__init__()
         self.config = config
         self.encoder = Encoder(config)
-        self.decoder = make_decoder(config)
+        self.decoder = MovingDecoder(config)
 
     def encode(self, frames: Tensor, before: Tensor | None = None) -> Tensor:
         """As `Encoder.encode`."""
@@ -148,15 +88,8 @@ class Autoencoder(nn.Module):
         return self.decoder.decode_clip(latents)
 
     def decode_with_lean(self, latents: Tensor) -> tuple[Tensor, Tensor]:
-        """As `MovingDecoder.decode_with_lean`; a decoder that draws every frame leans to none."""
-        if isinstance(self.decoder, MovingDecoder):
-            return self.decoder.decode_with_lean(latents)
-        return self.decoder.decode_clip(latents), latents.new_zeros(())
-
-
-def make_decoder(config: AutoencoderConfig) -> Decoder | MovingDecoder:
-    """Return an untrained decoder of the kind that the sizes ask for."""
-    return MovingDecoder(config) if config.moving else Decoder(config)
+        """As `MovingDecoder.decode_with_lean`."""
+        return self.decoder.decode_with_lean(latents)
 
 
 def psnr_db(a: Tensor, b: Tensor) -> Tensor:

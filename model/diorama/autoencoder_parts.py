@@ -13,17 +13,15 @@ class AutoencoderConfig:
 
     latent_channels: int = 16
     frames_per_latent: int = 4
-    frames_before: int = 0
+    frames_before: int = 1
     """frames before the four that the encoder sees as well, 0 or 1; it then knows how they follow on each other"""
-    moving: bool = False
-    """the decoder moves key pictures instead of drawing every frame by itself"""
     encoder_widths: tuple[int, int, int] = (64, 128, 256)
     """channels at 1/2, 1/4 and 1/8 of the frame"""
     decoder_widths: tuple[int, int, int] = (256, 128, 64)
     """channels at 1/8, 1/4 and 1/2 of the frame"""
-    encoder_layers: tuple[int, int, int] = (1, 2, 2)
-    decoder_layers: tuple[int, int, int] = (2, 3, 3)
-    upscale: int = 1
+    encoder_layers: tuple[int, int, int] = (2, 2, 2)
+    decoder_layers: tuple[int, int, int] = (2, 2, 2)
+    upscale: int = 2
     """the decoder's output is this many times larger than the encoder's input"""
 
     def __post_init__(self) -> None:

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from longtake.model.backend import Backend
 from longtake.model.config import preset
-from longtake.model.diorama.autoencoder import SHIPPED, Decoder, make_decoder
+from longtake.model.diorama.autoencoder import SHIPPED
 from longtake.model.diorama.files import bundled_folder, digest, part_paths
 from longtake.model.diorama.moving_decoder import MovingDecoder
 from longtake.model.diorama.probe import Probe, ProbeConfig
@@ -67,7 +67,7 @@ def load_diorama(
     # Before any weights are read: what cannot be had is refused at once.
     backend = Backend.chosen(chosen, dtype, options, block_tokens=config.block_tokens)
     transformer = Transformer(config.transformer)
-    decoder, text, probe = make_decoder(SHIPPED), TextEncoder(TextEncoderConfig()), Probe(ProbeConfig())
+    decoder, text, probe = MovingDecoder(SHIPPED), TextEncoder(TextEncoderConfig()), Probe(ProbeConfig())
     for path, module in zip(part_paths(folder), (transformer, decoder, text, probe), strict=True):
         fill(module, path)
         module.eval().requires_grad_(False)
@@ -104,7 +104,7 @@ def load_diorama(
 class CastingDecoder:
     """A decoder whose latents are cast to its own precision first."""
 
-    def __init__(self, decoder: Decoder | MovingDecoder, dtype: torch.dtype) -> None:
+    def __init__(self, decoder: MovingDecoder, dtype: torch.dtype) -> None:
         self.decoder, self.dtype = decoder, dtype
 
     def open(self, batch: int) -> Any:

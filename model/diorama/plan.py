@@ -3,7 +3,8 @@
 import torch
 
 from longtake.model.config import GeneratorConfig, TransformerConfig, preset
-from longtake.model.diorama.autoencoder import SHIPPED, make_decoder
+from longtake.model.diorama.autoencoder import SHIPPED
+from longtake.model.diorama.moving_decoder import MovingDecoder
 from longtake.model.diorama.spec import NAME
 from longtake.model.evaluation.plan_parts import DecoderCost, TextCost, count_decoder
 
@@ -21,7 +22,7 @@ class DioramaPlan:
     def decoders(self, sizes: TransformerConfig) -> dict[str, DecoderCost]:
         """Return the cost of its one decoder."""
         with torch.device("meta"):
-            return {"own": count_decoder(make_decoder(SHIPPED), sizes)}
+            return {"own": count_decoder(MovingDecoder(SHIPPED), sizes)}
 
     def text(self, sizes: TransformerConfig) -> TextCost | None:
         """Return None: its text encoder is too small to plan."""

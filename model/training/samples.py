@@ -11,11 +11,10 @@ from typing import Final
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors.torch import load_file
 
 from longtake.model.backend import Backend
 from longtake.model.config import GeneratorConfig
-from longtake.model.diorama.autoencoder import MOVING, SHIPPED, Decoder, make_decoder
+from longtake.model.diorama.autoencoder import SHIPPED
 from longtake.model.diorama.loading import CastingDecoder
 from longtake.model.diorama.moving_decoder import MovingDecoder
 from longtake.model.diorama.text_encoder import TextEncoder, TextEncoderConfig
@@ -122,11 +121,8 @@ def film(generator: Generator, prompts: Sequence[str], *, first_seed: int, frame
     return np.concatenate(parts, 1)
 
 
-def load_decoder(parts: Path) -> Decoder | MovingDecoder:
-    """Load a folder's decoder, whichever kind it is; raises CheckpointError if it is none."""
-    path = parts / "decoder.safetensors"
-    decoders = [make_decoder(config) for config in (MOVING, SHIPPED)]
-    names = set(load_file(path)) if path.exists() else set()
-    decoder = next((each for each in decoders if names == set(each.state_dict())), decoders[-1])
-    fill(decoder, path)
+def load_decoder(parts: Path) -> MovingDecoder:
+    """Load a folder's decoder; raises CheckpointError if it is none."""
+    decoder = MovingDecoder(SHIPPED)
+    fill(decoder, parts / "decoder.safetensors")
     return decoder.eval().requires_grad_(False)

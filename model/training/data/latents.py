@@ -7,7 +7,7 @@ import torch
 from numpy.typing import NDArray
 from safetensors.torch import load_file
 
-from longtake.model.diorama.autoencoder import MOVING, SHIPPED, Encoder
+from longtake.model.diorama.autoencoder import SHIPPED, Encoder
 
 
 def box_cover(boxes: NDArray[np.floating], height: int, width: int, cell: int = 8) -> NDArray[np.float32]:
@@ -35,12 +35,9 @@ def load_encoder(path: Path) -> Encoder:
     own = {
         name.removeprefix("encoder."): value for name, value in state.items() if name.startswith("encoder.")
     } or state
-    for config in (MOVING, SHIPPED):
-        encoder = Encoder(config)
-        wanted = encoder.state_dict()
-        if {name: value.shape for name, value in own.items()} == {name: value.shape for name, value in wanted.items()}:
-            break
-    else:
+    encoder = Encoder(SHIPPED)
+    wanted = encoder.state_dict()
+    if {name: value.shape for name, value in own.items()} != {name: value.shape for name, value in wanted.items()}:
         raise ValueError(f"{file} holds no encoder; give a run's ema.safetensors or a folder with encoder.safetensors")
     # What ships is in bf16, but statistics are better kept in full.
     encoder.load_state_dict({name: value.to(wanted[name].dtype) for name, value in own.items()})

@@ -17,7 +17,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn import functional
 
-from longtake.model.diorama.autoencoder import MOVING, Autoencoder, psnr_db
+from longtake.model.diorama.autoencoder import SHIPPED, Autoencoder, psnr_db
 from longtake.model.diorama.labels import HEIGHT, WIDTH
 from longtake.model.evaluation.motion import Motion, compare, measure
 from longtake.model.training.compute import CPU, half_precision, to_device
@@ -29,11 +29,11 @@ from longtake.model.training.objectives.adversary import Adversary, adversarial_
 from longtake.model.training.objectives.pictures import PictureLossConfig, picture_loss
 from longtake.model.training.task import Figures, Task, Turn
 
-SCALE = MOVING.upscale
+SCALE = SHIPPED.upscale
 """of the clips, and of the decoder's output"""
 OUTER = (
     "encoder.body.1.",
-    f"encoder.body.{7 + sum(MOVING.encoder_layers)}.",
+    f"encoder.body.{7 + sum(SHIPPED.encoder_layers)}.",
     "decoder.key.",
     "decoder.motion.",
     "decoder.change.",
@@ -112,7 +112,7 @@ class AutoencoderTask(Task[Batch]):
 
     def __init__(self, config: AutoencoderTaskConfig, device: torch.device = CPU) -> None:
         self.config, self.device = config, device
-        self.module: nn.Module = Autoencoder(MOVING)
+        self.module: nn.Module = Autoencoder(SHIPPED)
         if config.start:
             self.module.load_state_dict(weights_of(Path(config.start)))
         if config.adversary_weight:
@@ -342,7 +342,7 @@ def main() -> None:
     )
     launch(partial(AutoencoderTask, task), loop, args.out, asdict(task))
     if not args.decoder_only:
-        model = Autoencoder(MOVING)
+        model = Autoencoder(SHIPPED)
         model.load_state_dict(weights_of(args.out / "ema.safetensors"))
         calibrate(model.eval(), Clips(Path(args.data[0])))
         weights = {name: tensor.contiguous() for name, tensor in model.state_dict().items()}

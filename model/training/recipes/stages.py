@@ -27,7 +27,7 @@ from typing import Final
 
 import torch
 
-from longtake.model.diorama.autoencoder import MOVING, Autoencoder
+from longtake.model.diorama.autoencoder import SHIPPED, Autoencoder
 from longtake.model.diorama.files import bundled_folder
 from longtake.model.errors import CheckpointError, ConfigError, TrainingError
 from longtake.model.ops.precision import choose_device
@@ -309,7 +309,7 @@ class Stages:
 
 def fits(folder: Path) -> bool:
     """Whether a folder's encoder and decoder are of the kind that is trained."""
-    wanted = {name: value.shape for name, value in Autoencoder(MOVING).state_dict().items()}
+    wanted = {name: value.shape for name, value in Autoencoder(SHIPPED).state_dict().items()}
     found: dict[str, torch.Size] = {}
     for half in ("encoder", "decoder"):
         try:

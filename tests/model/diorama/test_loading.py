@@ -9,9 +9,10 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from longtake.model.config import preset
-from longtake.model.diorama.autoencoder import SHIPPED, make_decoder
+from longtake.model.diorama.autoencoder import SHIPPED
 from longtake.model.diorama.files import PARTS, bundled_folder
 from longtake.model.diorama.loading import load, load_diorama
+from longtake.model.diorama.moving_decoder import MovingDecoder
 from longtake.model.diorama.probe import Probe, ProbeConfig
 from longtake.model.diorama.spec import SPEC, axes, capabilities
 from longtake.model.diorama.text_encoder import TextEncoder, TextEncoderConfig
@@ -29,7 +30,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("weights")
     parts = (
         Transformer(preset("diorama").transformer),
-        make_decoder(SHIPPED),
+        MovingDecoder(SHIPPED),
         TextEncoder(TextEncoderConfig()),
         Probe(ProbeConfig()),
     )

@@ -5,7 +5,7 @@ from torch import Tensor
 from longtake.model.diorama.autoencoder_parts import AutoencoderConfig
 from longtake.model.diorama.moving_decoder import MovingDecoder, Parts
 
-SMALL = AutoencoderConfig(decoder_widths=(16, 8, 8), decoder_layers=(1, 1, 1), upscale=2, frames_before=1, moving=True)
+SMALL = AutoencoderConfig(decoder_widths=(16, 8, 8), decoder_layers=(1, 1, 1))
 MOTION_CHANNELS = 20
 
 
@@ -115,6 +115,6 @@ def test_an_untrained_one_changes_next_to_nothing_between_its_key_pictures() -> 
 
 def test_a_latent_frame_of_another_length_is_refused() -> None:
     with pytest.raises(ValueError, match="a latent frame is 4 frames here, not 2"):
-        MovingDecoder(AutoencoderConfig(frames_per_latent=2, moving=True))
+        MovingDecoder(AutoencoderConfig(frames_per_latent=2))
     with pytest.raises(ValueError, match="frames_before is 0 or 1, not 2"):
         AutoencoderConfig(frames_before=2)

@@ -1,7 +1,6 @@
 """Diorama's autoencoder, text encoder and probe."""
 
 import copy
-from dataclasses import replace
 
 import pytest
 import torch
@@ -14,7 +13,7 @@ from longtake.model.diorama.reading import essence
 from longtake.model.diorama.text_encoder import TextEncoder, TextEncoderConfig, split_words, word_buckets
 
 SMALL = AutoencoderConfig(
-    encoder_widths=(8, 8, 16), decoder_widths=(16, 8, 8), encoder_layers=(1, 1, 1), decoder_layers=(1, 1, 1)
+    encoder_widths=(8, 8, 16), decoder_widths=(16, 8, 8), encoder_layers=(1, 1, 1), decoder_layers=(1, 1, 1), upscale=1
 )
 
 
@@ -64,7 +63,7 @@ def test_encode_refuses_a_broken_group_of_frames(autoencoder: Autoencoder) -> No
 @torch.inference_mode()
 def test_an_encoder_that_sees_the_frame_before_streams() -> None:
     torch.manual_seed(0)
-    model = Autoencoder(replace(SMALL, frames_before=1)).eval()
+    model = Autoencoder(SMALL).eval()
     frames = torch.rand(2, 12, 3, 32, 48)
     whole = model.encode(frames)
     later = model.encode(frames[:, 4:], frames[:, 3:4])

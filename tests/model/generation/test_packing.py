@@ -8,7 +8,6 @@ import pytest
 import torch
 from torch import Tensor
 
-from longtake.model.diorama.autoencoder import DecoderState
 from longtake.model.diorama.moving_decoder import MovingState
 from longtake.model.errors import SnapshotError
 from longtake.model.generation.packing import pack, unpack
@@ -19,8 +18,7 @@ CPU = torch.device("cpu")
 A, B = torch.randn(1, 4, 3, 2), torch.randn(1, 4, 3, 2).to(memory_format=torch.channels_last)
 
 STATES = [
-    (DecoderState(previous=A, batch=2), DecoderState(previous=None)),
-    (MovingState(previous=A, key=B, batch=1), MovingState(previous=None, key=None, batch=1)),
+    (MovingState(previous=A, key=B, batch=2), MovingState(previous=None, key=None)),
     (TinyState(memory={3: A, 7: B}, started=True), TinyState()),
     (WanDecoderState(features=[None, "Rep", torch.randn(1, 2, 2, 3, 3)]), WanDecoderState(features=[None] * 3)),
     ({"seen": 3, "memory": A, "both": (A, [B])}, {}),
@@ -46,11 +44,11 @@ def test_what_is_packed_comes_back(state: Any, fresh: Any) -> None:
 
 
 def test_a_packed_memory_is_a_copy() -> None:
-    state = DecoderState(previous=A.clone())
+    state = MovingState(previous=A.clone(), key=B)
     packed = pack(state)
     assert state.previous is not None
     state.previous.zero_()
-    one, other = (unpack(packed, DecoderState(previous=None), CPU) for _ in range(2))
+    one, other = (unpack(packed, MovingState(previous=None, key=None), CPU) for _ in range(2))
     assert torch.equal(one.previous, A)
     one.previous.zero_()
     assert torch.equal(other.previous, A)
@@ -64,4 +62,4 @@ def test_what_cannot_be_written_and_another_decoders_memory_are_refused() -> Non
     with pytest.raises(SnapshotError, match="holds a complex"):
         pack(Odd(thing=1j))
     with pytest.raises(SnapshotError, match="another decoder"):
-        unpack(pack(TinyState()), DecoderState(previous=None), CPU)
+        unpack(pack(TinyState()), MovingState(previous=None, key=None), CPU)

@@ -5,7 +5,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from longtake.model.diorama.autoencoder import MOVING, Autoencoder
+from longtake.model.diorama.autoencoder import SHIPPED, Autoencoder
 from longtake.model.training.data.clips import Clips, ClipsConfig, write_clips
 from longtake.model.training.recipes.autoencoder import (
     AutoencoderTask,
@@ -30,7 +30,7 @@ def task(folder: Path, **changes: Any) -> AutoencoderTask:
 
 
 def test_training_goes_on_from_a_run_or_from_a_folder_of_halves(tmp_path: Path) -> None:
-    whole = {name: value.contiguous() for name, value in Autoencoder(MOVING).state_dict().items()}
+    whole = {name: value.contiguous() for name, value in Autoencoder(SHIPPED).state_dict().items()}
     save_file(whole, tmp_path / "ema.safetensors")
     for half in ("encoder", "decoder"):
         part = {k.removeprefix(f"{half}."): v for k, v in whole.items() if k.startswith(f"{half}.")}
@@ -100,7 +100,7 @@ def test_figures_tell_motion_and_detail_by_weather(clips: Path) -> None:
 
 def test_calibration_measures_the_latents_under_the_final_weights(clips: Path) -> None:
     torch.manual_seed(0)
-    model = Autoencoder(MOVING).eval()
+    model = Autoencoder(SHIPPED).eval()
     model.encoder.norm.running_var.fill_(100.0)
     calibrate(model, Clips(clips), count=4)
     frames = torch.from_numpy(Clips(clips).frames[0][:16].copy()).permute(0, 3, 1, 2)[None].float() / 255
@@ -126,4 +126,4 @@ def test_weights_of_a_run_leave_its_adversary_out(clips: Path, tmp_path: Path) -
     state = task(clips, adversary_weight=0.5).module.state_dict()
     save_file({name: value.contiguous() for name, value in state.items()}, tmp_path / "ema.safetensors")
     assert any(name.startswith("adversary.") for name in state)
-    assert weights_of(tmp_path / "ema.safetensors").keys() == Autoencoder(MOVING).state_dict().keys()
+    assert weights_of(tmp_path / "ema.safetensors").keys() == Autoencoder(SHIPPED).state_dict().keys()

@@ -6,7 +6,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from longtake.model.diorama.autoencoder import MOVING, SHIPPED, Autoencoder
+from longtake.model.diorama.autoencoder import SHIPPED, Autoencoder
 from longtake.model.diorama.files import bundled_folder
 from longtake.model.training.data.latents import load_encoder
 
@@ -21,7 +21,7 @@ def test_the_encoder_that_ships_is_read_from_its_folder() -> None:
 
 def test_a_runs_weights_hold_the_encoder_too(tmp_path: Path) -> None:
     torch.manual_seed(0)
-    whole = Autoencoder(MOVING).eval()
+    whole = Autoencoder(SHIPPED).eval()
     save_file({name: value.contiguous() for name, value in whole.state_dict().items()}, tmp_path / "ema.safetensors")
     frames = torch.rand(1, 8, 3, 32, 48)
     with torch.inference_mode():

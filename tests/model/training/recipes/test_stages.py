@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from longtake.model.config import preset
-from longtake.model.diorama.autoencoder import MOVING, Autoencoder
+from longtake.model.diorama.autoencoder import SHIPPED, Autoencoder
 from longtake.model.diorama.loading import load_diorama
 from longtake.model.errors import ConfigError, TrainingError
 from longtake.model.interface import Conditioning
@@ -61,7 +61,7 @@ class Machine:
 def weights(tmp_path: Path) -> Path:
     """A folder of weights of the kind that is trained."""
     folder = tmp_path / "start"
-    state = half(Autoencoder(MOVING).state_dict())
+    state = half(Autoencoder(SHIPPED).state_dict())
     for part in ("encoder", "decoder"):
         tensors = {k.removeprefix(f"{part}."): v for k, v in state.items() if k.startswith(part)}
         write_weights(tensors, folder / f"{part}.safetensors")
@@ -179,9 +179,14 @@ def test_all_three_stages_of_the_transformer_end_with_valid_weights(tmp_path: Pa
     made = out / "weights" / "transformer.safetensors"
     assert read_sizes(made, preset("diorama").transformer) == PRESETS["tiny"]
     tuned, taught = load_file(made), load_file(out / "teacher" / "transformer.safetensors")
-    assert any(not torch.equal(value, taught[name]) for name, value in tuned.items())
     for stage in ("self_forcing", "streaming"):
         assert (out / stage / "finished").exists()
+    # A busy machine may give a stage of seconds no step of the generator.
+    rows = [
+        row for stage in ("self_forcing", "streaming") for row in (out / stage / "log.jsonl").read_text().splitlines()
+    ]
+    stepped = any("generator_loss" in json.loads(row) for row in rows)
+    assert stepped == any(not torch.equal(value, taught[name]) for name, value in tuned.items())
     assert load_diorama(out / "weights", device="cpu").open(seed=1, conditioning=Conditioning(prompt="a boat"))
 
 
