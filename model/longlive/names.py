@@ -106,17 +106,22 @@ def _residual(here: str, there: str) -> dict[str, str]:
     return {f"{here}.{a}": f"{there}.{b}" for a, b in {**maps, "shortcut": "conv_shortcut"}.items()}
 
 
-def _decoder() -> dict[str, str]:
+def _ends_and_middle(half: str) -> dict[str, str]:
+    """Return what the encoding and the decoding half have alike."""
     table = {
-        "conv2": "post_quant_conv",
-        "decoder.conv1": "decoder.conv_in",
-        "decoder.head.0": "decoder.norm_out",
-        "decoder.head.2": "decoder.conv_out",
-        **_residual("decoder.middle.0", "decoder.mid_block.resnets.0"),
-        **_residual("decoder.middle.2", "decoder.mid_block.resnets.1"),
+        f"{half}.conv1": f"{half}.conv_in",
+        f"{half}.head.0": f"{half}.norm_out",
+        f"{half}.head.2": f"{half}.conv_out",
+        **_residual(f"{half}.middle.0", f"{half}.mid_block.resnets.0"),
+        **_residual(f"{half}.middle.2", f"{half}.mid_block.resnets.1"),
     }
     for part in ("norm", "to_qkv", "proj"):
-        table[f"decoder.middle.1.{part}"] = f"decoder.mid_block.attentions.0.{part}"
+        table[f"{half}.middle.1.{part}"] = f"{half}.mid_block.attentions.0.{part}"
+    return table
+
+
+def _decoder() -> dict[str, str]:
+    table = {"conv2": "post_quant_conv", **_ends_and_middle("decoder")}
     for stage in range(4):  # three residual blocks, and an upsampler except in the last stage
         for block in range(3):
             here, there = f"decoder.upsamples.{4 * stage + block}", f"decoder.up_blocks.{stage}"
@@ -134,16 +139,7 @@ VAE_ENCODER_PREFIXES = ("encoder.", "conv1.", "quant_conv.")
 
 
 def _encoder() -> dict[str, str]:
-    table = {
-        "conv1": "quant_conv",
-        "encoder.conv1": "encoder.conv_in",
-        "encoder.head.0": "encoder.norm_out",
-        "encoder.head.2": "encoder.conv_out",
-        **_residual("encoder.middle.0", "encoder.mid_block.resnets.0"),
-        **_residual("encoder.middle.2", "encoder.mid_block.resnets.1"),
-    }
-    for part in ("norm", "to_qkv", "proj"):
-        table[f"encoder.middle.1.{part}"] = f"encoder.mid_block.attentions.0.{part}"
+    table = {"conv1": "quant_conv", **_ends_and_middle("encoder")}
     for block in range(11):  # two residual blocks, and a downsampler except in the last of four stages
         here, there = f"encoder.downsamples.{block}", f"encoder.down_blocks.{block}"
         table |= _residual(here, there)

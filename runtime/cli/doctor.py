@@ -207,9 +207,10 @@ def processor(torch: Any) -> list[tuple[str, str]]:
     capabilities = sorted(
         name for name, has in torch.cpu.get_capabilities().items() if has is True and name.startswith(NOTABLE)
     )
-    bf16 = "native" if cpu_prefers_bf16() else "native, but slower than fp32, so fp32 is used on the CPU"
     if not cpu_has_bf16():
         bf16 = "emulated, so fp32 is used on the CPU"
+    else:
+        bf16 = "native" if cpu_prefers_bf16() else "native, but slower than fp32, so fp32 is used on the CPU"
     rows = [("instructions", ", ".join(capabilities) or "the base only"), ("bf16", bf16)]
     if not torch.cuda.is_available():
         return [*rows, ("gpu", "none that torch can use")]

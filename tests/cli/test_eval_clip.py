@@ -5,26 +5,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
-from torch import Tensor
 
 from longtake.runtime.cli import eval_clip
 from longtake.runtime.cli.eval_clip import Account, averages, score
 from longtake.runtime.cli.usage import UsageError
+from tests.model.evaluation.test_clip_score import Colours
 
 Call = Callable[..., Any]
 FPS = 16
-
-
-class Colours:
-    """An embedder that knows red from blue."""
-
-    def pictures(self, frames: np.ndarray) -> Tensor:
-        mean = torch.from_numpy(frames).float().mean((1, 2))[:, [0, 2]]
-        return torch.nn.functional.normalize(mean, dim=-1)
-
-    def text(self, prompt: str) -> Tensor:
-        return torch.tensor([1.0, 0.0] if "red" in prompt else [0.0, 1.0])
 
 
 @pytest.fixture
