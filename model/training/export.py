@@ -11,6 +11,7 @@ playing, but so that training can go on from these weights.
 import argparse
 import json
 import re
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -18,6 +19,7 @@ from typing import Final
 import torch
 from safetensors.torch import load_file
 from torch import Tensor
+from torch.nn import functional
 
 from longtake.model.config import TransformerConfig
 from longtake.model.training.files import write_whole
@@ -51,8 +53,19 @@ def sizes_of(run: Path) -> TransformerConfig | None:
     return None if given is None else TransformerConfig(**given | {"patch": tuple(given["patch"])})
 
 
-def export(runs: Path, out: Path) -> list[str]:
-    """Write every part there is; returns their names."""
+def without_actions(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Return a transformer's weights without its axes: what actions at rest add goes into the time embedding's bias.
+
+    For a model that has not learned to obey them. At rest it makes the same pictures as before.
+    """
+    rest = functional.silu(state["action_embedding.0.bias"])
+    added = functional.linear(rest, state["action_embedding.2.weight"], state["action_embedding.2.bias"])
+    kept = {name: value for name, value in state.items() if not name.startswith("action_embedding.")}
+    return kept | {"time_embedding.2.bias": kept["time_embedding.2.bias"] + added}
+
+
+def export(runs: Path, out: Path, *, actions: bool = True) -> list[str]:
+    """Write every part there is, the transformer `without_actions` if so wished; returns their names."""
     done = []
     whole = runs / "autoencoder" / "ema.safetensors"
     if whole.exists():
@@ -71,8 +84,10 @@ def export(runs: Path, out: Path) -> list[str]:
         ("probe", runs / "probe" / "ema.safetensors"),
     ):
         if source.exists():
-            sizes = sizes_of(source.parent) if name == "transformer" else None
-            write_weights(half(load_file(source)), out / f"{name}.safetensors", sizes=sizes)
+            state, sizes = load_file(source), sizes_of(source.parent) if name == "transformer" else None
+            if sizes is not None and sizes.actions and not actions:
+                state, sizes = without_actions(state), replace(sizes, actions=0)
+            write_weights(half(state), out / f"{name}.safetensors", sizes=sizes)
             done.append(name)
     for name in ("autoencoder", "decoder", "text", *reversed(TRANSFORMER_RUNS), "probe"):
         keep_record(runs / name, out, name)
@@ -84,9 +99,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Export trained parts.")
     parser.add_argument("--runs", type=Path, default=Path("runs"))
     parser.add_argument("--out", type=Path, default=Path("model/diorama/weights"))
+    parser.add_argument("--without-actions", action="store_true", help="leave out axes that were not learned")
     args = parser.parse_args()
     with torch.inference_mode():
-        print(json.dumps({"exported": export(args.runs, args.out)}))
+        print(json.dumps({"exported": export(args.runs, args.out, actions=not args.without_actions)}))
 
 
 if __name__ == "__main__":

@@ -1,12 +1,15 @@
 """What is written of finished runs."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import torch
 from safetensors.torch import load_file, save_file
 
-from longtake.model.training.export import export
+from longtake.model.config import TransformerConfig
+from longtake.model.network.transformer import Transformer
+from longtake.model.training.export import export, without_actions
 
 
 def test_export_writes_bf16_parts_and_forgets_the_trainers_disk(tmp_path: Path) -> None:
@@ -24,3 +27,18 @@ def test_export_writes_bf16_parts_and_forgets_the_trainers_disk(tmp_path: Path) 
     assert int(load_file(out / "encoder.safetensors")["count"]) == 7
     assert (out / "transformer.safetensors").read_bytes() == b"kept"
     assert json.loads((out / "runs" / "autoencoder-config.json").read_text()) == {"data": "clips", "hours": 1}
+
+
+def test_a_model_without_its_axes_does_what_it_did_at_rest() -> None:
+    torch.manual_seed(0)
+    sizes = TransformerConfig(
+        dim=32, ffn_dim=64, heads=2, layers=1, text_tokens=2, text_dim=8, latent_height=4, latent_width=6, actions=2
+    )
+    steered, plain = Transformer(sizes), Transformer(replace(sizes, actions=0))
+    for parameter in steered.parameters():
+        torch.nn.init.normal_(parameter, std=0.1)
+    plain.load_state_dict(without_actions(steered.state_dict()))
+    t = torch.tensor([[0.0, 300.0, 1000.0]])
+    for made, wanted in zip(plain.embed_time(t), steered.embed_time(t), strict=True):
+        torch.testing.assert_close(made, wanted)
+    assert not torch.allclose(steered.embed_time(t)[0], steered.embed_time(t, torch.ones(1, 3, 2))[0])
