@@ -20,7 +20,12 @@ MAY_IMPORT = {
 }
 COMMAND_LINE = ROOT / "runtime" / "cli"
 HEAVY = ("torch", "torchvision", "pygame", "av", "einops", "safetensors", "longtake.model")
-CHEAP_OF_MODEL = ("longtake.model.errors", "longtake.model.interface", "longtake.model.ops.cores")
+CHEAP_OF_MODEL = (
+    "longtake.model.command_line",
+    "longtake.model.errors",
+    "longtake.model.interface",
+    "longtake.model.ops.cores",
+)
 WITHOUT_TORCH = """
 import importlib, sys
 

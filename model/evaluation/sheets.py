@@ -6,7 +6,6 @@ Every row is one take, with time from left to right and its prompt above. This c
 weights of the same commit.
 """
 
-import argparse
 import copy
 import math
 from collections.abc import Sequence
@@ -17,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
+from longtake.model.command_line import Parser
 from longtake.model.diorama.files import bundled_folder
 from longtake.model.diorama.loading import load_diorama
 from longtake.model.interface import Conditioning
@@ -146,7 +146,7 @@ def without_recache(model: LoadedModel) -> LoadedModel:
 
 def main() -> None:
     """Write the sheets and the moving picture."""
-    parser = argparse.ArgumentParser(description="Contact sheets of diorama.")
+    parser = Parser(prog="python -m longtake.model.evaluation.sheets", description="Contact sheets of diorama.")
     parser.add_argument("--out", type=Path, default=Path("docs"))
     parser.add_argument("--weights", type=Path, help="a folder of diorama's parts instead of the bundled ones")
     parser.add_argument("--seed", type=int, default=1)

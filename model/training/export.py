@@ -8,7 +8,6 @@ autoencoder's training with `--decoder-only`, and replaces the autoencoder's own
 playing, but so that training can go on from these weights.
 """
 
-import argparse
 import json
 import re
 from dataclasses import replace
@@ -21,6 +20,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 from torch.nn import functional
 
+from longtake.model.command_line import Parser
 from longtake.model.config import TransformerConfig
 from longtake.model.training.files import write_whole
 from longtake.model.training.weights import half, write_weights
@@ -96,7 +96,7 @@ def export(runs: Path, out: Path, *, actions: bool = True) -> list[str]:
 
 def main() -> None:
     """Command line."""
-    parser = argparse.ArgumentParser(description="Export trained parts.")
+    parser = Parser(prog="longtake train export", description="Export trained parts.")
     parser.add_argument("--runs", type=Path, default=Path("runs"))
     parser.add_argument("--out", type=Path, default=Path("model/diorama/weights"))
     parser.add_argument("--without-actions", action="store_true", help="leave out axes that were not learned")

@@ -5,7 +5,6 @@ expectation, a replay, a conformance case), 2 the request cannot be carried out,
 """
 
 import argparse
-import difflib
 import importlib
 import io
 import logging
@@ -16,8 +15,9 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
+from longtake.model.command_line import Parser
 from longtake.model.errors import ModelError
 from longtake.model.interface import model_names, model_spec, model_specs
 from longtake.protocol.errors import LongtakeError
@@ -113,28 +113,6 @@ def print_what_the_terminal_lacks_as_escapes() -> None:
 def module_of(command: str) -> Any:
     """Import and return the module of a command."""
     return importlib.import_module(f"longtake.runtime.cli.{COMMANDS[command][0]}")
-
-
-class Parser(argparse.ArgumentParser):
-    """Reports a mistake in one line, without the usage."""
-
-    def error(self, message: str) -> NoReturn:
-        """Print the line and exit; an unknown option gets the closest one that exists."""
-        wrong = message.removeprefix("unrecognized arguments: ").split("=")[0].split()
-        close = difflib.get_close_matches(wrong[0], flags_of(self), n=1) if wrong and wrong[0].startswith("-") else []
-        hint = f"; did you mean {close[0]}?" if close else ""
-        self.exit(UNUSABLE, f"{self.prog}: {message}{hint}; see {self.prog} --help\n")
-
-
-def flags_of(parser: argparse.ArgumentParser) -> list[str]:
-    """Return all options that a parser and the parsers of its commands take."""
-    flags: list[str] = []
-    for action in parser._actions:
-        flags += action.option_strings if action.help != argparse.SUPPRESS else []
-        if isinstance(action, argparse._SubParsersAction):
-            for command in action.choices.values():
-                flags += flags_of(command)
-    return flags
 
 
 def model_of(given: Sequence[str]) -> str:

@@ -1,8 +1,8 @@
 """Exit codes, and the error for a request that cannot be carried out."""
 
-import difflib
 from collections.abc import Iterable
 
+from longtake.model.command_line import meant
 from longtake.protocol.errors import LongtakeError
 
 OK, FAILED, UNUSABLE, INTERRUPTED = 0, 1, 2, 130
@@ -19,6 +19,4 @@ class UsageError(LongtakeError, ValueError):
 def unknown(kind: str, name: str, known: Iterable[str]) -> str:
     """Return one line about a name that does not exist, with the closest one that does."""
     names = list(known)
-    close = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
-    hint = f"; did you mean {close[0]}?" if close else ""
-    return f"no {kind} is called {name!r}; there are: {', '.join(names)}{hint}"
+    return f"no {kind} is called {name!r}; there are: {', '.join(names)}{meant(name, names, near=0.5)}"

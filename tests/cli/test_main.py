@@ -77,20 +77,43 @@ def test_help_says_what_every_argument_is_and_no_default_is_a_riddle(command: st
 
 
 @pytest.mark.parametrize(
-    ("arguments", "meant"),
+    ("arguments", "command", "meant"),
     [
-        (["play", "--fulscreen"], "--fullscreen"),
-        (["play", "--hedless"], "--headless"),
-        (["serve", "--bnd", "x"], "--bind"),
-        (["render", "a fox", "--secnds=4"], "--seconds"),
-        (["models", "pull", "x", "--fodler"], "--folder"),
-        (["scenarios", "--shwo"], "--show"),
+        (["play", "--fulscreen"], "play", "--fullscreen"),
+        (["play", "--hedless"], "play", "--headless"),
+        (["serve", "--bnd", "x"], "serve", "--bind"),
+        (["join", "--tokn", "x"], "join", ""),
+        (["render", "a fox", "--secnds=4"], "render", "--seconds"),
+        (["models", "pull", "x", "--fodler"], "models pull", "--folder"),
+        (["models", "pul"], "models", "pull"),
+        (["models", "pulll", "longlive-1.3b"], "models", "pull"),
+        (["scenarios", "--shwo"], "scenarios", "--show"),
+        (["bench", "live", "--worlsd", "2"], "bench live", "--worlds"),
+        (["bench", "genrator"], "bench", "generator"),
+        (["bench", "plan", "--devcie", "h100"], "bench plan", "--device"),
+        (["eval", "clpi"], "eval", "clip"),
+        (["eval", "vbench", "--sampels", "2"], "eval vbench", "--samples"),
+        (["--verison"], "", "--version"),
     ],
 )
-def test_an_unknown_option_gets_the_nearest_one(call: Call, arguments: list[str], meant: str) -> None:
+def test_a_mistake_names_the_help_of_its_command_and_what_was_meant(
+    call: Call, arguments: list[str], command: str, meant: str
+) -> None:
     called = call(*arguments)
     assert called.code == 2
-    assert f"did you mean {meant}?" in called.line
+    program = f"longtake {command}".strip()
+    assert called.line.startswith(f"{program}: ")
+    assert called.line.endswith(f"; see {program} --help")
+    assert meant in called.line
+    assert f"did you mean {meant}?" in called.line or not meant
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_and_subcommand_names_its_own_help(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    for parser in parsers(build_parser(command)):
+        with pytest.raises(SystemExit):
+            parser.parse_args(["--no-such-option-anywhere"])
+        assert capsys.readouterr().err.endswith(f"; see {parser.prog} --help\n")
 
 
 def test_help_lists_the_options_of_the_model_that_is_asked_for(call: Call) -> None:

@@ -9,7 +9,6 @@ without a folder, for training that stores nothing. Write a folder with
     python -m longtake.model.training.data.clips --out DIR --clips N --frames 80 --seed S --workers 2 --scale 1
 """
 
-import argparse
 import json
 import logging
 import math
@@ -23,6 +22,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from longtake.model.command_line import Parser
 from longtake.model.diorama.actions import ACTION_FRAMES, AXES, Actions, action_steps, random_actions
 from longtake.model.diorama.labels import FPS, HEIGHT, WIDTH
 from longtake.model.diorama.renderer import Clip, render_clip
@@ -247,7 +247,7 @@ class Clips:
 
 def main() -> None:
     """The command line."""
-    parser = argparse.ArgumentParser(description="Render clips of the diorama world into a folder.")
+    parser = Parser(prog="longtake train clips", description="Render clips of the diorama world into a folder.")
     parser.add_argument("--out", type=Path, required=True, help="folder to write")
     parser.add_argument("--clips", type=int, required=True, help="how many clips")
     parser.add_argument("--frames", type=int, default=ClipsConfig.frames, help="frames a clip")

@@ -3,11 +3,11 @@
 python -m longtake.model.training.data.prompts model/evaluation/prompts.tsv
 """
 
-import argparse
 from pathlib import Path
 
 import numpy as np
 
+from longtake.model.command_line import Parser
 from longtake.model.diorama.captions import caption
 from longtake.model.diorama.labels import SCORED
 from longtake.model.diorama.scene import balanced_scene
@@ -28,7 +28,9 @@ def default_prompts(count: int) -> list[EvalPrompt]:
 
 def main() -> None:
     """Command line."""
-    parser = argparse.ArgumentParser(description="Write the default evaluation prompts.")
+    parser = Parser(
+        prog="python -m longtake.model.training.data.prompts", description="Write the default evaluation prompts."
+    )
     parser.add_argument("path", type=Path)
     parser.add_argument("--count", type=int, default=60)
     args = parser.parse_args()

@@ -5,7 +5,6 @@
 What is in the folder already is not encoded again, so the command goes on where it was stopped.
 """
 
-import argparse
 import json
 import logging
 from collections.abc import Iterator, Sequence
@@ -17,6 +16,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 from tqdm import tqdm
 
+from longtake.model.command_line import Parser
 from longtake.model.errors import TrainingError
 from longtake.model.generation.world import TextEncoder
 from longtake.model.json_object import parse_object
@@ -141,7 +141,7 @@ def open_encoder(root: Path | None, device: str) -> tuple[TextEncoder, str, int]
 
 def main() -> None:
     """Command line."""
-    parser = argparse.ArgumentParser(prog="longtake train texts", description="Encode prompt files for longlive-1.3b.")
+    parser = Parser(prog="longtake train texts", description="Encode prompt files for longlive-1.3b.")
     parser.add_argument("--out", type=Path, required=True, help="folder that the encoded prompts go to")
     parser.add_argument(
         "--prompts", type=Path, action="append", required=True, help="file with one prompt a line; repeat it"

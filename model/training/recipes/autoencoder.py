@@ -5,7 +5,6 @@ python -m longtake.model.training.recipes.autoencoder --data clips2 --held-out h
 The encoder sees averages over squares of two pixels; the decoder makes pictures of twice that size.
 """
 
-import argparse
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
@@ -17,6 +16,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn import functional
 
+from longtake.model.command_line import Parser
 from longtake.model.diorama.autoencoder import SHIPPED, Autoencoder, psnr_db
 from longtake.model.diorama.labels import HEIGHT, WIDTH
 from longtake.model.evaluation.motion import Motion, compare, measure
@@ -298,7 +298,7 @@ def calibrate(model: Autoencoder, clips: Clips, count: int = 160) -> None:
 
 def main() -> None:
     """Command line of one run."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser = Parser(prog="longtake train autoencoder", description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--data", nargs="+", required=True, help="folders of clips")
     parser.add_argument("--held-out", required=True)
     parser.add_argument("--out", type=Path, required=True)

@@ -1,6 +1,5 @@
 """The command line of the recipes that distil."""
 
-import argparse
 import sys
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
@@ -9,6 +8,7 @@ from pathlib import Path
 
 import torch
 
+from longtake.model.command_line import Parser
 from longtake.model.training import command
 from longtake.model.training.launch import launch_loop
 from longtake.model.training.recipes.distillation import DistillationConfig, DistillationTask
@@ -47,7 +47,7 @@ def main(name: str, description: str, make: MakeRecipe) -> None:
         description: for its help.
         make: its settings.
     """
-    parser = argparse.ArgumentParser(prog=f"longtake train {name}", description=description)
+    parser = Parser(prog=f"longtake train {name}", description=description)
     command.add_run_arguments(parser)
     add_world_arguments(parser)
     command.add_loop_arguments(parser)

@@ -5,7 +5,6 @@
         --out runs/ode --start Wan2.1-T2V-1.3B --trajectories data/paths --texts texts
 """
 
-import argparse
 import logging
 import sys
 from collections.abc import Callable, Sequence
@@ -17,6 +16,7 @@ from typing import Any, Final
 import torch
 from torch import Tensor
 
+from longtake.model.command_line import Parser
 from longtake.model.errors import ConfigError, TrainingError
 from longtake.model.generation.schedule import Schedule
 from longtake.model.network.transformer import Transformer
@@ -195,7 +195,7 @@ def recipe(folder: Path, trajectories: Path, world: WorldConfig) -> OdeRecipe:
 
 def main() -> None:
     """Command line of one run."""
-    parser = argparse.ArgumentParser(prog="longtake train ode-init", description="Train on a teacher's trajectories.")
+    parser = Parser(prog="longtake train ode-init", description="Train on a teacher's trajectories.")
     command.add_run_arguments(parser)
     command.add_loop_arguments(parser)
     add_world_arguments(parser, leave_out=("teacher", "critic", "prompts", "second_prompts"))

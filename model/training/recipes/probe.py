@@ -3,7 +3,6 @@
 python -m longtake.model.training.recipes.probe --data clips --held-out clips_held_out --out runs/probe
 """
 
-import argparse
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -14,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from longtake.model.command_line import Parser
 from longtake.model.diorama.labels import LABELS, SCORED
 from longtake.model.diorama.probe import Probe, ProbeConfig
 from longtake.model.training.compute import CPU, half_precision, to_device
@@ -123,7 +123,7 @@ def accuracy(probe: Probe, clips: Clips) -> dict[str, float]:
 
 def main() -> None:
     """Command line of one run."""
-    parser = argparse.ArgumentParser()
+    parser = Parser(prog="longtake train probe")
     parser.add_argument("--data", required=True)
     parser.add_argument("--held-out", required=True)
     parser.add_argument("--out", type=Path, required=True)

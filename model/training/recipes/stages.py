@@ -8,7 +8,6 @@ were given and which are done. What is not trained is taken from `--start`, or f
 lies in `weights/` at the end, ready for `longtake eval --weights`.
 """
 
-import argparse
 import json
 import logging
 import os
@@ -27,6 +26,7 @@ from typing import Final
 
 import torch
 
+from longtake.model.command_line import Parser
 from longtake.model.diorama.autoencoder import SHIPPED, Autoencoder
 from longtake.model.diorama.files import bundled_folder
 from longtake.model.errors import CheckpointError, ConfigError, TrainingError
@@ -347,9 +347,7 @@ def _flags(options: Mapping[str, object]) -> list[str]:
 
 def main() -> None:
     """Command line."""
-    parser = argparse.ArgumentParser(
-        prog="longtake train all", description="Train diorama's parts one after the other."
-    )
+    parser = Parser(prog="longtake train all", description="Train diorama's parts one after the other.")
     command.add_run_arguments(parser)
     parser.add_argument("--start", type=Path, help="folder of weights to start from")
     parser.add_argument("--preset", default="diorama", help="network of the transformer")

@@ -7,7 +7,6 @@ also for misspelt words. Then, with the table frozen, the rest learns to tell fr
 of label, "unsaid" included; what is said last wins. Runs in one process in a few minutes.
 """
 
-import argparse
 import json
 import logging
 import random
@@ -21,6 +20,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from longtake.model.command_line import Parser
 from longtake.model.diorama import words
 from longtake.model.diorama.captions import SYNONYMS, caption_and_kinds, held_out, misspell
 from longtake.model.diorama.labels import LABELS, SCORED
@@ -297,7 +297,7 @@ def report(encoder: TextEncoder, heads: Heads) -> dict[str, dict[str, float]]:
 
 def main() -> None:
     """Command line."""
-    parser = argparse.ArgumentParser()
+    parser = Parser(prog="longtake train text_encoder")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--word-steps", type=int, default=1500)
     parser.add_argument("--steps", type=int, default=1500)

@@ -8,7 +8,6 @@ Each is a file of its own, there whole or not at all. A run that was stopped mak
 ranks: the noise of a trajectory comes from its number alone.
 """
 
-import argparse
 import hashlib
 import logging
 import sys
@@ -22,6 +21,7 @@ import numpy as np
 import torch
 from torch import Tensor, distributed
 
+from longtake.model.command_line import Parser
 from longtake.model.errors import ConfigError
 from longtake.model.generation.schedule import Schedule
 from longtake.model.ops.attention import bmm, sdpa
@@ -222,7 +222,7 @@ def recipe(folder: Path, world: WorldConfig) -> TrajectoriesConfig:
 
 def main() -> None:
     """Command line of one run."""
-    parser = argparse.ArgumentParser(prog="longtake train trajectories", description="Make a teacher's trajectories.")
+    parser = Parser(prog="longtake train trajectories", description="Make a teacher's trajectories.")
     command.add_run_arguments(parser)
     add_world_arguments(parser, leave_out=("start", "critic", "second_prompts", "vae"))
     parser.add_argument("--ranks", type=command.count, help="processes on a CPU (default: 2)")

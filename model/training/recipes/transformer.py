@@ -9,7 +9,6 @@ the first frame of a take, and one costs a fiftieth of a clip. What is shown of 
 is `objectives/flow.py`'s.
 """
 
-import argparse
 import os
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
@@ -19,6 +18,7 @@ from typing import Final
 import torch
 from torch import Tensor, nn
 
+from longtake.model.command_line import Parser
 from longtake.model.config import GeneratorConfig, TransformerConfig, preset
 from longtake.model.diorama.actions import AXES
 from longtake.model.diorama.files import bundled_folder
@@ -280,7 +280,7 @@ def train(settings: TransformerRecipe) -> None:
 
 def main() -> None:
     """Command line of one run."""
-    parser = argparse.ArgumentParser(prog="longtake train transformer", description="Train diorama's transformer.")
+    parser = Parser(prog="longtake train transformer", description="Train diorama's transformer.")
     command.add_run_arguments(parser)
     parser.add_argument("--preset", default="diorama", help=f"network: {', '.join(PRESETS)}")
     parser.add_argument("--start", default="", help="weights to start from: a file or a folder")
