@@ -9,6 +9,7 @@ enter. A part keeps the order of its characters; whoever draws one from right to
 
 import unicodedata
 from itertools import groupby
+from typing import NamedTuple
 
 RIGHT_TO_LEFT = frozenset({"R", "AL"})
 NUMBERS = frozenset({"EN", "AN"})
@@ -19,23 +20,53 @@ SCRIPTS = {"ARABIC": "Arab", "HEBREW": "Hebr", "SYRIAC": "Syrc", "THAANA": "Thaa
 _MIRRORS = str.maketrans("()[]{}<>\u00ab\u00bb", ")(][}{><\u00bb\u00ab")
 
 
+class Run(NamedTuple):
+    """A part of a line that is drawn in one direction: characters `start` to `end` (exclusive)."""
+
+    start: int
+    end: int
+    right_to_left: bool
+
+
 def drawn_order(text: str) -> list[tuple[str, bool]]:
     """Split a line into parts from left to right; each with whether it is drawn from right to left."""
+    return [(text[run.start : run.end], run.right_to_left) for run in drawn_runs(text)]
+
+
+def drawn_runs(text: str) -> list[Run]:
+    """Split a line into runs from left to right, as places in the text."""
     kinds = [unicodedata.bidirectional(character) for character in text]
     if not any(kind in RIGHT_TO_LEFT for kind in kinds):
-        return [(text, False)] if text else []
+        return [Run(0, len(text), False)] if text else []
     levels = _levels(kinds)
-    runs = [
-        (level, "".join(character for _, character in some))
-        for level, some in groupby(zip(levels, text, strict=True), key=lambda pair: pair[0])
-    ]
+    runs: list[tuple[int, int, int]] = []
+    for level, some in groupby(range(len(levels)), key=levels.__getitem__):
+        places = list(some)
+        runs.append((level, places[0], places[-1] + 1))
     for level in range(max(levels), 0, -1):  # rule L2
-        turned: list[tuple[int, str]] = []
-        for high, some in groupby(runs, key=lambda run: run[0] >= level):
-            group = list(some)
-            turned += reversed(group) if high else group
+        turned: list[tuple[int, int, int]] = []
+        for high, group in groupby(runs, key=lambda run: run[0] >= level):
+            part = list(group)
+            turned += reversed(part) if high else part
         runs = turned
-    return [(part, level % 2 == 1) for level, part in runs]
+    return [Run(start, end, level % 2 == 1) for level, start, end in runs]
+
+
+def starts_at_the_right(text: str) -> bool:
+    """Whether a line as a whole goes from right to left: its first letter does."""
+    return _strong(text) in RIGHT_TO_LEFT
+
+
+def typed_next(text: str, cursor: int) -> str:
+    """Return a character like the one that is probably typed next at `cursor`: a letter of a direction, or a digit.
+
+    After a digit comes a digit; else a letter in the direction of the last one, or at the start of the first one.
+    """
+    before = [unicodedata.bidirectional(character) for character in text[:cursor]]
+    if before and before[-1] in NUMBERS:
+        return text[cursor - 1]
+    kind = next((kind for kind in reversed(before) if kind == "L" or kind in RIGHT_TO_LEFT), "") or _strong(text)
+    return "\u05d0" if kind in RIGHT_TO_LEFT else "a"
 
 
 def mirrored(text: str) -> str:
@@ -53,6 +84,12 @@ def script_of(part: str) -> str:
     """Return the script of a part that is drawn from right to left; Hebrew if no letter says which."""
     names = (unicodedata.name(character, "").partition(" ")[0] for character in part)
     return next((SCRIPTS[name] for name in names if name in SCRIPTS), "Hebr")
+
+
+def _strong(text: str) -> str:
+    """Return the kind of the first letter; "L" if there is none."""
+    kinds = (unicodedata.bidirectional(character) for character in text)
+    return next((kind for kind in kinds if kind == "L" or kind in RIGHT_TO_LEFT), "L")
 
 
 def _levels(kinds: list[str]) -> list[int]:

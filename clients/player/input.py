@@ -127,7 +127,7 @@ class Keyboard:
         elif event.key == pygame.K_DELETE:
             prompt.delete()
         elif event.key in (pygame.K_LEFT, pygame.K_RIGHT):
-            prompt.move(-1 if event.key == pygame.K_LEFT else 1, word=word)
+            prompt.move_sideways(-1 if event.key == pygame.K_LEFT else 1, word=word)
         elif event.key == pygame.K_HOME:
             prompt.move_to(0)
         elif event.key == pygame.K_END:

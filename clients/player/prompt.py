@@ -4,6 +4,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from longtake.clients.bidi import starts_at_the_right
 from longtake.clients.player import graphemes
 from longtake.protocol.text import clean
 
@@ -58,6 +59,10 @@ class PromptLine:
             return
         for _ in range(abs(step)):
             self.cursor = (graphemes.before if step < 0 else graphemes.after)(self.text, self.cursor)
+
+    def move_sideways(self, step: int, *, word: bool = False) -> None:
+        """Move the cursor as the left (-1) or right (1) arrow key does: in a line from right to left, left is on."""
+        self.move(-step if starts_at_the_right(self.text) else step, word=word)
 
     def move_to(self, place: int) -> None:
         """Put the cursor at a place; -1 is the end."""

@@ -7,6 +7,7 @@ import pygame
 from longtake.clients.player import theme
 from longtake.clients.player.prompt import PromptLine
 from longtake.clients.player.state import PlayerState
+from longtake.clients.player.text_line import TextLine
 from longtake.protocol.messages import Understood
 
 HEIGHT = 36
@@ -19,8 +20,11 @@ class PromptBar:
     """Draws the line onto a surface; remembers how far a long text is scrolled."""
 
     def __init__(self, text: theme.Text) -> None:
+        self.caret_x = 0
+        """where the caret was drawn last, in pixels from the surface's left edge"""
         self._text = text
-        self._scroll = 0
+        self._scroll = 0.0
+        self._line: TextLine | None = None
 
     def draw(
         self, surface: pygame.Surface, rect: pygame.Rect, state: PlayerState, prompt: PromptLine, now: float
@@ -44,16 +48,9 @@ class PromptBar:
         y = rect.centery - label.get_height() // 2 - (UNDERSTOOD_HEIGHT // 2 if understood is not None else 0)
         surface.blit(label, (inner.left, y))
         if understood is not None:
-            self._mark_unknown(surface, shown, understood, inner.left, y + label.get_height())
+            line = TextLine(self._text, shown, theme.NORMAL)
+            mark_unknown(surface, line, understood, inner.left, y + label.get_height())
             self._draw_understood(surface, understood, inner, y + label.get_height() + 2)
-
-    def _mark_unknown(self, surface: pygame.Surface, shown: str, understood: Understood, left: int, y: int) -> None:
-        """Underline the words of the prompt that the model does not know."""
-        for match in re.finditer(r"[^\W\d_]+", shown):
-            if match.group().lower() in understood.unknown:
-                start = left + self._text.width(shown[: match.start()], theme.NORMAL)
-                end = left + self._text.width(shown[: match.end()], theme.NORMAL)
-                pygame.draw.line(surface, theme.BAD, (start, y), (end, y))
 
     def _draw_understood(self, surface: pygame.Surface, understood: Understood, inner: pygame.Rect, y: int) -> None:
         """Say what the model takes the prompt for, what it leaves to chance, and what it does not know."""
@@ -66,19 +63,33 @@ class PromptBar:
 
     def _draw_typing(self, surface: pygame.Surface, inner: pygame.Rect, prompt: PromptLine, now: float) -> None:
         """Draw the edited text, scrolled so that the cursor is visible."""
-        before = self._text.width(prompt.text[: prompt.cursor], theme.LARGE)
-        whole = self._text.width(prompt.text, theme.LARGE)
-        self._scroll = min(self._scroll, before, max(0, whole - inner.width + 2))
-        self._scroll = max(self._scroll, before - inner.width + 2)
+        line = self._line_of(prompt.text or "what happens next?")
+        caret = line.caret(prompt.cursor) if prompt.text else 0.0
+        whole = line.width if prompt.text else 0.0
+        self._scroll = min(self._scroll, caret, max(0.0, whole - inner.width + 2))
+        self._scroll = max(self._scroll, caret - inner.width + 2)
         surface.set_clip(inner)
-        shown = prompt.text or "what happens next?"
-        start, visible = self._text.part(shown, self._scroll, inner.width, theme.LARGE)
-        label = self._text.render(visible, theme.LARGE, theme.BRIGHT if prompt.text else theme.FAINT)
-        surface.blit(label, (inner.left + start - self._scroll, inner.centery - label.get_height() // 2))
+        colour = theme.BRIGHT if prompt.text else theme.FAINT
+        line.draw(surface, inner.left - self._scroll, inner.centery, colour, (inner.left, inner.right))
         surface.set_clip(None)
+        self.caret_x = round(inner.left + caret - self._scroll)
         if now % 1.0 < 0.6:
-            x = inner.left + before - self._scroll
-            pygame.draw.line(surface, theme.ACCENT, (x, inner.centery - 9), (x, inner.centery + 9), 2)
+            ends = [(self.caret_x, inner.centery + offset) for offset in (-9, 9)]
+            pygame.draw.line(surface, theme.ACCENT, ends[0], ends[1], 2)
+
+    def _line_of(self, shown: str) -> TextLine:
+        """Return the measured line, which stays the same until something is typed."""
+        if self._line is None or self._line.shown != shown:
+            self._line = TextLine(self._text, shown, theme.LARGE)
+        return self._line
+
+
+def mark_unknown(surface: pygame.Surface, line: TextLine, understood: Understood, left: int, y: int) -> None:
+    """Underline the words of a line that the model does not know."""
+    for match in re.finditer(r"[^\W\d_]+", line.shown):
+        if match.group().lower() in understood.unknown:
+            for start, end in line.spans(match.start(), match.end()):
+                pygame.draw.line(surface, theme.BAD, (round(left + start), y), (round(left + end), y))
 
 
 def height_of(state: PlayerState) -> int:

@@ -18,6 +18,8 @@ from longtake.protocol.text import clean
 logger = logging.getLogger(__name__)
 
 Colour = tuple[int, int, int]
+FontRun = tuple[pygame.font.Font, str]
+"""characters and the font that draws them"""
 
 BACKGROUND: Colour = (8, 9, 13)
 PANEL: Colour = (16, 18, 24)
@@ -69,14 +71,25 @@ class Text:
         self._turns = can_turn()
         """whether fonts can draw from right to left"""
         self._fonts: dict[tuple[Path | None, int, bool, str], pygame.font.Font] = {}
-        self._kept: OrderedDict[tuple[str, int, Colour, bool], pygame.Surface] = OrderedDict()
+        self._kept: OrderedDict[tuple[str, int, Colour, bool, bool | None], pygame.Surface] = OrderedDict()
 
-    def render(self, text: str, height: int = NORMAL, colour: Colour = TEXT, *, bold: bool = False) -> pygame.Surface:
-        """Return a transparent surface with `text`. Do not keep it over a resize."""
-        key = (text, height, colour, bold)
+    def render(
+        self,
+        text: str,
+        height: int = NORMAL,
+        colour: Colour = TEXT,
+        *,
+        bold: bool = False,
+        right_to_left: bool | None = None,
+    ) -> pygame.Surface:
+        """Return a transparent surface with `text`. Do not keep it over a resize.
+
+        The text settles its direction itself; `right_to_left` says it for a part that is cut out of a line.
+        """
+        key = (text, height, colour, bold, right_to_left)
         surface = self._kept.get(key)
         if surface is None:
-            surface = self._draw(text, height, colour, bold)
+            surface = self._draw(text, height, colour, bold, right_to_left)
             if _bytes(surface) > MAX_KEPT_BYTES // 8:
                 return surface
             self._kept[key] = surface
@@ -88,11 +101,15 @@ class Text:
 
     def width(self, text: str, height: int = NORMAL, *, bold: bool = False) -> int:
         """Return the width of rendered `text` in pixels."""
+        return int(self.extent(text, height, bold=bold))
+
+    def extent(self, text: str, height: int = NORMAL, *, bold: bool = False) -> float:
+        """Return the width before it is rounded, for parts that are put side by side."""
         try:
-            return sum(font.size(part)[0] for font, part in self._runs(text, height, bold)) // OVERSAMPLE
+            return sum(font.size(part)[0] for font, part in self._runs(text, height, bold)) / OVERSAMPLE
         except (pygame.error, ValueError) as error:
             logger.debug("the width of %a is unknown: %s", text[:80], error)
-            return 0
+            return 0.0
 
     def line(self, height: int = NORMAL) -> int:
         """Return the distance between two lines of text in pixels."""
@@ -135,10 +152,10 @@ class Text:
                 line = longer
         return [self.fit(line, width, height) for line in [*lines, line] if line]
 
-    def _draw(self, text: str, height: int, colour: Colour, bold: bool) -> pygame.Surface:
+    def _draw(self, text: str, height: int, colour: Colour, bold: bool, direction: bool | None) -> pygame.Surface:
         blank = pygame.Surface((1, self.line(height)), pygame.SRCALPHA)
         try:
-            large = self._draw_large(text, height, colour, bold)
+            large = self._draw_large(self._runs(text, height, bold, direction), height, colour, bold)
             size = (large.get_width() // OVERSAMPLE, large.get_height() // OVERSAMPLE)
             # smoothscale fails on empty surfaces
             return pygame.transform.smoothscale(large, size) if all(size) else blank
@@ -146,11 +163,11 @@ class Text:
             logger.debug("%a cannot be drawn: %s", text[:80], error)
             return blank
 
-    def _draw_large(self, text: str, height: int, colour: Colour, bold: bool) -> pygame.Surface:
+    def _draw_large(self, runs: list[FontRun], height: int, colour: Colour, bold: bool) -> pygame.Surface:
         own = self._font(None, height, bold)
         parts = [
             (font, font.render(part, True, colour).convert_alpha())
-            for font, part in self._runs(text, height, bold)
+            for font, part in runs
             if font.size(part)[0]  # some releases of SDL_ttf cannot render what has no width
         ]
         if len(parts) == 1 and parts[0][0] is own:
@@ -162,14 +179,14 @@ class Text:
             x += part.get_width()
         return row
 
-    def _runs(self, text: str, height: int, bold: bool) -> list[tuple[pygame.font.Font, str]]:
+    def _runs(self, text: str, height: int, bold: bool, direction: bool | None = None) -> list[FontRun]:
         """Split `text` into runs from left to right, each with a font that has its characters."""
         shown = clean(text) or " " * len(text)
-        if shown.isascii():
+        if shown.isascii() and not direction:
             return [(self._font(None, height, bold), shown)]
         own = coverage(own_file(bold))
-        runs: list[tuple[pygame.font.Font, str]] = []
-        for whole, right_to_left in drawn_order(shown):
+        runs: list[FontRun] = []
+        for whole, right_to_left in drawn_order(shown) if direction is None else [(shown, direction)]:
             faces = self._installed.runs(whole, lambda character: has(own, character))
             for face, part in reversed(faces) if right_to_left else faces:
                 file = own_file(bold) if face is None else face
