@@ -6,6 +6,16 @@ from longtake.model.errors import ConfigError
 from longtake.model.interface.options import Options
 from longtake.model.interface.spec import Argument
 
+WEIGHTS_ARGUMENT = Argument(
+    flag="--weights",
+    group="weights",
+    option="folder",
+    metavar="DIR",
+    folder=True,
+    help="folder of the weights (default: diorama's ship with it, others are where `longtake models pull` puts them)",
+)
+"""command-line argument for a model's `folder`"""
+
 BACKEND_ARGUMENTS = (
     Argument(
         flag="--linear",

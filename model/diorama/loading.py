@@ -6,6 +6,7 @@ block = model.step(world)
 """
 
 import logging
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,10 +15,11 @@ import torch
 from torch import Tensor
 
 from longtake.model.backend import Backend
-from longtake.model.config import preset
+from longtake.model.config import GeneratorConfig, preset
 from longtake.model.diorama.autoencoder import SHIPPED
 from longtake.model.diorama.files import bundled_folder, digest, part_paths
 from longtake.model.diorama.moving_decoder import MovingDecoder
+from longtake.model.diorama.options import DioramaOptions
 from longtake.model.diorama.probe import Probe, ProbeConfig
 from longtake.model.diorama.reading import KNOWS
 from longtake.model.diorama.spec import NAME, axes, capabilities
@@ -35,15 +37,21 @@ log = logging.getLogger(__name__)
 
 
 def load(request: LoadRequest) -> LoadedModel:
-    """Load the weights that ship. Raises as `load_diorama`."""
-    options = BackendOptions.parse(request.options)
+    """Load the weights that ship, or those in the option `folder`. Raises as `load_diorama`."""
+    options = DioramaOptions.parse(request.options)
     if request.threads:
         torch.set_num_threads(request.threads)
-    return load_diorama(bundled_folder(), device=request.device, precision=request.precision, options=options)
+    folder = options.folder or bundled_folder()
+    return load_diorama(folder, device=request.device, precision=request.precision, options=options)
 
 
 def load_diorama(
-    folder: Path, *, device: str = "auto", precision: str = "auto", options: BackendOptions | None = None
+    folder: Path,
+    *,
+    device: str = "auto",
+    precision: str = "auto",
+    options: BackendOptions | None = None,
+    drive: Callable[[GeneratorConfig], GeneratorConfig] = lambda config: config,
 ) -> LoadedModel:
     """Load diorama from a folder with one safetensors file for each part.
 
@@ -52,6 +60,7 @@ def load_diorama(
         device: auto, cpu or cuda.
         precision: auto, bf16 or fp32.
         options: how to compute.
+        drive: changes how the generator drives the transformer, for ablations.
 
     Raises:
         CheckpointError: a file is missing, truncated or of another model; the message names it.
@@ -63,7 +72,7 @@ def load_diorama(
         keep_freed_memory()
     dtype = choose_precision(precision, chosen)
     config = preset(NAME)
-    config = replace(config, transformer=read_sizes(folder / "transformer.safetensors", config.transformer))
+    config = drive(replace(config, transformer=read_sizes(folder / "transformer.safetensors", config.transformer)))
     # Before any weights are read: what cannot be had is refused at once.
     backend = Backend.chosen(chosen, dtype, options, block_tokens=config.block_tokens)
     transformer = Transformer(config.transformer)

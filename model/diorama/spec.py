@@ -5,10 +5,11 @@ from typing import TYPE_CHECKING
 
 from longtake.model.config import TransformerConfig, preset
 from longtake.model.diorama.files import PARTS, bundled_folder, digest, part_paths
+from longtake.model.diorama.options import DioramaOptions
 from longtake.model.diorama.reading import KNOWS, understand
 from longtake.model.interface.spec import LoadRequest, ModelSpec, SelfCheck, Weights, WeightsFile
 from longtake.model.interface.world_model import Axis, WorldModel
-from longtake.model.options import BACKEND_ARGUMENTS, BackendOptions
+from longtake.model.options import BACKEND_ARGUMENTS, WEIGHTS_ARGUMENT
 from longtake.model.pieces import pieces
 
 if TYPE_CHECKING:
@@ -61,15 +62,15 @@ def _plan() -> "PlanSource":
 def _self_check(asked: SelfCheck) -> "Iterator[CaseResult]":
     from longtake.model.evaluation.probe_check import run_probe_check
 
-    return run_probe_check(asked.device)
+    return run_probe_check(asked.device, DioramaOptions.parse(asked.options).folder)
 
 
 SPEC = ModelSpec(
     name=NAME,
     summary="bundled storybook world, 192 x 320 at 16 fps, runs on a laptop",
     load=_load,
-    options=BackendOptions,
-    arguments=BACKEND_ARGUMENTS,
+    options=DioramaOptions,
+    arguments=(WEIGHTS_ARGUMENT, *BACKEND_ARGUMENTS),
     # its operations are so small that a second thread only costs time
     threads=1,
     capabilities=capabilities(preset(NAME).transformer),

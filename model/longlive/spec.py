@@ -9,7 +9,7 @@ from longtake.model.interface.spec import Argument, LoadRequest, ModelSpec, Self
 from longtake.model.interface.world_model import WorldModel
 from longtake.model.longlive import table
 from longtake.model.longlive.options import LongLiveOptions
-from longtake.model.options import BACKEND_ARGUMENTS
+from longtake.model.options import BACKEND_ARGUMENTS, WEIGHTS_ARGUMENT
 
 if TYPE_CHECKING:
     from longtake.model.evaluation.conformance import CaseResult
@@ -18,14 +18,7 @@ if TYPE_CHECKING:
 CAPABILITIES = ("snapshot",)
 GROUP = "LongLive and its kind (docs/longlive.md)"
 ARGUMENTS = (
-    Argument(
-        flag="--weights",
-        group=GROUP,
-        option="folder",
-        metavar="DIR",
-        folder=True,
-        help="folder of the weights (default: where `longtake models pull` puts them)",
-    ),
+    WEIGHTS_ARGUMENT,
     Argument(
         flag="--random-weights",
         group=GROUP,

@@ -27,7 +27,7 @@ def in_a_folder_of_its_own(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> N
     ("arguments", "said"),
     [
         (["render", "a fox", "--weights", "nowhere", "--model", "longlive-1.3b"], "nowhere"),
-        (["render", "a fox", "--weights", "."], "--model longlive-1.3b"),
+        (["eval", "--only", "drift", "--weights", "."], "transformer.safetensors; reinstall longtake, or train them"),
         (["render", "a fox", *TINY, "--decoder", "big"], "'big'"),
         (["render", "a fox", "--model", "longlive-1.3b", "--random-weights", "huge"], "'huge'"),
         (["serve", *TINY, "--text-encoder", "here"], "'here'"),

@@ -86,6 +86,14 @@ def test_damaged_weights_are_named(folder: Path, tmp_path: Path, damage: object,
         load_diorama(tmp_path)
 
 
+def test_a_folder_of_weights_and_how_they_are_driven(folder: Path, model: LoadedModel) -> None:
+    request = LoadRequest(name="diorama", device="cpu", precision="fp32", options={"folder": str(folder)})
+    assert SPEC.load(request).info.weights == model.info.weights
+    driven = load_diorama(folder, device="cpu", precision="fp32", drive=lambda config: replace(config, sink_frames=0))
+    assert driven.generator.config == replace(model.generator.config, sink_frames=0)
+    assert driven.info == model.info
+
+
 def _edit(path: Path, key: str, value: torch.Tensor | None) -> None:
     state = load_file(path)
     if value is None:
