@@ -1,6 +1,7 @@
 """Int8 weights and activations with a scale for each row, on a CPU."""
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from longtake.model.choice import Target
@@ -13,17 +14,34 @@ def int8_linear(weight: Tensor, bias: Tensor, *, gelu: bool = False) -> LinearOp
     """Return x -> x weight^T + bias in int8, with sums in int32; see `LinearFactory`."""
     full = weight.detach().float()
     column_scale = full.abs().amax(dim=-1).clamp_min(1e-12) / LARGEST_INT8
-    columns = (full / column_scale[:, None]).round_().to(torch.int8).t()
+    rounded = (full / column_scale[:, None]).round_()
+    multiply = _products(rounded)
     full_bias = bias.detach().float().clone()
 
     def product(x: Tensor) -> Tensor:
         rows = x.reshape(-1, x.shape[-1])
         row_scale = rows.abs().amax(dim=-1, keepdim=True).float().clamp_min(1e-12) / LARGEST_INT8
-        sums = torch._int_mm((rows / row_scale).round_().to(torch.int8), columns)
-        out = torch.addcmul(full_bias, sums * column_scale, row_scale)
+        out = torch.addcmul(full_bias, multiply((rows / row_scale).round_()) * column_scale, row_scale)
         return out.to(x.dtype).view(*x.shape[:-1], -1)
 
     return with_gelu(product, gelu)
+
+
+def multiplies_int8() -> bool:
+    """True if the processor has instructions for int8 products; without them torch takes tens of times as long."""
+    has = torch.cpu.get_capabilities()
+    return any(bool(has.get(name)) for name in ("avx512_vnni", "avx_vnni", "amx_int8"))
+
+
+def _products(columns: Tensor) -> LinearOp:
+    """Return rows [M, in] -> rows columns^T, both of whole numbers that fit in int8.
+
+    Without instructions for it the sums are fp32's, which are exact up to 2^24, that is for some thousand columns.
+    """
+    if not multiplies_int8():
+        return lambda rows: F.linear(rows.float(), columns)
+    narrow = columns.to(torch.int8).t()
+    return lambda rows: torch._int_mm(rows.to(torch.int8), narrow)
 
 
 def missing_int8(target: Target) -> str | None:

@@ -8,7 +8,7 @@ from torch import Tensor
 from longtake.model.choice import Target
 from longtake.model.config import TransformerConfig
 from longtake.model.errors import BackendError
-from longtake.model.ops.linear import transformer_engine
+from longtake.model.ops.linear import int8, transformer_engine
 from longtake.model.ops.linear.fp8 import Fp8Linear, quantise_fp8
 from longtake.model.ops.linear.int8 import int8_linear
 from longtake.model.ops.linear.registry import LINEARS
@@ -68,6 +68,15 @@ def test_eight_bits_are_near_in_every_row_and_column(small: Any, make: Any, boun
     errors += [small.error(made[..., column], wanted[..., column]) for column in range(64)]
     assert max(errors) < 2.5 * bound, max(errors)
     assert 1e-4 < small.error(made, wanted) < bound
+
+
+def test_int8_sums_are_the_same_without_instructions_for_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    x, weight, bias = random_linear(7, 256, 64, torch.float32)
+    made = []
+    for has in (True, False):
+        monkeypatch.setattr(int8, "multiplies_int8", lambda has=has: has)
+        made.append(int8_linear(weight, bias)(x))
+    assert torch.equal(*made)
 
 
 @pytest.mark.parametrize("gelu", [False, True])
