@@ -40,29 +40,7 @@ class Drift:
 
     def shoot(self, studio: Studio, index: int, effort: Effort) -> Sample:
         """See `Measure`."""
-        scene = balanced_scene(SCENES_SEED, index)
-        window = max(2, studio.blocks_in(WINDOW_S))
-        stops = [studio.blocks_in(second) for second in moments(effort.drift_seconds)]
-        series: dict[str, list[float]] = {"seconds": [], "detail": [], "motion": [], "colour": []}
-        values: dict[str, float] = {}
-        kept: list[Pictures] = []
-        first: Pictures | None = None
-        for count, block in enumerate(studio.blocks(canonical(scene), index, stops[-1]), start=1):
-            kept = [*kept, block][-window:]
-            if count not in stops:
-                continue
-            frames = np.concatenate(kept)
-            first = frames if first is None else first
-            found = looks_of(frames[-(len(frames) // studio.block_frames * studio.block_frames) :], studio.block_frames)
-            series["seconds"].append(count * studio.block_frames / studio.fps)
-            series["detail"].append(found["detail"])
-            series["motion"].append(found["motion"])
-            series["colour"].append(colour_distance(frames, first))
-            if studio.read is not None and count in (stops[0], stops[-1]):
-                name = "early" if count == stops[0] else "late"
-                read, labels = studio.read(frames[-VOTE_FRAMES:]), scene.labels()
-                values |= {f"{name} {kind}": float(read[kind] == labels[kind]) for kind in SCORED if kind in read}
-        return Sample(tags=scene.labels(), values={GENERATED: values}, series=series)
+        return watched(studio, index, moments(effort.drift_seconds))
 
     def figures(self, samples: Sequence[Sample]) -> list[Figure]:
         """See `Measure`."""
@@ -109,6 +87,40 @@ class Drift:
                 samples=len(colours),
             ),
         ]
+
+
+def watched(studio: Studio, index: int, seconds: Sequence[float]) -> Sample:
+    """Film one take and measure the two seconds before each of the given ones.
+
+    With a probe, `series` has 1 for each moment at which a kind of label is right, by kind.
+    """
+    scene = balanced_scene(SCENES_SEED, index)
+    window = max(2, studio.blocks_in(WINDOW_S))
+    stops = [studio.blocks_in(second) for second in seconds]
+    series: dict[str, list[float]] = {"seconds": [], "detail": [], "motion": [], "colour": []}
+    kept: list[Pictures] = []
+    first: Pictures | None = None
+    for count, block in enumerate(studio.blocks(canonical(scene), index, stops[-1]), start=1):
+        kept = [*kept, block][-window:]
+        if count not in stops:
+            continue
+        frames = np.concatenate(kept)
+        first = frames if first is None else first
+        found = looks_of(frames[-(len(frames) // studio.block_frames * studio.block_frames) :], studio.block_frames)
+        series["seconds"].append(count * studio.block_frames / studio.fps)
+        series["detail"].append(found["detail"])
+        series["motion"].append(found["motion"])
+        series["colour"].append(colour_distance(frames, first))
+        if studio.read is not None:
+            read, labels = studio.read(frames[-VOTE_FRAMES:]), scene.labels()
+            for kind in SCORED:
+                if kind in read:
+                    series.setdefault(f"read {kind}", []).append(float(read[kind] == labels[kind]))
+    values = {}
+    for kind in SCORED:
+        if right := series.get(f"read {kind}"):
+            values |= {f"early {kind}": right[0], f"late {kind}": right[-1]}
+    return Sample(tags=scene.labels(), values={GENERATED: values}, series=series)
 
 
 _WATCHED = ("detail", "motion")

@@ -6,7 +6,7 @@ from dataclasses import replace
 import torch
 
 from longtake.model.diorama.captions import canonical
-from longtake.model.diorama.labels import LABELS
+from longtake.model.diorama.labels import LABELS, SCORED
 from longtake.model.diorama.scene import balanced_scene
 from longtake.model.evaluation.figures import (
     DRAWN,
@@ -26,6 +26,7 @@ from longtake.model.evaluation.studio import Pictures, Studio
 
 SECONDS = 6.0
 SCENES_SEED = 9
+VOTE_FRAMES = 8
 DETAIL, MOTION, WORST, EVENNESS = 0.90, 0.80, 0.75, 1.4
 """the goals: averages of scenes, the worst scene, and boundary over inside"""
 
@@ -42,15 +43,29 @@ class Looks:
 
     def shoot(self, studio: Studio, index: int, effort: Effort) -> Sample:
         """See `Measure`."""
-        scene, blocks = balanced_scene(SCENES_SEED, index), studio.blocks_in(SECONDS)
-        drawn = studio.draw(scene, index, blocks)
-        values = {
-            GENERATED: looks_of(studio.film(canonical(scene), index, blocks), studio.block_frames),
-            DRAWN: looks_of(drawn, studio.block_frames),
-        }
+        scene = balanced_scene(SCENES_SEED, index)
+        drawn = studio.draw(scene, index, studio.blocks_in(SECONDS))
+        made = self.generated(studio, index)
+        values = made.values | {DRAWN: looks_of(drawn, studio.block_frames)}
         if studio.through is not None:
             values[THROUGH] = looks_of(studio.through(drawn), studio.block_frames)
-        return Sample(tags=scene.labels(), values=values)
+        return replace(made, values=values)
+
+    def generated(self, studio: Studio, index: int) -> Sample:
+        """Film one take; with a probe, the values have 1 for each kind of label that is right at the end."""
+        scene = balanced_scene(SCENES_SEED, index)
+        frames = studio.film(canonical(scene), index, studio.blocks_in(SECONDS))
+        values = looks_of(frames, studio.block_frames)
+        if studio.read is not None:
+            read, labels = studio.read(frames[-VOTE_FRAMES:]), scene.labels()
+            values |= {f"read {kind}": float(read[kind] == labels[kind]) for kind in SCORED if kind in read}
+        return Sample(tags=scene.labels(), values={GENERATED: values})
+
+    def drawn(self, studio: Studio, index: int) -> Sample:
+        """Draw the same take."""
+        scene = balanced_scene(SCENES_SEED, index)
+        frames = studio.draw(scene, index, studio.blocks_in(SECONDS))
+        return Sample(tags=scene.labels(), values={DRAWN: looks_of(frames, studio.block_frames)})
 
     def figures(self, samples: Sequence[Sample]) -> list[Figure]:
         """See `Measure`: of all scenes, then by place and by weather."""

@@ -4,7 +4,8 @@ The new prompt asks for another place, time and weather with the same actor. The
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -47,18 +48,22 @@ class Switching:
 
     def shoot(self, studio: Studio, index: int, effort: Effort) -> Sample:
         """See `Measure`."""
-        assert studio.read is not None
-        scene = balanced_scene(SCENES_SEED, index)
-        other = another(scene, index)
+        made, drawn = self.generated(studio, index), self.drawn(studio, index)
+        return replace(made, values=made.values | drawn.values)
+
+    def generated(self, studio: Studio, index: int) -> Sample:
+        """Film one switch; `series` has 1 for each block after it that reads right, by kind."""
+        scene, other = scenes(index)
         first, blocks = studio.blocks_in(BEFORE_S), studio.blocks_in(BEFORE_S + AFTER_S)
-        made = studio.film(canonical(scene), index, blocks, {first: Conditioning(prompt=canonical(other))})
-        at = first * studio.block_frames
-        drawn = studio.draw(scene, index, blocks, switch=Switch(frame=at, scene=other))
-        values = {
-            source: switch_values(frames[at:], other.labels(), studio.read, studio.block_frames)
-            for source, frames in ((GENERATED, made), (DRAWN, drawn))
-        }
-        return Sample(tags=other.labels(), values=values)
+        frames = studio.film(canonical(scene), index, blocks, {first: Conditioning(prompt=canonical(other))})
+        return _seen(studio, GENERATED, frames, first * studio.block_frames, other)
+
+    def drawn(self, studio: Studio, index: int) -> Sample:
+        """Draw the same switch."""
+        scene, other = scenes(index)
+        at, blocks = studio.blocks_in(BEFORE_S) * studio.block_frames, studio.blocks_in(BEFORE_S + AFTER_S)
+        frames = studio.draw(scene, index, blocks, switch=Switch(frame=at, scene=other))
+        return _seen(studio, DRAWN, frames, at, other)
 
     def figures(self, samples: Sequence[Sample]) -> list[Figure]:
         """See `Measure`."""
@@ -80,6 +85,12 @@ class Switching:
         return found
 
 
+def scenes(index: int) -> tuple[Scene, Scene]:
+    """Return what a take shows first, and what it switches to."""
+    scene = balanced_scene(SCENES_SEED, index)
+    return scene, another(scene, index)
+
+
 def another(scene: Scene, index: int) -> Scene:
     """Return a scene with another place, time and weather, and the same actor."""
     rng = np.random.default_rng([index, SCENES_SEED])
@@ -90,21 +101,31 @@ def another(scene: Scene, index: int) -> Scene:
     return scene.changed(**{kind: other(kind) for kind in CHANGED})
 
 
-def switch_values(frames: Pictures, labels: dict[str, str], read: Read, block_frames: int) -> dict[str, float]:
-    """Read the blocks after a switch.
+def readings_of(frames: Pictures, read: Read, block_frames: int) -> list[Mapping[str, str]]:
+    """Return the labels of each block of frames [T, H, W, 3] uint8."""
+    return [read(frames[at : at + block_frames]) for at in range(0, len(frames), block_frames)]
+
+
+def switch_values(
+    readings: Sequence[Mapping[str, str]], labels: Mapping[str, str], block_frames: int
+) -> dict[str, float]:
+    """Judge the blocks after a switch.
 
     Args:
-        frames: [T, H, W, 3] uint8 from the first frame that can show the new scene.
+        readings: the labels read in each block, from the first that can show the new scene.
         labels: what the new scene is.
-        read: reads the labels of a block's frames.
         block_frames: frames of a block.
 
     Returns:
         Latency in frames by kind, or `NEVER`; and, for what should stay, 1 if the last reading is right.
     """
-    readings = [read(frames[at : at + block_frames]) for at in range(0, len(frames), block_frames)]
     found = {kind: latency([r[kind] == labels[kind] for r in readings], block_frames) for kind in CHANGED}
     return found | {f"kept {kind}": float(readings[-1][kind] == labels[kind]) for kind in KEPT}
+
+
+def jump(frames: Pictures, at: int) -> float:
+    """Return the mean change, 0..1, from the frame before `at` to that at `at`."""
+    return float(np.abs(frames[at].astype(np.float32) - frames[at - 1]).mean() / 255)
 
 
 def latency(right: Sequence[bool], block_frames: int) -> float:
@@ -112,6 +133,16 @@ def latency(right: Sequence[bool], block_frames: int) -> float:
     wrong = [index for index, answer in enumerate(right) if not answer]
     first = wrong[-1] + 1 if wrong else 0
     return NEVER if first == len(right) else float((first + 1) * block_frames)
+
+
+def _seen(studio: Studio, source: str, frames: Pictures, at: int, scene: Scene) -> Sample:
+    assert studio.read is not None
+    labels, block_frames = scene.labels(), studio.block_frames
+    readings = readings_of(frames[at:], studio.read, block_frames)
+    values = switch_values(readings, labels, block_frames) | {"jump": jump(frames, at)}
+    right = {kind: [float(reading[kind] == labels[kind]) for reading in readings] for kind in (*CHANGED, *KEPT)}
+    seconds = [(number + 1) * block_frames / studio.fps for number in range(len(readings))]
+    return Sample(tags=labels, values={source: values}, series={"seconds": seconds, **right})
 
 
 def _reached(samples: Sequence[Sample], source: str, kind: str) -> list[float]:

@@ -33,6 +33,7 @@ def test_a_steady_take_does_not_drift_and_forgets_what_its_reader_forgets() -> N
     assert found["drift: labels lost, 10 s against 5 s"].verdict == "missed"
     assert found["drift: motion, 10 s against 5 s"].value == pytest.approx(1, abs=0.1)
     assert sample.series["seconds"] == [5.0, 10.0]
+    assert sample.series["read actor"] == [1.0, 0.0]
 
 
 def test_without_a_probe_there_are_no_labels() -> None:

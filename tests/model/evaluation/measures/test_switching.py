@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from longtake.model.diorama.captions import canonical
 from longtake.model.diorama.scene import balanced_scene
 from longtake.model.evaluation.figures import DRAWN, GENERATED, Sample
 from longtake.model.evaluation.measures.switching import (
@@ -9,9 +10,14 @@ from longtake.model.evaluation.measures.switching import (
     NEVER,
     Switching,
     another,
+    jump,
     latency,
+    readings_of,
+    scenes,
     switch_values,
 )
+from longtake.model.evaluation.studio import Studio
+from tests.model.evaluation.scrolling import Scroller
 
 
 def test_a_label_counts_from_where_it_stays() -> None:
@@ -28,8 +34,31 @@ def test_readings_after_a_switch() -> None:
     def read(some: np.ndarray) -> dict[str, str]:
         return new | ({} if some[0, 0, 0, 0] else {"place": "ocean"}) | {"colour": "blue"}
 
-    found = switch_values(frames, new, read, 4)
+    found = switch_values(readings_of(frames, read, 4), new, 4)
     assert found == {"place": 12.0, "time": 4.0, "weather": 4.0, "kept actor": 1.0, "kept colour": 0.0}
+
+
+def test_a_jump_is_the_change_at_one_frame() -> None:
+    frames = np.zeros((4, 2, 2, 3), np.uint8)
+    frames[2:] = 51
+    assert jump(frames, 2) == pytest.approx(0.2)
+    assert jump(frames, 3) == 0
+
+
+def test_a_take_keeps_what_each_block_after_the_switch_reads() -> None:
+    other = scenes(1)[1].labels()
+
+    def read(frames: np.ndarray) -> dict[str, str]:
+        return other | {"place": "none"}
+
+    studio = Studio(Scroller(), read=read)
+    sample = Switching().generated(studio, 1)
+    assert studio.model.worlds[0].prompts == [canonical(scene) for scene in scenes(1)]
+    assert sample.series["seconds"] == [0.25 * block for block in range(1, 21)]
+    assert sample.series["place"] == [0.0] * 20
+    assert sample.series["actor"] == [1.0] * 20
+    assert sample.values[GENERATED]["place"] == NEVER
+    assert sample.values[GENERATED]["jump"] > 0
 
 
 def test_another_scene_keeps_the_actor() -> None:
