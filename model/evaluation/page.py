@@ -41,6 +41,11 @@ def page(
     if shown:
         body.append("<h2>Scenes</h2>")
     body += [_picture(scene) for scene in shown]
+    return document(title, body)
+
+
+def document(title: str, body: Sequence[str]) -> str:
+    """Return a page of HTML with the report's style."""
     return (
         f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{escape(title)}</title>'
         f"<style>{STYLE}</style></head><body>{''.join(body)}</body></html>\n"

@@ -60,6 +60,12 @@ def bar_plot(title: str, bars: Mapping[str, float], goal: float | None = None) -
     return f'<svg viewBox="0 0 {WIDTH} {height}" width="{WIDTH}" role="img">{"".join(parts)}</svg>'
 
 
+def standalone(svg: str) -> str:
+    """Return a plot as a file of its own has it."""
+    style = 'xmlns="http://www.w3.org/2000/svg" font-family="system-ui, sans-serif" font-size="11" fill="#333"'
+    return svg.replace("<svg ", f"<svg {style} ", 1)
+
+
 def _axes(place: Place, xs: tuple[float, float], ys: tuple[float, float], x_label: str) -> list[str]:
     (left, bottom), (right, top) = place(xs[0], ys[0]), place(xs[1], ys[1])
     return [

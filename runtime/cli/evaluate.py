@@ -1,6 +1,7 @@
 """`longtake eval`: measure what a model shows, how it moves and how it obeys, against the drawn world.
 
-`longtake eval clip` scores films with CLIP, and `longtake eval vbench` films prompt lists for the public `vbench` tool.
+`longtake eval ablations` measures what each part of the method brings, `longtake eval clip` scores films with CLIP, and
+`longtake eval vbench` films prompt lists for the public `vbench` tool.
 """
 
 import argparse
@@ -19,6 +20,7 @@ from longtake.runtime.cli.arguments import (
     positive_seconds,
     weights_options,
 )
+from longtake.runtime.cli.eval_ablations import add_ablation_arguments, run_ablations
 from longtake.runtime.cli.eval_clip import add_clip_arguments, run_clip
 from longtake.runtime.cli.eval_pieces import Part, Pieces, film, part
 from longtake.runtime.cli.eval_report import write_report, write_sheets
@@ -80,6 +82,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_json_argument(parser)
     actions = parser.add_subparsers(dest="action", metavar="ACTION", title="actions")
     add_vbench_arguments(actions.add_parser("vbench", help="film prompt lists for the public vbench tool to score"))
+    add_ablation_arguments(actions.add_parser("ablations", help="measure what each part of the method brings"))
     add_clip_arguments(actions.add_parser("clip", help="score films with CLIP, each segment against its own prompt"))
 
 
@@ -98,6 +101,8 @@ def run(options: argparse.Namespace) -> int:
         return run_vbench(options)
     if options.action == "clip":
         return run_clip(options)
+    if options.action == "ablations":
+        return run_ablations(options)
     if options.part is not None and options.output is None:
         raise UsageError("--part needs --output FOLDER, where the parts are put together")
     if options.report is not None:

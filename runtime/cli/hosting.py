@@ -8,7 +8,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from longtake.model.interface import LoadRequest, WorldModel, load_model, model_names, model_spec
+from longtake.model.interface import LoadRequest, ModelSpec, WorldModel, load_model, model_names, model_spec
 from longtake.protocol.text import is_utf8
 from longtake.runtime.cli.arguments import weights_options
 from longtake.runtime.cli.models import listing
@@ -65,10 +65,7 @@ def load_here(options: argparse.Namespace) -> tuple[WorldModel, int]:
     texts = weights_options(options, options.model)
     check_hosting(options.model, options.factory)
     spec = model_spec(options.model, options.factory)
-    thread_count = options.threads or spec.threads
-    if thread_count:
-        # OpenMP reads it when torch is imported; set later, it would leave idle threads spinning.
-        os.environ["OMP_NUM_THREADS"] = str(thread_count)
+    thread_count = announce_threads(options, spec)
     try:
         model = load_model(
             spec,
@@ -83,6 +80,15 @@ def load_here(options: argparse.Namespace) -> tuple[WorldModel, int]:
     except ModuleNotFoundError as error:
         raise UsageError(f"model {options.model} cannot be loaded: {error}") from error
     return model, thread_count
+
+
+def announce_threads(options: argparse.Namespace, spec: ModelSpec) -> int:
+    """Say how many threads torch will have, before it is imported; return their number, 0 for torch's own choice."""
+    thread_count = int(options.threads or spec.threads)
+    if thread_count:
+        # OpenMP reads it when torch is imported; set later, it would leave idle threads spinning.
+        os.environ["OMP_NUM_THREADS"] = str(thread_count)
+    return thread_count
 
 
 @contextmanager

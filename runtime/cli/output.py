@@ -14,8 +14,12 @@ from longtake.runtime.cli.usage import UsageError
 
 def print_json(value: Any) -> None:
     """Print one JSON object; NaN and infinity, which JSON does not have, become null."""
-    json.dump(_sayable(value), sys.stdout, indent=2, allow_nan=False)
-    print()
+    print(json_text(value))
+
+
+def json_text(value: Any) -> str:
+    """Return one JSON object as `print_json` prints it."""
+    return json.dumps(_sayable(value), indent=2, allow_nan=False)
 
 
 def check_writable(path: Path) -> None:

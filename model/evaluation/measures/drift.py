@@ -116,7 +116,7 @@ def watched(studio: Studio, index: int, seconds: Sequence[float]) -> Sample:
             for kind in SCORED:
                 if kind in read:
                     series.setdefault(f"read {kind}", []).append(float(read[kind] == labels[kind]))
-    values = {}
+    values: dict[str, float] = {}
     for kind in SCORED:
         if right := series.get(f"read {kind}"):
             values |= {f"early {kind}": right[0], f"late {kind}": right[-1]}

@@ -1,0 +1,1 @@
+"""What each part of the method brings: takes filmed with and without it, on the bundled world."""
