@@ -11,6 +11,7 @@ from longtake.model.errors import ConfigError
 Positions = Literal["absolute", "relative"]
 RecacheMode = Literal["longlive", "causal", "clear", "none"]
 SinkOnRecache = Literal["keep", "refresh"]
+SamplerName = Literal["renoise", "multistep"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,6 +94,8 @@ class GeneratorConfig:
     """What a prompt change does to the window's keys and values (`longtake.model.generation.recache`)."""
     sink_on_recache: SinkOnRecache = "keep"
     """Past the window's length, a recache either keeps the sink or refreshes it."""
+    sampler: SamplerName = "renoise"
+    """renoise for a network distilled to few steps, multistep for any other (`longtake.model.generation.sampler`)."""
     timesteps: tuple[float, ...] = (1000.0, 750.0, 500.0, 250.0)
     """The sampler's steps before the shift warps them, falling."""
     shift: float = 5.0
@@ -121,6 +124,11 @@ class GeneratorConfig:
             raise ConfigError(f"shift and fps must be positive, not {self.shift} and {self.fps}")
 
     @property
+    def noise_draws(self) -> int:
+        """Draws of noise that a block takes."""
+        return len(self.timesteps) if self.sampler == "renoise" else 1
+
+    @property
     def block_tokens(self) -> int:
         """Tokens of a block."""
         return self.block_frames * self.transformer.frame_tokens
@@ -135,6 +143,7 @@ _CHOICES: dict[str, tuple[str, ...]] = {
     "positions": ("absolute", "relative"),
     "recache": ("longlive", "causal", "clear", "none"),
     "sink_on_recache": ("keep", "refresh"),
+    "sampler": ("renoise", "multistep"),
 }
 
 

@@ -72,10 +72,9 @@ def record_case(name: str, config: GeneratorConfig, weights: dict[str, Tensor], 
     """Make the take with plain fp32 attention on the CPU and return it as a case with one prompt switch."""
     sizes, source = config.transformer, torch.Generator().manual_seed(SEED + 1)
     frames = BLOCKS * config.block_frames
-    steps = len(config.timesteps)
     tensors = {
         "noise": torch.randn(1, frames, *sizes.latent_shape, generator=source),
-        "renoise": torch.randn(BLOCKS, steps - 1, config.block_frames, *sizes.latent_shape, generator=source),
+        "renoise": torch.randn(BLOCKS, config.noise_draws - 1, config.block_frames, *sizes.latent_shape, generator=source),
         "prompt/p0": torch.randn(1, sizes.text_tokens, sizes.text_dim, generator=source),
         "prompt/p1": torch.randn(1, sizes.text_tokens, sizes.text_dim, generator=source),
     }

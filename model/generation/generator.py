@@ -32,7 +32,8 @@ from longtake.model.generation.decoding import Decoding
 from longtake.model.generation.noise import NoiseSource, SeededNoise
 from longtake.model.generation.prompts import Prompts
 from longtake.model.generation.recache import live_lengths, rebuild, recache, rewrite
-from longtake.model.generation.schedule import Schedule, add_noise, clean
+from longtake.model.generation.sampler import Sampler
+from longtake.model.generation.schedule import Schedule, clean
 from longtake.model.generation.snapshot import Exact, Snapshot
 from longtake.model.generation.timing import Stopwatch
 from longtake.model.generation.world import Decoder, Prompt, TextEncoder, Unsettled, World
@@ -91,6 +92,7 @@ class Generator:
         schedule = Schedule(config.shift)
         self.timesteps = schedule.warp(config.timesteps)
         self._sigmas = [float(sigma) for sigma in schedule.sigma(torch.tensor(self.timesteps))]
+        self._sampler = Sampler(config.sampler, self._sigmas)
         self.executor, self.backend = build_executor(
             self.transformer, backend, attention, self.timesteps, live_lengths(config)
         )
@@ -336,9 +338,10 @@ class Generator:
         if noise is None:
             noise = self._draw(world)
         xt = x0 = noise[0]
+        sampler = self._sampler.begin()
         for index, sigma in enumerate(self._sigmas):
             if index:
-                xt = add_noise(x0, noise[index], sigma)
+                xt = sampler.advance(index - 1, xt, x0, noise)
             condition = world.executor.condition(index, (world.actions,))
             flow = world.executor.flow(block, xt, index, world.prompt_kv, condition)
             x0 = clean(xt, flow, sigma)
@@ -355,9 +358,9 @@ class Generator:
         return event
 
     def _draw(self, world: World) -> Tensor:
-        """Return the next block's noise, [steps, B, F, C, h, w]."""
+        """Return the next block's noise, [draws, B, F, C, h, w]."""
         shape = (self.config.block_frames, *self.config.transformer.latent_shape)
-        noise = world.noise.draw(world.block, len(self._sigmas), shape)
+        noise = world.noise.draw(world.block, self.config.noise_draws, shape)
         # From pinned memory; otherwise the host would wait for the device.
         pinned = noise.pin_memory() if self.device.type == "cuda" else noise
         return pinned.to(self.device, non_blocking=True)

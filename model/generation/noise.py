@@ -13,16 +13,16 @@ from longtake.model.errors import ShapeError
 class NoiseSource(Protocol):
     """Draws a block's noise."""
 
-    def draw(self, block: int, steps: int, frames: tuple[int, ...]) -> Tensor:
+    def draw(self, block: int, draws: int, frames: tuple[int, ...]) -> Tensor:
         """Return the noise of one block.
 
         Args:
             block: the block's index in the take.
-            steps: sampler steps; the first is the block's start, the others re-noise between steps.
+            draws: the first is the block's start, the others, if any, re-noise between the sampler's steps.
             frames: shape of the block's latents without the batch, (F, C, h, w).
 
         Returns:
-            [steps, B, F, C, h, w] float32, on the CPU.
+            [draws, B, F, C, h, w] float32, on the CPU.
         """
         ...
 
@@ -37,9 +37,9 @@ class SeededNoise:
     def __init__(self, seeds: Sequence[int]) -> None:
         self.seeds = tuple(seeds)
 
-    def draw(self, block: int, steps: int, frames: tuple[int, ...]) -> Tensor:
+    def draw(self, block: int, draws: int, frames: tuple[int, ...]) -> Tensor:
         """See `NoiseSource.draw`."""
-        return torch.stack([self._draw_one(seed, block, (steps, *frames)) for seed in self.seeds], dim=1)
+        return torch.stack([self._draw_one(seed, block, (draws, *frames)) for seed in self.seeds], dim=1)
 
     @staticmethod
     def _draw_one(seed: int, block: int, shape: tuple[int, ...]) -> Tensor:
@@ -61,13 +61,13 @@ class RecordedNoise:
         self._noise = noise
         self._renoise = renoise.unsqueeze(2) if renoise.ndim == 6 else renoise
 
-    def draw(self, block: int, steps: int, frames: tuple[int, ...]) -> Tensor:
+    def draw(self, block: int, draws: int, frames: tuple[int, ...]) -> Tensor:
         """See `NoiseSource.draw`; raises ShapeError if the recording has no such block."""
         count = frames[0]
         start = self._noise[:, block * count : (block + 1) * count]
-        if block >= len(self._renoise) or tuple(start.shape[1:]) != frames or self._renoise.shape[1] != steps - 1:
+        if block >= len(self._renoise) or tuple(start.shape[1:]) != frames or self._renoise.shape[1] != draws - 1:
             raise ShapeError(
                 f"the recorded noise {tuple(self._noise.shape)}, {tuple(self._renoise.shape)} "
-                f"has no block {block} of {steps} steps and frames {frames}"
+                f"has no block {block} of {draws} draws and frames {frames}"
             )
         return torch.cat((start[None], self._renoise[block])).float()

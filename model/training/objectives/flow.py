@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from longtake.model.config import GeneratorConfig
+from longtake.model.errors import ConfigError
 from longtake.model.generation.schedule import Schedule
 from longtake.model.network.layers import Attend
 from longtake.model.network.transformer import Transformer
@@ -28,6 +29,13 @@ class FlowConfig:
     """largest noise level of the clean copy, in half of the clips, so that small errors are not amplified"""
     sampler_levels: float = 0.5
     """share of frames at the sampler's own noise levels"""
+    guidance: float = 0.0
+    """how much of what the prompt changes is added to the target (Tang et al., 2025, arXiv:2502.12154), so that play
+    time gets guidance in one forward; at g it settles at a scale of 1 / (1 - g)"""
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.guidance < 1:
+            raise ConfigError(f"guidance must be 0 to below 1, not {self.guidance}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,6 +66,7 @@ class FlowMatching:
         config: what is drawn.
         make_attention: called once for each number of frames and copies.
         device: of the batches.
+        no_text: what an empty prompt is encoded as, [L, text_dim]; guidance needs it.
     """
 
     def __init__(
@@ -66,8 +75,12 @@ class FlowMatching:
         config: FlowConfig,
         make_attention: MakeAttention,
         device: torch.device | str = "cpu",
+        no_text: Tensor | None = None,
     ) -> None:
+        if config.guidance and no_text is None:
+            raise ConfigError("guidance compares a prompt with an empty one: give no_text")
         self.config, self.shift = config, generator.shift
+        self._no_text = None if no_text is None else no_text.to(device)
         self.levels = torch.tensor(Schedule(generator.shift).warp(generator.timesteps), device=device) / 1000
         self._make_attention = make_attention
         self._attention: dict[tuple[int, int], Attend] = {}
@@ -110,11 +123,21 @@ class FlowMatching:
         actions = None if batch.actions is None else batch.actions.repeat(1, total, 1)
         attend = self._attend(frames, total)
         made = model(packed, t, batch.text, lambda layer: attend, actions=actions)
-        flow = made[:, -copies * frames :]
-        error = (flow.float().unflatten(1, (copies, frames)) - (noise - x0[:, None])).square().mean(3)
+        flow = made[:, -copies * frames :].float().unflatten(1, (copies, frames))
+        target = noise - x0[:, None]
+        if self.config.guidance and model.training:
+            with torch.no_grad():
+                blank = model(packed, t, self._blank(batch.text), lambda layer: attend, actions=actions)
+            unprompted = blank[:, -copies * frames :].float().unflatten(1, (copies, frames))
+            target = target + self.config.guidance * (flow.detach() - unprompted)
+        error = (flow - target).square().mean(3)
         weights = (batch.weights * batch.counted[..., None, None])[:, None].expand_as(error)
         mean: Tensor = (error * weights).sum() / weights.sum().clamp_min(1)
         return mean
+
+    def _blank(self, text: Tensor) -> Tensor:
+        assert self._no_text is not None, "checked when made"
+        return self._no_text.to(text.dtype).expand_as(text)
 
     def _attend(self, frames: int, copies: int) -> Attend:
         if (frames, copies) not in self._attention:

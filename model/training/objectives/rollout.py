@@ -25,6 +25,7 @@ from longtake.model.errors import ConfigError
 from longtake.model.execution.base import CLEAN, CLEAN_TIMESTEP, FrameActions
 from longtake.model.generation.noise import NoiseSource
 from longtake.model.generation.recache import recache
+from longtake.model.generation.sampler import Sampler
 from longtake.model.generation.schedule import Schedule, add_noise, clean
 from longtake.model.generation.world import CachedWindow, Prompt
 from longtake.model.network.layers import PromptKV
@@ -155,6 +156,7 @@ class Rollout:
         self.schedule = Schedule(config.shift, self._device)
         self.timesteps = self.schedule.warp(config.timesteps)
         self._sigmas = self.schedule.sigma(torch.tensor(self.timesteps)).tolist()
+        self._sampler = Sampler(config.sampler, self._sigmas)
         self._attention, self._checkpointing = attention, checkpointing
         self._dtype = dtype or transformer.dtype
         self._rope = Rope(config.transformer.head_dim, config.transformer.grid, self._device)
@@ -275,10 +277,11 @@ class Rollout:
         noise = world.noise.draw(world.block, draws, (frames, *self.config.transformer.latent_shape))
         noise = noise.to(self._device)
         xt = noise[0]
+        sampler = self._sampler.begin()
         with torch.no_grad():
             for step in range(exit_step):
                 x0 = self._clean(world, block, xt, step, world.prompt_kv)
-                xt = add_noise(x0, noise[step + 1], self._sigmas[step + 1])
+                xt = sampler.advance(step, xt, x0, noise)
         with torch.set_grad_enabled(gradient):
             x0 = self._clean(world, block, xt, exit_step, prompt_kv)
         if world.carried is not None:

@@ -134,7 +134,6 @@ class TransformerTask(Task[TransformerBatch]):
         self.module: nn.Module = transformer.to(device)
         self.copy = WorkingCopy(transformer, self.dtype)
         self.copy.module.use_attention(bmm if device.type == "cpu" else sdpa)
-        self.flow = FlowMatching(self.generator, config.flow, self._attention, device)
         if config.compile:
             for layer in self.copy.module.layers:
                 layer.compile(dynamic=False)
@@ -149,7 +148,9 @@ class TransformerTask(Task[TransformerBatch]):
             ranks=ranks,
             folder=config.folder / "pool" if device.type == "cpu" else None,
         )
-        self.sampler = Sampler(self.supply.pool, config.sampling, self.supply.no_text(), actions=actions > 0)
+        no_text = self.supply.no_text()
+        self.flow = FlowMatching(self.generator, config.flow, self._attention, device, torch.from_numpy(no_text))
+        self.sampler = Sampler(self.supply.pool, config.sampling, no_text, actions=actions > 0)
         self._held_out: Sampler | None = None
         self._samples = SheetMaker(
             studio=partial(diorama_studio, config.parts, device), device=device, every_s=config.samples_every_s

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from longtake.model.config import GeneratorConfig, TransformerConfig
+from longtake.model.errors import ConfigError
 from longtake.model.network.transformer import Transformer
 from longtake.model.training.objectives.flow import FlowBatch, FlowConfig, FlowMatching
 from longtake.model.training.objectives.fused import FusedWindowAttention
@@ -135,6 +136,47 @@ def test_half_of_the_levels_are_the_samplers_own() -> None:
     assert float(share) == pytest.approx(0.5, abs=0.05)
     assert 0 <= float(drawn.min()) <= float(drawn.max()) <= 1
     assert flow.draw_levels((2, 3)).shape == (2, 3)
+
+
+def guided(guidance: float, no_text: Tensor) -> FlowMatching:
+    def make(frames: int, copies: int) -> PackedAttention:
+        return WindowAttention(GENERATOR, frames, copies, torch.float32)
+
+    return FlowMatching(GENERATOR, replace(CONFIG, guidance=guidance), make, no_text=no_text)
+
+
+def test_guidance_moves_the_target_away_from_what_no_prompt_gives() -> None:
+    network, shown, no_text = model().train(), batch(), torch.randn(2, 8)
+    losses = {}
+    for guidance in (0.0, 0.4):
+        torch.manual_seed(5)
+        losses[guidance] = guided(guidance, no_text).clips(network, shown)
+    gradients = [torch.autograd.grad(loss, network.head.head.bias)[0] for loss in losses.values()]
+    # The target is constant and what is subtracted from the error is guidance times the prompt's effect, so for a
+    # prompt that says nothing the guidance does nothing.
+    assert not torch.allclose(*gradients)
+    silent = replace(shown, text=no_text.expand_as(shown.text))
+    plain = []
+    for guidance in (0.0, 0.4):
+        torch.manual_seed(5)
+        plain.append(float(guided(guidance, no_text).clips(network, silent).detach()))
+    assert plain[0] == pytest.approx(plain[1], rel=1e-6)
+
+
+def test_an_evaluation_is_not_guided() -> None:
+    network, shown, no_text = model().eval(), batch(), torch.randn(2, 8)
+    made = []
+    for guidance in (0.0, 0.4):
+        torch.manual_seed(5)
+        made.append(float(guided(guidance, no_text).clips(network, shown).detach()))
+    assert made[0] == made[1]
+
+
+def test_guidance_that_cannot_be() -> None:
+    with pytest.raises(ConfigError, match="below 1"):
+        FlowConfig(guidance=1.0)
+    with pytest.raises(ConfigError, match="no_text"):
+        FlowMatching(GENERATOR, FlowConfig(guidance=0.4), lambda frames, copies: None)  # type: ignore[arg-type,return-value]
 
 
 @pytest.mark.parametrize("kind", [WindowAttention, FusedWindowAttention])
