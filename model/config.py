@@ -159,6 +159,7 @@ _PRESETS: dict[str, GeneratorConfig] = {
         positions="relative",
         recache="causal",
         sink_on_recache="refresh",
+        sampler="multistep",
         shift=2.5,
     ),
     # 480 x 832 pictures; the public LongLive 1.0 checkpoint on Wan2.1-T2V-1.3B.

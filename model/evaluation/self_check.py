@@ -71,10 +71,10 @@ def random_weights(config: GeneratorConfig) -> dict[str, Tensor]:
 def record_case(name: str, config: GeneratorConfig, weights: dict[str, Tensor], *, infinity: bool) -> Case:
     """Make the take with plain fp32 attention on the CPU and return it as a case with one prompt switch."""
     sizes, source = config.transformer, torch.Generator().manual_seed(SEED + 1)
-    frames = BLOCKS * config.block_frames
+    frames, renoised = BLOCKS * config.block_frames, config.noise_draws - 1
     tensors = {
         "noise": torch.randn(1, frames, *sizes.latent_shape, generator=source),
-        "renoise": torch.randn(BLOCKS, config.noise_draws - 1, config.block_frames, *sizes.latent_shape, generator=source),
+        "renoise": torch.randn(BLOCKS, renoised, config.block_frames, *sizes.latent_shape, generator=source),
         "prompt/p0": torch.randn(1, sizes.text_tokens, sizes.text_dim, generator=source),
         "prompt/p1": torch.randn(1, sizes.text_tokens, sizes.text_dim, generator=source),
     }

@@ -1,5 +1,6 @@
 """Samplers, on a distribution whose flow is known in closed form."""
 
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -44,7 +45,7 @@ def test_multistep_follows_the_flow_better_than_euler() -> None:
     for steps in (8, 16, 32):
         errors.append(float((sampled("multistep", even(steps), noise) - exact).abs().max()))
         x, levels = noise[0], [*even(steps), 0.0]
-        for sigma, after in zip(levels, levels[1:], strict=False):
+        for sigma, after in pairwise(levels):
             x = x + (after - sigma) * (x - seen(x, sigma)) / sigma
         euler.append(float((x - exact).abs().max()))
     assert errors[2] < errors[0] / 4
