@@ -13,7 +13,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
 from concurrent.futures import Future
 from types import TracebackType
-from typing import Any, TypeVar, Unpack
+from typing import TypeVar, Unpack
 
 from longtake.clients.session.connection import ConnectionState
 from longtake.clients.session.feed import FRAMES_TIMEOUT_S
@@ -22,7 +22,7 @@ from longtake.clients.session.pending_requests import no_answer
 from longtake.clients.session.picture import Picture
 from longtake.clients.session.session import OPEN_TIMEOUT_S, Session
 from longtake.clients.session.transport import Transport
-from longtake.clients.session.world import World, has_last, pictures_of
+from longtake.clients.session.world import Advance, World, pictures_of
 from longtake.protocol.endpoints import DEFAULT_ENDPOINT
 from longtake.protocol.errors import LongtakeError, SessionClosed, WorldClosed
 from longtake.protocol.messages import (
@@ -121,14 +121,13 @@ class AsyncWorld:
             return await self._advance(ticks, timeout_s)
 
     async def _advance(self, ticks: int, timeout_s: float) -> list[Picture]:
-        future = self.sync.control("advance", ticks=ticks)
-        pictures: list[Picture] = []
-        while self.sync.has_pictures and not has_last(future, pictures):
-            picture = await self._next(timeout_s, unless=None if future.done() else future)
+        advance = Advance(self.sync, self.sync.control("advance", ticks=ticks))
+        while not advance.complete():
+            picture = await self._next(timeout_s, unless=advance.changed)
             if picture is not None:
-                pictures.append(picture)
-        done = await _answer(future, timeout_s, "advance")
-        return pictures_of(done, ticks, pictures)
+                advance.pictures.append(picture)
+        done = await _answer(advance.answer, timeout_s, "advance")
+        return pictures_of(done, ticks, advance.pictures)
 
     async def frames(self, timeout_s: float = FRAMES_TIMEOUT_S) -> AsyncIterator[Picture]:
         """Yield pictures as they come, until the world or the session is closed; see `World.frames`."""
@@ -160,14 +159,14 @@ class AsyncWorld:
     async def _ask(self, future: "Future[T]", what: str) -> T:
         return await _answer(future, self._timeout_s, what)
 
-    async def _next(self, timeout_s: float, unless: "Future[Any] | None" = None) -> Picture | None:
+    async def _next(self, timeout_s: float, unless: Callable[[], bool] = lambda: False) -> Picture | None:
         self.sync.need_pictures()
         picture: Picture | None = None
 
         def is_over() -> bool:
             nonlocal picture
             picture = self.sync.take_picture()
-            return picture is not None or (unless is not None and unless.done())
+            return picture is not None or unless()
 
         await self._wait(is_over, f"a picture of {self.name}", timeout_s, lambda: self.sync.no_more_pictures)
         return picture

@@ -11,14 +11,17 @@ from concurrent.futures import Future
 from typing import Any, Protocol, TypeVar
 
 from longtake.clients.session.frame_buffer import FrameBuffer, Item
+from longtake.clients.session.pending_requests import hand_on
 from longtake.clients.session.picture import Picture, decode_picture
 from longtake.protocol.errors import ConnectionLost, LongtakeError, RequestTimeout, SessionClosed, WorldClosed
-from longtake.protocol.messages import Credit, Encoding, Frame, Message, Subscribe, Subscribed, Unsubscribe
+from longtake.protocol.messages import Credit, Delivery, Encoding, Frame, Message, Subscribe, Subscribed, Unsubscribe
 
 logger = logging.getLogger(__name__)
 
 FRAMES_TIMEOUT_S = 30.0
 """default limit for waiting for a picture"""
+SUBSCRIBE_AGAIN_S = 1.0
+"""a subscription that is not answered for so long was lost, if the server still misses it"""
 
 T = TypeVar("T")
 
@@ -63,6 +66,9 @@ class Feed:
         """counts the resets of the world; anything of an older generation is discarded"""
         self.subscribed: Future[Subscribed] | None = None
         """the answer to the latest subscription; None without pictures"""
+        self.renewals = 0
+        """how often a lost frame connection was mended; pictures that were on their way are lost then"""
+        self._subscribed_at = 0.0
 
     @property
     def name(self) -> str:
@@ -141,27 +147,37 @@ class Feed:
 
     # --- called by the session, on the connection's thread -------------------------------------------------
 
-    def subscribe(self) -> None:
-        """Subscribe to the pictures, with as much credit as the buffer has room; also again after `too_slow`."""
+    def subscribe(self, *, newest: bool = False) -> None:
+        """Subscribe to the pictures, with as much credit as the buffer has room; also again after `too_slow`.
+
+        With `newest` the picture on show is sent too, as it may have been lost. One that is here is not kept twice.
+        """
         if self._buffer is None:
             return
         with self._changed:  # held while sending, so that no credit is sent in between
             self._unsubscribed = None
-            self.subscribed = self._channel.ask(
-                Subscribe,
-                Subscribed,
-                session=self._channel.session_id(),
-                world=self.name,
-                delivery=self._buffer.delivery,
-                encoding=self._encoding,
-                credit=self._buffer.initial_credit(),
-            )
+            self._subscribed_at = time.monotonic()
+            credit = self._buffer.initial_credit()
+            if newest and self._buffer.delivery == "every" and credit > 0:
+                credit -= 1
+                self._ask_to_subscribe("latest", 1)
+            self.subscribed = self._ask_to_subscribe(self._buffer.delivery, credit)
 
     def subscribe_again(self) -> None:
-        """The frame connection was lost and made again: subscribe on the new one, unless that is under way."""
-        under_way = self.subscribed is None or not self.subscribed.done()
-        if not under_way and self.no_more_pictures is None:
-            self.subscribe()
+        """The frame connection was lost and made again: subscribe on the new one, unless that is under way.
+
+        A subscription without an answer may have been lost with yet another connection, so it is repeated in time.
+        """
+        before = self.subscribed
+        under_way = before is None or not before.done()
+        lately = time.monotonic() - self._subscribed_at < SUBSCRIBE_AGAIN_S
+        if (under_way and lately) or self.no_more_pictures is not None:
+            return
+        self.subscribe()
+        self.renewals += 1
+        self.notify()
+        if under_way and before is not None and self.subscribed is not None:
+            self.subscribed.add_done_callback(lambda answered: hand_on(answered, before))
 
     def on_frame(self, header: Frame, payload: memoryview) -> None:
         """A frame arrived."""
@@ -201,15 +217,26 @@ class Feed:
 
     # --- inside --------------------------------------------------------------------------------------------
 
-    def _next(self, timeout_s: float, unless: "Future[Any] | None" = None) -> Picture | None:
-        """Wait for the next picture; None if the future `unless` is done before one comes."""
+    def _ask_to_subscribe(self, delivery: Delivery, credit: int) -> "Future[Subscribed]":
+        return self._channel.ask(
+            Subscribe,
+            Subscribed,
+            session=self._channel.session_id(),
+            world=self.name,
+            delivery=delivery,
+            encoding=self._encoding,
+            credit=credit,
+        )
+
+    def _next(self, timeout_s: float, unless: Callable[[], bool] = lambda: False) -> Picture | None:
+        """Wait for the next picture; None if `unless()` holds before one comes."""
         self.need_pictures()
         item: Item | None = None
 
         def is_over() -> bool:
             nonlocal item
             item = self._take()
-            return item is not None or (unless is not None and unless.done())
+            return item is not None or unless()
 
         self._wait(is_over, f"a picture of {self.name}", timeout_s, lambda: self.no_more_pictures)
         return self._decode(item) if item else None

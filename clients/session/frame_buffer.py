@@ -31,6 +31,9 @@ class FrameBuffer:
         """frames published during an `every` subscription that never arrived"""
         self._items: deque[Item] = deque()
         self._last_number: int | None = None
+        """of this subscription"""
+        self._newest = -1
+        """number of the newest frame that ever arrived"""
         self._owed = 0
 
     def __len__(self) -> int:
@@ -44,8 +47,12 @@ class FrameBuffer:
         return self.outstanding
 
     def put(self, header: Frame, payload: bytes | memoryview) -> int:
-        """Keep a frame that arrived."""
+        """Keep a frame that arrived, unless it is here already: one that may be lost is asked for again."""
         self.outstanding -= 1
+        if self.delivery == "every" and header.number <= self._newest:
+            self._owed += 1
+            return self._grant()
+        self._newest = header.number
         if self.delivery == "every" and self._last_number is not None:
             self.missed += max(0, header.number - self._last_number - 1)
         self._last_number = header.number

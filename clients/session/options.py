@@ -1,5 +1,7 @@
 """How a world is opened and watched."""
 
+import difflib
+from collections.abc import Collection, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import TypedDict
@@ -32,6 +34,15 @@ class OpenOptions(WatchOptions, total=False):
     readings: bool
     """have the model's probe read every block (capability "reading")"""
     paused: bool
+
+
+def check_names(verb: str, options: Mapping[str, object], known: Collection[str]) -> None:
+    """Raise `TypeError` for a keyword that `verb` does not take, which nobody else would notice."""
+    for name in options:
+        if name not in known:
+            close = difflib.get_close_matches(name, known, n=1)
+            hint = f"; did you mean {close[0]}?" if close else ""
+            raise TypeError(f"{verb}() got an unexpected keyword argument {name!r}{hint}")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,6 +2,7 @@
 
 import itertools
 import threading
+from collections.abc import Callable
 from concurrent.futures import Future, InvalidStateError
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -10,6 +11,9 @@ from longtake.protocol.errors import LongtakeError, ProtocolError, Refused, Requ
 from longtake.protocol.messages import Error, Message
 
 T = TypeVar("T")
+
+ANSWERED_WITHIN_S = 5.0
+"""how long an answer that has arrived may take to be handed out"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,10 +73,26 @@ def wait_answer(future: "Future[T]", timeout_s: float, what: str) -> T:
     try:
         return future.result(timeout_s)
     except TimeoutError:
-        if future.done():
-            raise
-        future.cancel()
+        if not future.cancel():  # the answer came just now, or it is a time limit of the answer itself
+            return future.result(ANSWERED_WITHIN_S)
         raise no_answer(what, timeout_s) from None
+    except BaseException:  # such as Ctrl-C: nobody will take the answer
+        future.cancel()
+        raise
+
+
+def wait_or_give_up(future: "Future[T]", timeout_s: float, what: str, give_up: Callable[[T], object]) -> T:
+    """As `wait_answer`. If the wait ends without a result, by Ctrl-C too, `give_up` gets what comes all the same."""
+
+    def came(late: "Future[T]") -> None:
+        if not late.cancelled() and late.exception() is None:
+            give_up(late.result())
+
+    try:
+        return wait_answer(future, timeout_s, what)
+    except BaseException:
+        future.add_done_callback(came)
+        raise
 
 
 def no_answer(what: str, timeout_s: float) -> RequestTimeout:
@@ -91,3 +111,13 @@ def settle(future: "Future[Any]", *, result: Any = None, error: BaseException | 
             future.set_result(result)
     except InvalidStateError:
         return  # the waiter gave up and cancelled it
+
+
+def hand_on(answered: "Future[T]", waiting: "Future[T]") -> None:
+    """Complete a future that waits for the same answer as one that is done."""
+    if answered.cancelled():
+        waiting.cancel()
+    elif (error := answered.exception()) is not None:
+        settle(waiting, error=error)
+    else:
+        settle(waiting, result=answered.result())

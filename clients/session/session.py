@@ -11,6 +11,7 @@ A session is thread-safe, notices a dead server by its heartbeat, connects again
 worlds again. For asyncio see `clients/session/async_session.py`.
 """
 
+import functools
 import logging
 import threading
 from collections.abc import Callable, Iterator
@@ -21,8 +22,8 @@ from typing import Any, TypeVar, Unpack
 
 from longtake.clients.session.connection import Connection, ConnectionConfig, ConnectionState
 from longtake.clients.session.frame_buffer import EVERY_CAPACITY, FrameBuffer
-from longtake.clients.session.options import Opening, OpenOptions, WatchOptions
-from longtake.clients.session.pending_requests import PendingRequests, no_answer, settle, wait_answer
+from longtake.clients.session.options import Opening, OpenOptions, WatchOptions, check_names
+from longtake.clients.session.pending_requests import PendingRequests, no_answer, settle, wait_answer, wait_or_give_up
 from longtake.clients.session.transport import Transport
 from longtake.clients.session.world import World
 from longtake.clients.session.zmq_transport import transport_to
@@ -143,7 +144,7 @@ class Session:
 
     def worlds(self) -> list[WorldEntry]:
         """The worlds running at the server."""
-        return self._wait(self.ask(Worlds, WorldList), "worlds").worlds
+        return wait_answer(self.ask(Worlds, WorldList), self.request_timeout_s, "worlds").worlds
 
     def open(
         self, model: str = "diorama", *, timeout_s: float = OPEN_TIMEOUT_S, **options: Unpack[OpenOptions]
@@ -154,7 +155,7 @@ class Session:
         that none is missed.
         """
         opening = self.begin_open(model, **options)
-        world = wait_answer(opening.entered, timeout_s, "open")
+        world = wait_or_give_up(opening.entered, timeout_s, "open", functools.partial(self._give_up, opened=True))
         with self.undone_on_failure(world, opened=True):
             self._subscribed(world)
             if opening.resume:
@@ -163,7 +164,9 @@ class Session:
 
     def join(self, world: str = "", *, role: Role = "viewer", **watch: Unpack[WatchOptions]) -> World:
         """Join a running world by its name; an empty name means the only one, or the newest."""
-        joined = self._wait(self.begin_join(world, role=role, **watch), "join")
+        entered = self.begin_join(world, role=role, **watch)
+        give_up = functools.partial(self._give_up, opened=False)
+        joined = wait_or_give_up(entered, self.request_timeout_s, "join", give_up)
         with self.undone_on_failure(joined, opened=False):
             return self._subscribed(joined)
 
@@ -173,8 +176,7 @@ class Session:
         try:
             yield
         except BaseException:
-            self._undo(world.name, opened=opened)
-            self.forget(world.name)
+            self._give_up(world, opened=opened)
             raise
 
     def close(self) -> None:
@@ -185,6 +187,7 @@ class Session:
 
     def begin_open(self, model: str = "diorama", **options: Unpack[OpenOptions]) -> Opening:
         """Send `open` and return the world's future. Its `subscribed` is another future; `open` waits for both."""
+        check_names("open", options, OpenOptions.__optional_keys__)
         paused, mode = options.get("paused", False), options.get("mode", "live")
         hold = options.get("delivery") == "every" and mode == "live" and not paused
         entered = self._enter(
@@ -202,6 +205,7 @@ class Session:
 
     def begin_join(self, world: str = "", *, role: Role = "viewer", **watch: Unpack[WatchOptions]) -> "Future[World]":
         """Send `join` and return the world's future. Its `subscribed` is another future; `join` waits for both."""
+        check_names("join", watch, WatchOptions.__optional_keys__)
         return self._enter(Join, watch, world=world, role=role)
 
     # --- what a world needs (`feed.RequestChannel`) ------------------------------------------------------------------
@@ -223,8 +227,7 @@ class Session:
             future.add_done_callback(then)
         try:
             data = wire.encode_checked(kind(request=number, **fields))
-            send = self._connection.send_frames if answer is Subscribed else self._connection.send
-            send(data)
+            (self._connection.send_frames if answer is Subscribed else self._connection.send)(data)
         except BaseException:
             self._requests.forget(number)
             raise
@@ -285,8 +288,7 @@ class Session:
 
     def on_frame(self, header: Frame, payload: memoryview) -> None:
         """Pass a frame to its world."""
-        world = self._worlds.get(header.world)
-        if world is not None:
+        if (world := self._worlds.get(header.world)) is not None:
             world.on_frame(header, payload)
 
     def on_lost(self, error: LongtakeError) -> None:
@@ -301,9 +303,6 @@ class Session:
             world.end(error)
 
     # --- inside --------------------------------------------------------------------------------------------
-
-    def _wait(self, future: "Future[T]", what: str) -> T:
-        return wait_answer(future, self.request_timeout_s, what)
 
     def _enter(self, kind: type[Message], watch: WatchOptions, **fields: Any) -> "Future[World]":
         """Send `open` or `join`. The world is made on the connection's thread, so that no message is missed."""
@@ -328,15 +327,19 @@ class Session:
                     self._add(world)
                     world.subscribe()
                 except LongtakeError as failure:
-                    if self._worlds.get(world.name) is world:
-                        self.forget(world.name)
-                        self._undo(world.name, opened=opened)
+                    self._give_up(world, opened=opened)
                     settle(entered, error=failure)
                 else:
                     settle(entered, result=world)
 
         self.ask(kind, Joined, answered, **fields)
         return entered
+
+    def _give_up(self, world: World, *, opened: bool) -> None:
+        """Take back what made a world: the caller never gets to see it."""
+        if self._worlds.get(world.name) is world:
+            self.forget(world.name)
+            self._undo(world.name, opened=opened)
 
     def _undo(self, world: str, *, opened: bool) -> None:
         """Close a world that was opened in vain, or leave one that was joined. Does not wait."""
@@ -358,7 +361,7 @@ class Session:
         """Wait until the frames of a new world are subscribed to."""
         if world.subscribed is not None:
             try:
-                self._wait(world.subscribed, "subscribe")
+                wait_answer(world.subscribed, self.request_timeout_s, "subscribe")
             except RequestTimeout:
                 raise self.no_frames() from None
         return world

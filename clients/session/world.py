@@ -197,7 +197,8 @@ class World(Feed):
 
         With `every` that is one for each tick; with `latest` those that came, the last one included; without a
         subscription none. Pictures of earlier ticks that nobody took are dropped. `timeout_s` is for each
-        picture and for the answer, not for the whole.
+        picture and for the answer, not for the whole. If the frame connection was lost meanwhile, those that were on
+        their way are missing, but the last one is there.
 
         Threads that advance one world take turns, so that each gets the pictures of its own ticks. A `reset` of the
         world meanwhile raises `Refused` (`wrong_mode`); if it is left or closed, `WorldClosed` is raised.
@@ -206,14 +207,13 @@ class World(Feed):
             return self._advance(ticks, timeout_s)
 
     def _advance(self, ticks: int, timeout_s: float) -> list[Picture]:
-        future = self.control("advance", ticks=ticks)
-        pictures: list[Picture] = []
-        while self.has_pictures and not has_last(future, pictures):
-            picture = self._next(timeout_s, unless=None if future.done() else future)
+        advance = Advance(self, self.control("advance", ticks=ticks))
+        while not advance.complete():
+            picture = self._next(timeout_s, unless=advance.changed)
             if picture is not None:
-                pictures.append(picture)
-        done = wait_answer(future, timeout_s, "advance")
-        return pictures_of(done, ticks, pictures)
+                advance.pictures.append(picture)
+        done = wait_answer(advance.answer, timeout_s, "advance")
+        return pictures_of(done, ticks, advance.pictures)
 
     def displayed(self, cue: int | None, event_to_photon_ms: float) -> None:
         """Report how long after the key press the first frame under `cue`, or under an input, reached the screen."""
@@ -295,14 +295,41 @@ class World(Feed):
         return f"the world is at tick {status.tick} ({status.mode})"
 
 
-def has_last(future: "Future[Done]", pictures: list[Picture]) -> bool:
-    """Whether `advance` is answered and the picture of its last tick is here (or will not come)."""
-    if not future.done():
+class Advance:
+    """An `advance` that was sent, and the pictures that came since."""
+
+    def __init__(self, world: World, answer: "Future[Done]") -> None:
+        self.answer = answer
+        self.pictures: list[Picture] = []
+        self._world = world
+        self._renewals = world.renewals
+        self._answered = False
+        self._may_be_lost = False
+        """pictures that were on their way when the frame connection was renewed"""
+
+    def changed(self) -> bool:
+        """Whether it was answered, or the frame connection renewed, since `complete` was last asked."""
+        return self.answer.done() != self._answered or self._world.renewals != self._renewals
+
+    def complete(self) -> bool:
+        """Whether it is answered and the picture of its last tick is here (or will not come).
+
+        If it is answered and the frame connection was renewed, that picture may be lost: it is asked for again.
+        """
+        self._answered = self.answer.done()
+        self._may_be_lost |= self._world.renewals != self._renewals
+        self._renewals = self._world.renewals
+        if not self._world.has_pictures or (self._answered and self.answer.exception() is not None):
+            return True
+        if not self._answered:
+            return False
+        done = self.answer.result()
+        if any(p.header.generation == done.generation and p.header.tick >= done.tick - 1 for p in self.pictures[-1:]):
+            return True
+        if self._may_be_lost:
+            self._may_be_lost = False
+            self._world.subscribe(newest=True)
         return False
-    if future.exception() is not None:
-        return True
-    done = future.result()
-    return any(p.header.generation == done.generation and p.header.tick >= done.tick - 1 for p in pictures[-1:])
 
 
 def pictures_of(done: Done, ticks: int, pictures: list[Picture]) -> list[Picture]:

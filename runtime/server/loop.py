@@ -24,6 +24,7 @@ from longtake.protocol.messages import (
     VERSION_MAJOR,
     VERSION_MINOR,
     Credit,
+    Error,
     FromClientFrames,
     Goodbye,
     Subscribe,
@@ -248,6 +249,10 @@ class Server:
             # Credit has no request number, so its error names the world instead.
             world = message.world if isinstance(message, Credit) else None
             self.publisher.send(identity, msgspec.structs.replace(error_message(error, request), world=world))
+        except Exception:  # a bug here must not end everybody's worlds
+            log.exception("a message on the frame socket could not be carried out")
+            text = "a fault in the server, see its log; try again"
+            self.publisher.send(identity, Error(code="internal", message=text, retryable=True, request=request))
 
     def _subscribe(self, identity: bytes, message: Subscribe) -> None:
         client = self.sessions.by_token(message.session)

@@ -7,7 +7,8 @@ is unsubscribed.
 
 A subscription belongs to a session and a world. If its frame connection is lost, it is kept for a while, and a new
 connection of the same session takes it over with the frames that wait. Since a lost connection shows only when
-something is sent on it, one that has been quiet for a while is sent a heartbeat.
+something is sent on it, one that has been quiet for a while is sent a heartbeat. The client is told of the loss once a
+second, because the connection may be lost again while it subscribes.
 """
 
 import logging
@@ -105,8 +106,8 @@ class Publisher:
         if mine >= self._limits.subscriptions_per_client:
             raise Refused("too_many", f"a client has at most {self._limits.subscriptions_per_client} subscriptions")
         old = self._all.get((client, world))
-        self._end(self._of_connection(identity, world))  # another session's, on the same connection
-        self._end(old)
+        for replaced in {old, self._of_connection(identity, world)}:  # the second may be another session's
+            self._end(replaced)
         self._add(
             Subscription(
                 client=client,
@@ -152,10 +153,13 @@ class Publisher:
         """Try the connections that have been quiet, and end the subscriptions whose connection stays away."""
         now = self._clock.now()
         for sub in self._all.values():
-            if sub.lost_at is None and now - sub.tried_at > QUIET_S:
-                sub.tried_at = now
-                if self._send([sub.identity, encode(Heartbeat(sent=now, reply=True))]) == zmq.EHOSTUNREACH:
-                    self._lost(sub)
+            if now - sub.tried_at <= QUIET_S:
+                continue
+            sub.tried_at = now
+            if sub.lost_at is not None:
+                self._tell_lost(sub)
+            elif self._send([sub.identity, encode(Heartbeat(sent=now, reply=True))]) == zmq.EHOSTUNREACH:
+                self._lost(sub)
         self._expire(now)
 
     def _expire(self, now: float) -> None:
@@ -284,10 +288,13 @@ class Publisher:
         return 0
 
     def _lost(self, subscription: Subscription) -> None:
-        """The frame connection is gone. Tell the client where it can still hear it, on the control connection."""
-        subscription.lost_at = self._clock.now()
+        subscription.lost_at = subscription.tried_at = self._clock.now()
+        log.info("%s lost its frame connection for %s", subscription.client.name or "a client", subscription.world)
+        self._tell_lost(subscription)
+
+    def _tell_lost(self, subscription: Subscription) -> None:
+        """Tell the client that its frame connection is gone where it can still hear it, on the control connection."""
         world = subscription.world
-        log.info("%s lost its frame connection for %s", subscription.client.name or "a client", world)
         text = f"the connection for the frames of {world} is gone: subscribe again within {LOST_S:g} s to miss none"
         self._tell(subscription.client, Error(code="not_subscribed", message=text, retryable=True, world=world))
 

@@ -170,6 +170,53 @@ def test_the_old_frame_socket_gets_no_more_and_its_credit_an_error(start: Start)
         old.close()
 
 
+def test_a_subscription_is_replaced_from_its_own_connection_too(start: Start) -> None:
+    with RawClient(start()) as client:
+        world = blocked_at_five(client)
+        assert client.subscribe(world, delivery="latest", encoding="jpeg", credit=0).delivery == "latest"
+        client.subscribe(world, delivery="every", credit=100)
+        assert [client.frame_message()[0].tick for _ in range(35)] == list(range(5, 40))
+        assert client.wait(messages.Done, request=900).tick == 40
+
+
+def test_two_sessions_may_share_a_frame_connection_and_the_newest_has_it(start: Start) -> None:
+    local = start()
+    with RawClient(local) as client, RawClient(local) as other:
+        world = client.open(mode="lockstep").world
+        client.subscribe(world, delivery="every", credit=5)
+        other.ask(messages.Join, messages.Joined, world=world)
+        other.frames = client.frames
+        assert other.subscribe(world, credit=5).world == world
+        assert client.subscribe(world, delivery="every", credit=9).world == world
+        client.control_world(world, "advance", ticks=4)
+        assert [client.frame_message()[0].tick for _ in range(4)] == list(range(4))
+        assert client.control_world(world, "pause").world == world, "the server lives"
+
+
+def test_a_fault_on_the_frame_socket_is_an_error_and_the_server_lives(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(self: Any, **_: Any) -> None:
+        raise KeyError("gone")
+
+    with RawClient(start()) as client:
+        world = client.open(mode="lockstep").world
+        with monkeypatch.context() as patch:
+            patch.setattr(publisher.Publisher, "subscribe", fail)
+            error = client.subscribe(world)
+        assert (error.code, error.request, error.retryable) == ("internal", client.requests, True)
+        assert client.subscribe(world).world == world
+
+
+def test_a_lost_frame_connection_is_told_again(start: Start) -> None:
+    with RawClient(start()) as client:
+        world = blocked_at_five(client)
+        client.frames.close()
+        client.frames = None
+        for _ in range(2):
+            assert client.wait(messages.Error, timeout_s=10, code="not_subscribed").world == world
+
+
 @pytest.mark.parametrize("world", ["", "w99", "../x"])
 def test_credit_without_a_subscription_is_an_error(start: Start, world: str) -> None:
     with RawClient(start()) as client:
