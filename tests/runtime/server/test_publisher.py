@@ -173,7 +173,7 @@ def test_the_old_frame_socket_gets_no_more_and_its_credit_an_error(start: Start)
 def test_a_subscription_is_replaced_from_its_own_connection_too(start: Start) -> None:
     with RawClient(start()) as client:
         world = blocked_at_five(client)
-        assert client.subscribe(world, delivery="latest", encoding="jpeg", credit=0).delivery == "latest"
+        assert client.subscribe(world, delivery="every", encoding="jpeg", credit=0).encoding == "jpeg"
         client.subscribe(world, delivery="every", credit=100)
         assert [client.frame_message()[0].tick for _ in range(35)] == list(range(5, 40))
         assert client.wait(messages.Done, request=900).tick == 40
