@@ -1,5 +1,8 @@
 """Which build of torch `make play` installs, and what it says when there is no room."""
 
+import os
+import subprocess
+import sys
 from importlib.machinery import SourceFileLoader
 from importlib.util import module_from_spec, spec_from_loader
 from pathlib import Path
@@ -60,3 +63,29 @@ def test_the_room_of_a_folder_that_is_not_there_yet(script: Any, tmp_path: Path)
 )
 def test_sources_of_ones_own_are_used(script: Any, configuration: str, own: bool) -> None:
     assert script.names_sources(configuration) is own
+
+
+def venv_whose_pip_says(folder: Path, said: str, code: int) -> Path:
+    python = folder / "bin" / "python"
+    python.parent.mkdir(parents=True)
+    python.write_text(f"#!/bin/sh\n[ \"$3\" = config ] && exit 0\necho '{said}' >&2\nexit {code}\n")
+    python.chmod(0o755)
+    return folder
+
+
+@pytest.mark.skipif(os.name == "nt", reason="there is no such shell")
+def test_without_a_network_pip_speaks_and_one_line_says_what_to_do(tmp_path: Path) -> None:
+    said = "ERROR: No matching distribution found for torch"
+    venv = venv_whose_pip_says(tmp_path / ".venv", said, 1)
+    done = subprocess.run([sys.executable, str(PATH), str(venv)], capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert said in done.stderr
+    assert "Without a network" in done.stderr.splitlines()[-1]
+    assert "Traceback" not in done.stderr
+
+
+def test_a_broken_environment_is_one_line(tmp_path: Path) -> None:
+    done = subprocess.run([sys.executable, str(PATH), str(tmp_path)], capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "run this again" in done.stderr.splitlines()[-1]
+    assert "Traceback" not in done.stderr

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from longtake.scenarios.interactive import PromptFile
     from longtake.scenarios.schema import Scenario
 
+A_SCENARIO = "a file that ends in .yaml or .yml, or a name that `longtake scenarios` lists"
 WHAT = "a YAML file, a name of the library, or a prompt file (.txt: one prompt a line; .jsonl: LongLive's)"
 
 
@@ -86,6 +87,10 @@ def load_scenario(given: str) -> "Scenario":
 
     if Path(given).suffix in SUFFIXES:
         return load(path_of(given))
+    if is_prompt_file(given):
+        raise UsageError(f"{given}: run, render and play take prompt files; here give {A_SCENARIO}")
+    if Path(given).name != given or Path(given).exists():
+        raise UsageError(f"{given or 'an empty name'}: give {A_SCENARIO}")
     try:
         return load(given)
     except ScenarioNotFound:

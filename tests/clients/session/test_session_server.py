@@ -268,6 +268,35 @@ def test_what_ends_an_advance_is_its_answer(server, action, error, reason):
             assert [picture.header.tick for picture in world.advance(3)] == [0, 1, 2]
 
 
+def test_a_shared_world_is_joined_and_left_and_joined(server):
+    """As by those who watch what `play --share` shows: again in one session, and in new ones."""
+    with connect(server) as director, connect(server) as watcher:
+        world = director.open("fake", prompt="x", delivery="latest")
+        for number in range(6):
+            joined = watcher.join(delivery=["latest", "every"][number % 2])
+            assert joined.name == world.name
+            assert joined.next_picture(10).header.generation == number // 3
+            if number == 3:
+                assert joined.next_picture(10).header.number > 0
+            if number == 2:
+                world.reset()
+            joined.leave()
+            with pytest.raises(WorldClosed, match="this client left"):
+                while True:  # those that are here can still be taken
+                    joined.next_picture(1)
+        for _ in range(4):
+            with connect(server) as passing:
+                assert passing.join().next_picture(10) is not None
+        until = time.monotonic() + 10
+        while [entry.members for entry in director.worlds()] != [1] and time.monotonic() < until:
+            time.sleep(0.02)
+        assert [entry.members for entry in director.worlds()] == [1]
+        assert world.next_picture(10) is not None
+        world.close()
+        with pytest.raises(Refused, match="no world runs here yet"):
+            watcher.join()
+
+
 def test_the_client_in_the_specification_works(server, capsys):
     if not server.endpoint.startswith("tcp"):
         pytest.skip("it is written for tcp")
