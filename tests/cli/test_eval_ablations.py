@@ -109,12 +109,12 @@ def test_every_ablation_is_filmed_once_and_the_tables_are_written(call: Call, ma
     assert [c["name"] for c in by_name["switch"]["conditions"]] == ["recache", "keep", "clear", "drawn"]
     assert [c["weights"] for c in by_name["long"]["conditions"]] == ["abc", "w-before"]
     assert by_name["precision"]["missing"] == {"fp8": "no fp8 here"}
-    # recache, keep, clear; once for 4 steps and fp32, 3 other steps, bf16, int8; long: as is, no sink, other weights
-    assert len(machine.opened) == 2 * 3 + 2 * 6 + 3
+    # recache, keep, clear; once for 4 steps and fp32, 3 other steps, renoise, bf16, int8; as is, no sink, others
+    assert len(machine.opened) == 2 * 3 + 2 * 7 + 3
     for name in ("ablations.md", "ablations.html", "plots/switch-place.svg", "plots/sink-detail.svg"):
         assert (out / name).is_file()
     assert call("eval", "ablations", "--quick", "--out", out, "--against", other).code == 0
-    assert len(machine.opened) == 21
+    assert len(machine.opened) == 23
 
 
 def test_a_run_that_was_stopped_goes_on(call: Call, machine: Machine, tmp_path: Path) -> None:

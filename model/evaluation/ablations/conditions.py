@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from longtake.model.config import GeneratorConfig, RecacheMode
+from longtake.model.config import GeneratorConfig, RecacheMode, SamplerName
 from longtake.model.diorama.loading import load_diorama
 from longtake.model.loaded import LoadedModel
 from longtake.model.options import BackendOptions
@@ -29,6 +29,7 @@ class Condition:
     recache: RecacheMode | None = None
     sink_frames: int | None = None
     timesteps: tuple[float, ...] | None = None
+    sampler: SamplerName | None = None
     precision: str = ""
     linear: str = ""
 
@@ -36,7 +37,7 @@ class Condition:
         """Return a configuration under this condition."""
         changes = {
             name: value
-            for name in ("recache", "sink_frames", "timesteps")
+            for name in ("recache", "sink_frames", "timesteps", "sampler")
             if (value := getattr(self, name)) is not None
         }
         return replace(config, **changes)
@@ -58,6 +59,12 @@ def steps(count: int, config: GeneratorConfig) -> Condition:
     return Condition(name=f"steps-{count}", says=f"{count} sampler steps", timesteps=timesteps)
 
 
+def other_sampler(config: GeneratorConfig) -> Condition:
+    """Return the sampler that a configuration does not use, with its number of steps."""
+    name: SamplerName = "renoise" if config.sampler == "multistep" else "multistep"
+    return Condition(name=name, says=f"as many steps of the other sampler, {name}", sampler=name)
+
+
 def in_precision(name: str, usual: str) -> Condition:
     """Return everything in fp32 or bf16; `AS_IS` if that is usual."""
     return AS_IS if name == usual else Condition(name=name, says=f"everything in {name}", precision=name)
@@ -70,11 +77,15 @@ def conditions(config: GeneratorConfig, *, precision: str) -> dict[str, dict[str
         config: how the weights are used; another number of steps is spaced evenly, this one is as it is.
         precision: of the conditions that do not set it, fp32 or bf16.
     """
+    other = other_sampler(config)
     return {
         "switch": {"recache": AS_IS, "keep": KEEP, "clear": CLEAR},
         "sink": {"with sink": AS_IS, "without": NO_SINK},
         "long": {"these weights": AS_IS},
-        "steps": {f"{count} step{'s'[: count > 1]}": steps(count, config) for count in STEPS},
+        "steps": {
+            **{f"{count} step{'s'[: count > 1]}": steps(count, config) for count in STEPS},
+            f"{len(config.timesteps)}, {other.sampler}": other,
+        },
         "precision": {
             **{name: in_precision(name, precision) for name in ("fp32", "bf16")},
             "int8": INT8,

@@ -25,7 +25,10 @@ def test_every_condition_changes_what_it_names_and_nothing_else() -> None:
     assert KEEP.drive(CONFIG) == replace(CONFIG, recache="none")
     assert CLEAR.drive(CONFIG) == replace(CONFIG, recache="clear")
     assert NO_SINK.drive(CONFIG) == replace(CONFIG, sink_frames=0)
-    by_count = conditions(CONFIG, precision="fp32")["steps"]
+    by_count = dict(conditions(CONFIG, precision="fp32")["steps"])
+    other = by_count.popitem()
+    assert other[0] == "4, renoise"
+    assert other[1].drive(CONFIG) == replace(CONFIG, sampler="renoise")
     driven = {called: condition.drive(CONFIG).timesteps for called, condition in by_count.items()}
     assert driven == {
         "1 step": (1000.0,),
