@@ -62,7 +62,7 @@ def _plan() -> "PlanSource":
 def _self_check(asked: SelfCheck) -> "Iterator[CaseResult]":
     from longtake.model.evaluation.probe_check import run_probe_check
 
-    return run_probe_check(asked.device, DioramaOptions.parse(asked.options).folder)
+    return run_probe_check(asked.device, folder=DioramaOptions.parse(asked.options).folder)
 
 
 SPEC = ModelSpec(

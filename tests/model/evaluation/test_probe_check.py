@@ -1,5 +1,6 @@
 """What eight bits cost diorama, in latents and in what the probe reads: on the shipped weights, where they are."""
 
+import inspect
 from dataclasses import replace
 
 import pytest
@@ -7,8 +8,10 @@ import torch
 
 from longtake.model.diorama.files import bundled_folder, part_paths
 from longtake.model.diorama.labels import SCORED
+from longtake.model.diorama.spec import SPEC
 from longtake.model.evaluation.fast_paths import FastPath, fast_paths
 from longtake.model.evaluation.probe_check import ProbedTake, compare, run_probe_check
+from longtake.model.interface.spec import SelfCheck
 from longtake.model.options import BackendOptions
 from longtake.model.pieces import pieces
 
@@ -34,6 +37,13 @@ def test_eight_bits_leave_what_the_pictures_show() -> None:
         assert result.readings == 2 * 2 * len(SCORED)
         assert "labels the same" in result.summary()
     assert len({result.worst for result in eight_bits}) == 3, "each path is taken"
+
+
+def test_the_self_check_of_diorama_reaches_it() -> None:
+    """`conformance --self` without a model; a generator runs nothing before its first result is asked for."""
+    assert SPEC.self_check is not None
+    asked = SelfCheck(device="cpu", options={}, compile=False)
+    assert inspect.isgenerator(SPEC.self_check(asked))
 
 
 def reading(label: str, confidence: float) -> tuple[dict[str, str], dict[str, float]]:
