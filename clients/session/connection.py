@@ -266,7 +266,11 @@ class Connection:
             self._read_frames()
             self._write()
             # Checked only after reading: a client that was asleep must not blame the server.
-            silent_s = time.monotonic() - self._heard
+            now = time.monotonic()
+            if now - next_heartbeat > self._heartbeat_s:
+                # This side was stopped, as with a suspended machine, and the server may have been stopped with it.
+                self._heard += now - next_heartbeat
+            silent_s = now - self._heard
             if silent_s > SILENT_HEARTBEATS * self._heartbeat_s and not self._read_control():
                 raise _Gone(f"has been silent for {silent_s:.1f} s")
         self._put(Goodbye())

@@ -113,9 +113,13 @@ class Sessions:
         """Send heartbeats when it is time, and mark the clients that fell silent."""
         if now < self._beat_at:
             return
+        late_s = now - self._beat_at if self._beat_at else 0.0
         self._beat_at = now + self.heartbeat_s
         for client in self.all():
             self.send(client, Heartbeat(sent=now))
+            if late_s > self.heartbeat_s:
+                # The server was stopped, as with a suspended machine, and its clients may have been stopped with it.
+                client.heard += late_s
             if now - client.heard > SILENT_HEARTBEATS * self.heartbeat_s:
                 log.info("client %s fell silent", client.name or client.token[:6])
                 client.gone = True

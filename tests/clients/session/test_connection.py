@@ -1,5 +1,6 @@
 """What a session does when the server falls silent, forgets it, dies, or says goodbye."""
 
+import threading
 import time
 
 import pytest
@@ -54,6 +55,29 @@ def test_a_silent_server_is_noticed_and_found_again(fake_server):
         assert fake_server.got["join"][-1] == m.Join(
             request=fake_server.got["join"][-1].request, world="w1", role="director"
         )
+
+
+def test_a_machine_that_stops_for_a_while_loses_nothing(fake_server):
+    """Client and server stop together, and the client is the first to go on."""
+    with connect(fake_server) as session:
+        transport = session._connection._transport
+        wait, stopped = transport.wait, threading.Event()
+
+        def stop_once(timeout_s: float) -> None:
+            if not stopped.is_set():
+                fake_server.silent = True
+                time.sleep(5 * HEARTBEAT_S)
+                transport.wait = wait
+                stopped.set()
+            wait(timeout_s)
+
+        transport.wait = stop_once
+        assert stopped.wait(20)
+        time.sleep(HEARTBEAT_S)
+        fake_server.silent = False
+        time.sleep(4 * HEARTBEAT_S)
+        assert session.reconnects == 0
+        assert session.state is ConnectionState.CONNECTED
 
 
 def test_a_server_that_forgot_its_clients_is_greeted_again(fake_server):
