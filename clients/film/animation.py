@@ -3,8 +3,7 @@
 from collections.abc import Iterable
 from itertools import pairwise
 from pathlib import Path
-from types import TracebackType
-from typing import Final, Protocol
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +12,7 @@ from PIL import Image
 from longtake.clients.film.signature import SIGNATURE
 from longtake.clients.film.video import VideoError, VideoWriter
 from longtake.clients.film.whole_file import WholeFile
+from longtake.clients.film.writer import FilmWriter
 from longtake.protocol.messages import Applied
 
 ANIMATIONS: Final = {".gif": "GIF", ".webp": "WEBP"}
@@ -26,7 +26,7 @@ GIF_MS = 10
 """the unit of a GIF's times"""
 
 
-class AnimationWriter:
+class AnimationWriter(FilmWriter):
     """Like `VideoWriter`, for the formats of `ANIMATIONS`."""
 
     def __init__(self, path: Path, *, fps: int, replace: bool = True) -> None:
@@ -45,15 +45,6 @@ class AnimationWriter:
     def frames(self) -> int:
         """Frames written so far."""
         return len(self._pictures)
-
-    def __enter__(self) -> "AnimationWriter":
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if kind is None:
-            self.close()
 
     def write(self, pixels: npt.NDArray[np.uint8]) -> None:
         """Append a picture, `[H, W, 3] uint8 RGB`. Raises `VideoError` for a film that is too long."""
@@ -87,43 +78,15 @@ class AnimationWriter:
         except OSError as error:
             raise VideoError(f"{self._path} cannot be written: {error.strerror or error}") from error
 
+    def discard(self) -> None:
+        """Forget the pictures; nothing is written before the end."""
+        self._pictures.clear()
+
     def _durations(self, kind: str) -> list[int]:
         """Return the time of each frame, ms, so that rounding does not add up."""
         unit = GIF_MS if kind == "GIF" else 1
         ends = [round(1000 * number / self._fps / unit) * unit for number in range(self.frames + 1)]
         return [after - before for before, after in pairwise(ends)]
-
-
-class FilmWriter(Protocol):
-    """What the two writers have in common."""
-
-    def __enter__(self) -> "FilmWriter":
-        """Begin."""
-        ...
-
-    def __exit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Put the file in place, or leave nothing after a failure."""
-        ...
-
-    @property
-    def path(self) -> Path:
-        """The film's name, settled when it is closed."""
-        ...
-
-    @property
-    def frames(self) -> int:
-        """Frames written so far."""
-        ...
-
-    def write(self, pixels: npt.NDArray[np.uint8]) -> None:
-        """Append a picture, `[H, W, 3] uint8 RGB`."""
-        ...
-
-    def mark(self, timeline: Iterable[Applied]) -> None:
-        """Set the cues of the film."""
-        ...
 
 
 def film_writer(path: Path, *, fps: int, title: str = "", replace: bool = True) -> FilmWriter:

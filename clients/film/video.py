@@ -11,7 +11,6 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 import numpy as np
@@ -19,6 +18,7 @@ import numpy.typing as npt
 
 from longtake.clients.film.signature import SIGNATURE
 from longtake.clients.film.whole_file import WholeFile
+from longtake.clients.film.writer import FilmWriter
 from longtake.protocol.errors import LongtakeError
 from longtake.protocol.messages import Applied
 
@@ -39,7 +39,7 @@ class VideoError(LongtakeError):
         super().__init__("video", message)
 
 
-class VideoWriter:
+class VideoWriter(FilmWriter):
     """One MP4 file being written. It appears under its name only when it is complete."""
 
     def __init__(
@@ -56,24 +56,17 @@ class VideoWriter:
         self._video: Any = None
         self._text: Any = None
         self._marks: list[Applied] = []
-        self.frames = 0
-        """frames written so far"""
+        self._frames = 0
 
     @property
     def path(self) -> Path:
         """The film's name, settled when it is closed."""
         return self._file.path
 
-    def __enter__(self) -> "VideoWriter":
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if kind is None:
-            self.close()
-        else:
-            self.discard()
+    @property
+    def frames(self) -> int:
+        """Frames written so far."""
+        return self._frames
 
     def write(self, pixels: npt.NDArray[np.uint8]) -> None:
         """Append a picture, `[H, W, 3] uint8 RGB`. All pictures have the size of the first. Raises `VideoError`."""
@@ -84,7 +77,7 @@ class VideoWriter:
             frame = frame.reformat(self._video.width, self._video.height, "yuv420p", interpolation="BICUBIC")
             frame.pts = self.frames
             self._container.mux(self._video.encode(frame))
-        self.frames += 1
+        self._frames += 1
 
     def mark(self, timeline: Iterable[Applied]) -> None:
         """Set the cues of the take. The last call before the end counts."""

@@ -140,6 +140,27 @@ class Conditions:
             return self._prepare(self._transformer.condition(t, vectors))
 
 
+class WithConditions:
+    """What executors share that take the transformer's own conditions and prompt keys.
+
+    Args:
+        transformer: with its final weights.
+        timesteps: of the sampler, 0 to 1000.
+    """
+
+    def __init__(self, transformer: Transformer, timesteps: Sequence[float]) -> None:
+        self._transformer = transformer
+        self._conditions = Conditions(transformer, timesteps)
+
+    def prompt_kv(self, text: Tensor) -> list[PromptKV]:
+        """See `Executor`."""
+        return [as_attention_reads(pair) for pair in self._transformer.prompt_kv(text)]
+
+    def condition(self, step: int, actions: FrameActions = ()) -> Condition:
+        """See `Executor`."""
+        return self._conditions.at(step, actions)
+
+
 def as_attention_reads(pair: PromptKV) -> PromptKV:
     """Lay keys and values [B, L, heads, head_dim] out by head, once, behind a view of the same shape."""
     k, v = (x.transpose(1, 2).contiguous().transpose(1, 2) for x in pair)

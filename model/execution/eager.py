@@ -5,12 +5,12 @@ from collections.abc import Sequence
 from torch import Tensor
 
 from longtake.model.cache.base import CacheBlock
-from longtake.model.execution.base import Conditions, FrameActions, as_attention_reads
+from longtake.model.execution.base import WithConditions
 from longtake.model.network.layers import PromptKV
 from longtake.model.network.transformer import Condition, RunLayer, Transformer
 
 
-class EagerExecutor:
+class EagerExecutor(WithConditions):
     """See the module and `Executor`.
 
     Args:
@@ -30,17 +30,9 @@ class EagerExecutor:
         layers: Sequence[RunLayer] | None = None,
         warm_up_frames: Sequence[int] = (),
     ) -> None:
-        self._transformer, self._layers = transformer, layers
-        self._conditions = Conditions(transformer, timesteps)
+        super().__init__(transformer, timesteps)
+        self._layers = layers
         self.warm_up_frames = warm_up_frames
-
-    def prompt_kv(self, text: Tensor) -> list[PromptKV]:
-        """See `Executor`."""
-        return [as_attention_reads(pair) for pair in self._transformer.prompt_kv(text)]
-
-    def condition(self, step: int, actions: FrameActions = ()) -> Condition:
-        """See `Executor`."""
-        return self._conditions.at(step, actions)
 
     def flow(
         self, block: CacheBlock, latents: Tensor, step: int, prompt_kv: Sequence[PromptKV], condition: Condition

@@ -23,7 +23,7 @@ from triton.errors import TritonError
 from longtake.model.cache.base import CacheBlock
 from longtake.model.cache.ring import RingBlock
 from longtake.model.errors import BackendError
-from longtake.model.execution.base import Conditions, FrameActions, as_attention_reads
+from longtake.model.execution.base import WithConditions
 from longtake.model.network.layers import Layer, Linear, Modulation, PromptKV
 from longtake.model.network.transformer import Condition, Transformer
 from longtake.model.ops.attention import sdpa
@@ -40,7 +40,7 @@ BUILD_ERRORS = (TritonError, RuntimeError, OSError, subprocess.CalledProcessErro
 """what Triton raises when it cannot build or load a kernel: its own errors, or those of a compiler or a driver"""
 
 
-class TritonExecutor:
+class TritonExecutor(WithConditions):
     """See the module and `Executor`.
 
     Args:
@@ -53,17 +53,8 @@ class TritonExecutor:
     slots_are_data = True
 
     def __init__(self, transformer: Transformer, timesteps: Sequence[float]) -> None:
-        self._transformer = transformer
+        super().__init__(transformer, timesteps)
         self._layers = [TritonLayer(layer) for layer in transformer.layers]
-        self._conditions = Conditions(transformer, timesteps)
-
-    def prompt_kv(self, text: Tensor) -> list[PromptKV]:
-        """See `Executor`."""
-        return [as_attention_reads(pair) for pair in self._transformer.prompt_kv(text)]
-
-    def condition(self, step: int, actions: FrameActions = ()) -> Condition:
-        """See `Executor`."""
-        return self._conditions.at(step, actions)
 
     def flow(
         self, block: CacheBlock, latents: Tensor, step: int, prompt_kv: Sequence[PromptKV], condition: Condition

@@ -9,7 +9,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from statistics import median
 
-from fakes import FPS, FakeClock, FakeConfig, FakeModel
+from fakes import FPS, FakeConfig, FakeModel
+from stage import FakeClock
 
 from longtake.protocol.generator_messages import (
     GenBlock,

@@ -3,7 +3,8 @@
 import msgspec
 import pytest
 import zmq
-from fakes import FakeClock, FakeModel
+from fakes import FakeModel
+from stage import FakeClock
 
 from longtake.model.interface import ModelUnknown
 from longtake.protocol.generator_messages import (

@@ -1,7 +1,7 @@
 """Cues: placed at once, coalesced in order, the same blocks in every mode, dropped only by a reset."""
 
 import pytest
-from fakes import Stage
+from stage import Stage
 
 from longtake.protocol.errors import Refused
 from longtake.protocol.generator_messages import GenEncode, GenOpen, GenStep

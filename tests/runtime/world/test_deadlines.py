@@ -3,9 +3,9 @@
 import random
 
 import pytest
-from fakes import FakeClock
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from stage import FakeClock
 
 from longtake.runtime.clock import wait_until
 from longtake.runtime.world.deadlines import Deadlines

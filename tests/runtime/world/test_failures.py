@@ -1,6 +1,7 @@
 """The generator dies: the world goes on ticking, comes back from its snapshot, and the take goes on."""
 
-from fakes import FakeConfig, FakeModel, Stage
+from fakes import FakeConfig, FakeModel
+from stage import Stage
 
 from longtake.protocol.generator_messages import GenOpen, GenRestore, GenSnapshot, GenStep
 from longtake.protocol.messages import Applied, Error, Notice

@@ -7,7 +7,8 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
-from fakes import FakeConfig, FakeModel, Stage
+from fakes import FakeConfig, FakeModel
+from stage import Stage
 
 from longtake.model.interface import Conditioning
 from longtake.protocol.generator_messages import (

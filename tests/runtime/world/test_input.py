@@ -3,7 +3,8 @@
 from typing import Any
 
 import pytest
-from fakes import FakeConfig, FakeModel, Stage
+from fakes import FakeConfig, FakeModel
+from stage import Stage
 
 from longtake.protocol.errors import Refused
 from longtake.protocol.generator_messages import GenOpen, GenStep

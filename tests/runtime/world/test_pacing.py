@@ -5,8 +5,9 @@ from statistics import median
 from typing import Any
 
 import pytest
-from fakes import FakeGenerator, FakeModel, Stage, own
+from fakes import FakeModel, own
 from simulation import DIORAMA, FASTER, FRAME_MS, LONGLIVE, Simulation, Times
+from stage import FakeGenerator, Stage
 
 from longtake.protocol.conditioning import new_fields, newly_carried
 from longtake.protocol.generator_messages import GenBlock, GenCue, GenOpen, GenSnapshot, GenStep

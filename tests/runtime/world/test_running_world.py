@@ -1,7 +1,8 @@
 """A live world on a fake clock: one frame a deadline, held when the next is late, a bounded lead."""
 
 import pytest
-from fakes import FakeConfig, FakeModel, Stage
+from fakes import FakeConfig, FakeModel
+from stage import Stage
 
 from longtake.protocol.generator_messages import GenStep
 from longtake.protocol.messages import Applied, Done, Joined, Reading

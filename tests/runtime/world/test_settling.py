@@ -4,7 +4,8 @@ import threading
 from typing import Any
 
 import pytest
-from fakes import FakeBlock, FakeModel, Stage, own
+from fakes import FakeBlock, FakeModel, own
+from stage import Stage
 
 from longtake.protocol.generator_messages import GenBlock, GenError, GenOpen, GenRestore, GenStep, GenStepped
 from longtake.runtime.generator.worker import Worker
