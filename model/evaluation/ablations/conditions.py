@@ -56,7 +56,8 @@ def steps(count: int, config: GeneratorConfig) -> Condition:
     if count == len(config.timesteps):
         return AS_IS
     timesteps = tuple(1000.0 * (count - step) / count for step in range(count))
-    return Condition(name=f"steps-{count}", says=f"{count} sampler steps", timesteps=timesteps)
+    says = f"{count} sampler step{'s'[: count > 1]}"
+    return Condition(name=f"steps-{count}", says=says, timesteps=timesteps)
 
 
 def other_sampler(config: GeneratorConfig) -> Condition:
