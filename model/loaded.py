@@ -26,7 +26,7 @@ class LoadedModel:
 
     def open(self, *, seed: int, conditioning: Conditioning) -> World:
         """Start a take. Raises MemoryError with the figures if its GPU has no room for it."""
-        check_room(self.generator.config, self.generator.backend)
+        check_room(self.generator.config, self.generator.backend, self.generator.caches.graphs_bytes)
         return self.generator.open(seed=seed, prompt=conditioning.prompt, actions=conditioning.actions)
 
     def prepare(self, conditioning: Conditioning) -> None:

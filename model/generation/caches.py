@@ -23,6 +23,7 @@ from longtake.model.generation.recache import live_recaches
 from longtake.model.network.layers import PromptKV
 from longtake.model.network.rope import Rope
 from longtake.model.ops.attention import Attention
+from longtake.model.room import pool_bytes
 
 log = logging.getLogger(__name__)
 
@@ -39,6 +40,7 @@ class WorldCaches:
 
     Attributes:
         capture: what records passes (`cuda_capture`); None if nothing is recorded.
+        graphs_bytes: what the pools of all recordings hold, the decoder's too; no world can use it.
     """
 
     def __init__(
@@ -54,6 +56,7 @@ class WorldCaches:
         self._new_cache = CACHES.make(backend.cache, backend.target)
         self._rope = Rope(config.transformer.head_dim, config.transformer.grid, backend.device)
         self.capture: Capture | None = cuda_capture() if backend.graphs else None
+        self.graphs_bytes = 0
         self._graphs: dict[int, CudaGraphs] = {}
         """what all worlds of a batch size replay"""
 
@@ -81,11 +84,16 @@ class WorldCaches:
         if isinstance(executor, CudaGraphs) and isinstance(cache, RingCache):
             executor.seat.leave(cache)
 
+    def measure(self) -> None:
+        """Measure what the recordings' pools hold, after one was made."""
+        self.graphs_bytes = pool_bytes(self._backend.device)
+
     def _record(self, batch: int, prompt_kv: Sequence[PromptKV], capture: Capture) -> CudaGraphs:
         begun, before = self._clock(), self._reserved()
         rewrites = [Rewrite(plan.keep_sink, plan.group_frames) for plan in live_recaches(self._config)]
         graphs = CudaGraphs(self._executor, self._ring(batch), self._config, prompt_kv, capture, rewrites)
         graphs.record()
+        self.measure()
         took_s, taken_mb = self._clock() - begun, (self._reserved() - before) / 1e6
         log.info("recorded %d CUDA graphs in %.1f s; they and their ring take %.0f MB", len(graphs), took_s, taken_mb)
         return graphs

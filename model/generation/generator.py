@@ -286,6 +286,7 @@ class Generator:
             if self._decoding is not None:
                 shape = (1, self.config.block_frames, *sizes.latent_shape)
                 self._decoding.warm_up(torch.zeros(shape, device=self.device, dtype=self.dtype))
+                self.caches.measure()
         for done, frames in enumerate(lengths, start=1):
             begun = self._clock()
             world = self.open(seed=0, embedding=embedding)

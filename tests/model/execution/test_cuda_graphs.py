@@ -10,9 +10,12 @@ import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from longtake.model import loaded
 from longtake.model.errors import BackendError
 from longtake.model.execution.cuda_graphs import CudaGraphs, PoolHandles, Run
+from longtake.model.generation import caches
 from longtake.model.generation.recache import live_recaches
+from longtake.model.interface import Conditioning
 
 
 class Recorder:
@@ -126,6 +129,24 @@ def test_nothing_is_recorded_when_a_world_opens(small: Any) -> None:
     assert recorder.recorded == 2 * recorded, "a batch of another size does not"
     for world in (first, second, pair):
         generator.close(world)
+
+
+def test_what_recordings_hold_is_measured_and_counts_when_a_world_opens(
+    small: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = small.config(timesteps=(1000.0,))
+    generator, recorder = small.generator(config), Recorder()
+    generator.caches.capture = recorder
+    monkeypatch.setattr(caches, "pool_bytes", lambda device: 1000 * recorder.recorded)
+    assert generator.caches.graphs_bytes == 0
+    generator.warm_up()
+    assert generator.caches.graphs_bytes == 1000 * recorder.recorded > 0
+    asked: list[int] = []
+    monkeypatch.setattr(loaded, "check_room", lambda config, backend, graphs_bytes: asked.append(graphs_bytes))
+    monkeypatch.setattr(generator, "open", lambda **_: None)
+    info: Any = None
+    loaded.LoadedModel(generator, info, None).open(seed=1, conditioning=Conditioning(prompt="a fox"))
+    assert asked == [generator.caches.graphs_bytes]
 
 
 @pytest.mark.parametrize("cache", ["plain", "fp8"])
@@ -265,6 +286,27 @@ def test_a_block_and_a_recache_launch_little_outside_their_recordings(small: Any
         # Of which the keys and values of the prompt take most.
         assert launches.count - block < 60 + 15 * layers
     assert counts[0] == counts[1], "whatever the number of layers"
+
+
+def test_opening_a_world_records_nothing_and_launches_little(small: Any) -> None:
+    """So that it takes less than 200 ms: the first world, and one more while that one runs."""
+    for layers in (2, 4):
+        config = small.config(timesteps=(1000.0, 750.0, 500.0, 250.0), positions="relative")
+        config = replace(config, transformer=replace(config.transformer, layers=layers))
+        generator, recorder = small.generator(config, execution="eager", linear="plain"), Recorder()
+        generator.caches.capture = recorder
+        generator.warm_up()
+        recorded, replayed = recorder.recorded, recorder.replayed
+        assert recorded
+        prompt = small.embedding(config, 1)
+        for seed in (1, 2):
+            launches = Launches()
+            with launches:
+                world = generator.open(seed=seed, embedding=prompt)
+            # The keys and values of the prompt, for each layer, take most.
+            assert launches.count < 60 + 15 * layers
+            assert (recorder.recorded, recorder.replayed) == (recorded, replayed)
+            generator.step(world)
 
 
 def test_a_pool_is_not_used_after_its_last_graph() -> None:
