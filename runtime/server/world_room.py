@@ -44,6 +44,8 @@ class WorldRoom:
         """when the last member left"""
         self.status_at = 0.0
         """when the next status is due"""
+        self.passed_over = 0
+        """turns of its generator that others had since it began to want one"""
         self._to = ports
         name, mode = world.config.name, world.config.mode
         world.may_show = lambda: ports.publisher.ready(name, mode)

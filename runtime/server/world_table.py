@@ -21,6 +21,8 @@ from longtake.runtime.world.understanding import reader_of
 
 log = logging.getLogger(__name__)
 
+MOST_PASSED_OVER = 8
+"""turns that a world waits for while others' blocks are due"""
 FULL_LOAD = 0.95
 """of the generator's time that live worlds may take together"""
 
@@ -235,7 +237,8 @@ class WorldTable:
     def _give_turn(self, generator: Supervisor) -> None:
         """Give the generator's next turn to the world whose block is due first.
 
-        If none is due, it goes to the first that wants one, beginning after the last that had one.
+        If none is due, it goes to the first that wants one, beginning after the last that had one. A world that was
+        passed over often comes first: a live world that is always late must not keep the others waiting for ever.
         """
         now = self._ports.clock.now()
         rooms = self._on(generator)
@@ -244,7 +247,11 @@ class WorldTable:
         start = names.index(last) + 1 if last in names else 0
         wanting = [room for room in rooms[start:] + rooms[:start] if room.world.wants_turn(now)]
         if wanting:
-            room = min(wanting, key=lambda room: room.world.pacing.urgency(now))
+            overlooked = [room for room in wanting if room.passed_over >= MOST_PASSED_OVER]
+            room = min(overlooked or wanting, key=lambda room: room.world.pacing.urgency(now))
+            for other in wanting:
+                other.passed_over += 1
+            room.passed_over = 0
             self._last_turn[generator] = room.name
             generator.send(room.world.next_command(now))
 

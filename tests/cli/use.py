@@ -161,7 +161,7 @@ def serve_and_watch(home: Home) -> None:
         world.next_picture(60)
         world.record_stop()
         mine = director.open(world.info.model.name, mode="lockstep", delivery="every", prompt="a boat")
-        assert len(mine.advance(8)) == 8
+        assert len(mine.advance(8, timeout_s=120)) == 8  # the first world runs on meanwhile
     server.send_signal(signal.SIGINT)
     out, err = server.communicate(timeout=60)
     assert server.returncode == 0, (out, err)

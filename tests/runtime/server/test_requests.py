@@ -176,6 +176,15 @@ def test_a_live_world_for_which_there_is_no_time_is_refused_with_the_figures(sta
         assert isinstance(client.open(mode="lockstep"), messages.Joined)
 
 
+def test_a_live_world_that_is_always_late_leaves_turns_to_others(start: Start) -> None:
+    """Its block of a quarter of a second takes two fifths."""
+    with RawClient(start(fake={"step_s": 0.3, "decode_s": 0.2})) as client:
+        client.open()
+        other = client.open(mode="lockstep").world
+        assert client.control_world(other, "advance", ticks=4).tick == 4
+        assert client.control_world(other, "advance", ticks=4).tick == 8
+
+
 def test_unknown_things_are_named(start: Start) -> None:
     local = start()
     with RawClient(local) as client:
