@@ -8,11 +8,30 @@ from torch import Tensor, distributed
 from longtake.model.ops.precision import choose_precision
 
 CPU: Final = torch.device("cpu")
+_agreed_dtypes: dict[str, torch.dtype] = {}
+"""by kind of device, in a run of several ranks"""
 
 
 def working_dtype(device: torch.device) -> torch.dtype:
-    """Return the type to compute in: bf16, or fp32 on a processor that multiplies it faster, or on an old GPU."""
-    return choose_precision("auto", device)
+    """Return the type to compute in: bf16, or fp32 on a processor that multiplies it faster, or on an old GPU.
+
+    Ranks that were started together compute in the same one (`agree_on_dtype`).
+    """
+    return _agreed_dtypes.get(device.type) or choose_precision("auto", device)
+
+
+def agree_on_dtype(device: torch.device) -> None:
+    """Take the first rank's type to compute in; all ranks call it before anything else.
+
+    A CPU is measured, and on a busy machine two ranks may find different answers. They would then send each other
+    parameters of different sizes, which gloo answers by ending the process.
+    """
+    _agreed_dtypes.pop(device.type, None)
+    rank, ranks = rank_and_ranks()
+    if ranks > 1:
+        half = torch.tensor(float(rank == 0 and working_dtype(device) is torch.bfloat16))
+        distributed.broadcast(half, src=0)
+        _agreed_dtypes[device.type] = torch.bfloat16 if half else torch.float32
 
 
 def half_precision(device: torch.device) -> torch.autocast:

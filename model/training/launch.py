@@ -4,7 +4,6 @@ import json
 import logging
 import os
 import signal
-import socket
 import sys
 from collections.abc import Callable
 from dataclasses import asdict, replace
@@ -14,11 +13,13 @@ from typing import Protocol, TypeVar
 
 import torch
 from torch import distributed
+from torch._C._distributed_c10d import TCPStore
 from torch.multiprocessing.spawn import ProcessContext, ProcessExitedException, ProcessRaisedException, spawn
 
 from longtake.model.errors import ModelError, TrainingError
 from longtake.model.ops.allocator import hold_memory
 from longtake.model.ops.precision import choose_device
+from longtake.model.training.compute import agree_on_dtype
 from longtake.model.training.files import write_whole
 from longtake.model.training.loop import LoopConfig, Run
 from longtake.model.training.pace import Loop, PaceConfig
@@ -28,6 +29,7 @@ log = logging.getLogger(__name__)
 
 FAILED = 2
 """exit status of a rank that has said in one line why it ends"""
+AGAIN = "run the same command again: it goes on from the last checkpoint"
 
 MakeTask = Callable[[torch.device], Task[Batch]]
 """Builds the task on a device, in the rank's own process."""
@@ -87,7 +89,9 @@ def launch_loop(
     if config.ranks == 1:
         run_rank(0, make, loop, config, folder)
         return
-    context = spawn(_rank_main, (make, loop, config, folder, _free_port()), nprocs=config.ranks, join=False)
+    # Held here, so that no other run and no other program can get the port before the ranks meet at it.
+    meeting = TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False)
+    context = spawn(_rank_main, (make, loop, config, folder, meeting.port), nprocs=config.ranks, join=False)
     assert isinstance(context, ProcessContext)
     _wait(context)
 
@@ -95,15 +99,29 @@ def launch_loop(
 def run_rank(rank: int, make: MakeTrainee[T], loop: MakeLoop[T, C], config: C, folder: Path) -> None:
     """Run one rank in this process, resuming from the folder's checkpoint."""
     hold_memory()
-    task = make(torch.device(config.device))
+    device = torch.device(config.device)
+    agree_on_dtype(device)
+    task = make(device)
     try:
         run = loop(task, config, folder, rank)
         resumed = run.resume()
         log.info("rank %d %s at step %d on %s", rank, "resumes" if resumed else "starts", run.step, config.device)
         task.prepare()
         run.train()
+    except RuntimeError as error:
+        if not is_lost_rank(error):
+            raise
+        said = str(error).strip().splitlines()[0][:200]
+        raise TrainingError(f"rank {rank} ends, since another one is lost ({said}); {AGAIN}") from error
     finally:
         task.close()
+
+
+def is_lost_rank(error: RuntimeError) -> bool:
+    """Whether an error of a collective says that another rank is gone."""
+    if isinstance(error, distributed.DistError):
+        return True
+    return "gloo" in str(error) and any(word in str(error) for word in ("peer", "onnection", "imed out"))
 
 
 def _join_torchrun(
@@ -145,7 +163,8 @@ def _rank_main(
 ) -> None:
     logging.basicConfig(level=logging.INFO if rank == 0 else logging.WARNING, format="%(asctime)s %(message)s")
     torch.set_num_threads(1)
-    distributed.init_process_group("gloo", init_method=f"tcp://127.0.0.1:{port}", rank=rank, world_size=config.ranks)
+    meeting = TCPStore("127.0.0.1", port, is_master=False)
+    distributed.init_process_group("gloo", store=meeting, rank=rank, world_size=config.ranks)
     try:
         run_rank(rank, make, loop, config, folder)
     except ModelError as error:
@@ -163,7 +182,6 @@ def _wait(context: ProcessContext) -> None:
                 os.kill(pid, number)
 
     kept = {number: signal.signal(number, hand_on) for number in (signal.SIGTERM, signal.SIGINT)}
-    again = "run the same command again: it goes on from the last checkpoint"
     try:
         while not context.join():
             pass
@@ -171,18 +189,10 @@ def _wait(context: ProcessContext) -> None:
         raise TrainingError(f"rank {error.error_index} failed: {str(error).strip().splitlines()[-1]}") from error
     except ProcessExitedException as error:
         if error.exit_code == FAILED:
-            raise TrainingError(f"rank {error.error_index} has ended, for the reason above; then {again}") from error
+            raise TrainingError(f"rank {error.error_index} has ended, for the reason above; then {AGAIN}") from error
         raise TrainingError(
-            f"rank {error.error_index} was ended from outside (exit status {error.exit_code}); {again}"
+            f"rank {error.error_index} was ended from outside (exit status {error.exit_code}); {AGAIN}"
         ) from error
     finally:
         for number, handler in kept.items():
             signal.signal(number, handler)
-
-
-def _free_port() -> int:
-    """Return a port of this machine for the ranks to meet at."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port

@@ -37,15 +37,7 @@ def settings(folder: Path) -> DistillationConfig:
 
 def train(folder: Path, *, steps: int, ranks: int = 1) -> dict[str, torch.Tensor]:
     task, loop = settings(folder), replace(LOOP, steps=steps, ranks=ranks)
-    for again in (True, False):
-        try:
-            launch_loop(partial(DistillationTask, task, loop), ShardedRun, loop, folder, {})
-        except TrainingError as error:
-            # Gloo was once seen to abort at the first collective of two ranks, on a machine that was busy.
-            if not again or ranks == 1 or "ended from outside" not in str(error):
-                raise
-        else:
-            break
+    launch_loop(partial(DistillationTask, task, loop), ShardedRun, loop, folder, {})
     return load_file(folder / "ema.safetensors")
 
 
