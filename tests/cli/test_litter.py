@@ -11,6 +11,7 @@ pytestmark = pytest.mark.skipif(os.name != "posix", reason="signals and limits o
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(600)
 def test_a_round_of_use_leaves_what_was_asked_for_and_nothing_else(tmp_path: Path) -> None:
     home = Home(folder=tmp_path)
     one_round(home)
