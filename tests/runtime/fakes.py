@@ -22,6 +22,7 @@ from longtake.runtime.generator.worker import announced
 
 HEIGHT, WIDTH, FPS = 12, 20, 16
 AXES = (Axis(name="speed"), Axis(name="lift", low=-0.5, high=0.5), Axis(name="horn", low=0.0, button=True))
+STICK = (Axis(name="speed"), Axis(name="lift"))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,6 +48,8 @@ class FakeConfig:
     load_s: float = 0.0
     axes: bool = False
     """it takes input: two sticks and a button"""
+    stick: bool = False
+    """it takes input: what diorama takes"""
 
 
 @dataclass(kw_only=True)
@@ -107,7 +110,8 @@ class FakeModel:
     @property
     def info(self) -> ModelInfo:
         config = self.config
-        capabilities = ("snapshot",) * config.snapshots + ("reading",) * config.readings + ("actions",) * config.axes
+        axes = STICK if config.stick else AXES * config.axes
+        capabilities = ("snapshot",) * config.snapshots + ("reading",) * config.readings + ("actions",) * bool(axes)
         return ModelInfo(
             name=self.name,
             height=self.config.height,
@@ -117,7 +121,7 @@ class FakeModel:
             first_block_frames=self.config.first_block_frames,
             window_blocks=9,
             capabilities=capabilities,
-            axes=AXES * config.axes,
+            axes=axes,
             weights="fake",
             device="cpu",
             precision="uint8",
@@ -198,8 +202,8 @@ def own(world: World) -> FakeWorld:
 
 
 def load(name: str, *, device: str, precision: str, threads: int) -> FakeModel:
-    """The factory for the registry."""
-    config = FakeConfig(**json.loads(os.environ.get("LONGTAKE_FAKE", "{}")))
+    """The factory for the registry. It has axes as the model that it stands for: the default scenario steers."""
+    config = FakeConfig(**{"stick": True, **json.loads(os.environ.get("LONGTAKE_FAKE", "{}"))})
     time.sleep(config.load_s)
     if config.fail_to_load:
         raise RuntimeError(config.fail_to_load)

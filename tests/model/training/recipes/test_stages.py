@@ -181,11 +181,12 @@ def test_all_three_stages_of_the_transformer_end_with_valid_weights(tmp_path: Pa
     tuned, taught = load_file(made), load_file(out / "teacher" / "transformer.safetensors")
     for stage in ("self_forcing", "streaming"):
         assert (out / stage / "finished").exists()
-    # A busy machine may give a stage of seconds no step of the generator.
+    # A busy machine may give a stage of seconds no step of the generator, or only the first, before the critic differs
+    # from the teacher: that one has no gradient.
     rows = [
         row for stage in ("self_forcing", "streaming") for row in (out / stage / "log.jsonl").read_text().splitlines()
     ]
-    stepped = any("generator_loss" in json.loads(row) for row in rows)
+    stepped = any(json.loads(row).get("generator_grad", 0) > 0 for row in rows)
     assert stepped == any(not torch.equal(value, taught[name]) for name, value in tuned.items())
     assert load_diorama(out / "weights", device="cpu").open(seed=1, conditioning=Conditioning(prompt="a boat"))
 
