@@ -151,7 +151,15 @@ _PRESETS: dict[str, GeneratorConfig] = {
     # 192 x 320 pictures; the model in this repository (longtake.model.diorama).
     "diorama": GeneratorConfig(
         transformer=TransformerConfig(
-            dim=256, ffn_dim=1024, heads=4, layers=8, text_tokens=6, text_dim=192, latent_height=12, latent_width=20
+            dim=256,
+            ffn_dim=1024,
+            heads=4,
+            layers=8,
+            text_tokens=6,
+            text_dim=192,
+            latent_height=12,
+            latent_width=20,
+            actions=2,
         ),
         block_frames=1,
         window_frames=9,
@@ -212,6 +220,11 @@ _PRESETS: dict[str, GeneratorConfig] = {
         sink_frames=3,
     ),
 }
+
+
+def even_timesteps(steps: int) -> tuple[float, ...]:
+    """Return evenly spaced timesteps for `GeneratorConfig`, falling from 1000."""
+    return tuple(1000 * (1 - step / steps) for step in range(steps))
 
 
 def preset_names() -> list[str]:

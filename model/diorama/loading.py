@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from longtake.model.backend import Backend
-from longtake.model.config import GeneratorConfig, preset
+from longtake.model.config import GeneratorConfig, even_timesteps, preset
 from longtake.model.diorama.autoencoder import SHIPPED
 from longtake.model.diorama.files import bundled_folder, digest, part_paths
 from longtake.model.diorama.moving_decoder import MovingDecoder
@@ -41,8 +41,12 @@ def load(request: LoadRequest) -> LoadedModel:
     options = DioramaOptions.parse(request.options)
     if request.threads:
         torch.set_num_threads(request.threads)
+
+    def drive(config: GeneratorConfig) -> GeneratorConfig:
+        return replace(config, timesteps=even_timesteps(options.steps)) if options.steps else config
+
     folder = options.folder or bundled_folder()
-    return load_diorama(folder, device=request.device, precision=request.precision, options=options)
+    return load_diorama(folder, device=request.device, precision=request.precision, options=options, drive=drive)
 
 
 def load_diorama(

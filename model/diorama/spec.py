@@ -7,7 +7,7 @@ from longtake.model.config import TransformerConfig, preset
 from longtake.model.diorama.files import PARTS, bundled_folder, digest, part_paths
 from longtake.model.diorama.options import DioramaOptions
 from longtake.model.diorama.reading import KNOWS, understand
-from longtake.model.interface.spec import LoadRequest, ModelSpec, SelfCheck, Weights, WeightsFile
+from longtake.model.interface.spec import Argument, LoadRequest, ModelSpec, SelfCheck, Weights, WeightsFile
 from longtake.model.interface.world_model import Axis, WorldModel
 from longtake.model.options import BACKEND_ARGUMENTS, WEIGHTS_ARGUMENT
 from longtake.model.pieces import pieces
@@ -17,6 +17,13 @@ if TYPE_CHECKING:
     from longtake.model.evaluation.plan_parts import PlanSource
 
 NAME = "diorama"
+STEPS_ARGUMENT = Argument(
+    flag="--steps",
+    group="quality",
+    option="steps",
+    metavar="N",
+    help="sampler steps a block of diorama (default: 4, which a laptop has time for; 8 are sharper and move more)",
+)
 AXES = (Axis(name="speed"), Axis(name="lift"))
 """what a hand can steer by, as `longtake.model.diorama.actions` describes it; in that order"""
 
@@ -70,7 +77,7 @@ SPEC = ModelSpec(
     summary="bundled storybook world, 192 x 320 at 16 fps, runs on a laptop",
     load=_load,
     options=DioramaOptions,
-    arguments=(WEIGHTS_ARGUMENT, *BACKEND_ARGUMENTS),
+    arguments=(WEIGHTS_ARGUMENT, STEPS_ARGUMENT, *BACKEND_ARGUMENTS),
     # its operations are so small that a second thread only costs time
     threads=1,
     capabilities=capabilities(preset(NAME).transformer),

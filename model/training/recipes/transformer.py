@@ -20,7 +20,6 @@ from torch import Tensor, nn
 
 from longtake.model.command_line import Parser
 from longtake.model.config import GeneratorConfig, TransformerConfig, preset
-from longtake.model.diorama.actions import AXES
 from longtake.model.diorama.files import bundled_folder
 from longtake.model.errors import ConfigError
 from longtake.model.network.layers import Attend
@@ -42,7 +41,7 @@ from longtake.model.training.start import load_start
 from longtake.model.training.task import Figures, Task, Turn
 from longtake.model.training.working_copy import WorkingCopy
 
-DIORAMA: Final = replace(preset("diorama").transformer, actions=len(AXES))
+DIORAMA: Final = preset("diorama").transformer
 PRESETS: Final = {
     "diorama": DIORAMA,
     # For rehearsals: seconds of two cores make valid weights of it.

@@ -8,11 +8,12 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from longtake.model.config import preset
+from longtake.model.config import even_timesteps, preset
 from longtake.model.diorama.autoencoder import SHIPPED
 from longtake.model.diorama.files import PARTS, bundled_folder
 from longtake.model.diorama.loading import load, load_diorama
 from longtake.model.diorama.moving_decoder import MovingDecoder
+from longtake.model.diorama.options import DioramaOptions
 from longtake.model.diorama.probe import Probe, ProbeConfig
 from longtake.model.diorama.spec import SPEC, axes, capabilities
 from longtake.model.diorama.text_encoder import TextEncoder, TextEncoderConfig
@@ -92,6 +93,17 @@ def test_a_folder_of_weights_and_how_they_are_driven(folder: Path, model: Loaded
     driven = load_diorama(folder, device="cpu", precision="fp32", drive=lambda config: replace(config, sink_frames=0))
     assert driven.generator.config == replace(model.generator.config, sink_frames=0)
     assert driven.info == model.info
+
+
+def test_more_sampler_steps(folder: Path, model: LoadedModel) -> None:
+    usual = model.generator.config
+    assert usual.timesteps == even_timesteps(4)
+    request = LoadRequest(name="diorama", device="cpu", precision="fp32", options={"folder": str(folder), "steps": "8"})
+    slower = load(request)
+    assert slower.generator.config == replace(usual, timesteps=even_timesteps(8))
+    for steps in ("0", "51", "many"):
+        with pytest.raises(ConfigError, match="steps must be"):
+            DioramaOptions.parse({"steps": steps})
 
 
 def _edit(path: Path, key: str, value: torch.Tensor | None) -> None:
