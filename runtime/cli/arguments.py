@@ -3,6 +3,7 @@
 import argparse
 import os
 import re
+from collections.abc import Collection
 from pathlib import Path
 
 from longtake.model.interface import Argument, ModelSpec, model_names, model_spec, model_specs
@@ -78,6 +79,15 @@ def threads(text: str) -> int:
     if int(text) > most:
         raise argparse.ArgumentTypeError(f"{text} threads are too many here: at most {most}; 0 leaves it to the model")
     return int(text)
+
+
+def some_of(kind: str, known: Collection[str], text: str) -> list[str]:
+    """Parse names with commas between them, such as `looks,speed`; for argparse, with the first two given."""
+    names = [name.strip() for name in text.split(",")]
+    for name in names:
+        if name not in known:
+            raise argparse.ArgumentTypeError(unknown(kind, name, known))
+    return names
 
 
 def file_path(text: str) -> Path:

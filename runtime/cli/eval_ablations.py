@@ -7,6 +7,7 @@ In the folder that is named: `takes/` keeps the figures of each take, so that a 
 import argparse
 import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,13 +16,14 @@ from longtake.runtime.cli.arguments import (
     add_json_argument,
     count,
     file_path,
+    some_of,
     weights_options,
 )
 from longtake.runtime.cli.eval_pieces import Part, Pieces, film, part
 from longtake.runtime.cli.eval_report import write
 from longtake.runtime.cli.hosting import announce_threads, check_hosting
 from longtake.runtime.cli.output import check_writable, json_text, progress
-from longtake.runtime.cli.usage import OK, UsageError, unknown
+from longtake.runtime.cli.usage import OK, UsageError
 
 if TYPE_CHECKING:
     from longtake.model.diorama.options import DioramaOptions
@@ -39,7 +41,10 @@ RESULTS, TABLES, PAGE = "results.json", "ablations.md", "ablations.html"
 def add_ablation_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `eval ablations`."""
     parser.add_argument(
-        "--only", type=ablation_names, metavar="NAME,...", help=f"some of {', '.join(ABLATIONS)} (default: all)"
+        "--only",
+        type=partial(some_of, "ablation", ABLATIONS),
+        metavar="NAME,...",
+        help=f"some of {', '.join(ABLATIONS)} (default: all)",
     )
     parser.add_argument(
         "--seeds", type=count, metavar="N", help="takes of each condition, and half as many long ones (8; 2 if quick)"
@@ -63,15 +68,6 @@ def add_ablation_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add_hosting_arguments(parser)
     add_json_argument(parser)
-
-
-def ablation_names(text: str) -> list[str]:
-    """Parse `switch,sink`; for argparse."""
-    names = [name.strip() for name in text.split(",")]
-    for name in names:
-        if name not in ABLATIONS:
-            raise argparse.ArgumentTypeError(unknown("ablation", name, ABLATIONS))
-    return names
 
 
 def run_ablations(options: argparse.Namespace) -> int:

@@ -8,6 +8,7 @@ import argparse
 import hashlib
 from collections.abc import Sequence
 from dataclasses import asdict, replace
+from functools import partial
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,6 +19,7 @@ from longtake.runtime.cli.arguments import (
     count,
     file_path,
     positive_seconds,
+    some_of,
     weights_options,
 )
 from longtake.runtime.cli.eval_ablations import add_ablation_arguments, run_ablations
@@ -26,7 +28,7 @@ from longtake.runtime.cli.eval_pieces import Part, Pieces, film, part
 from longtake.runtime.cli.eval_report import write_report, write_sheets
 from longtake.runtime.cli.hosting import check_hosting, load_here
 from longtake.runtime.cli.output import check_writable, print_json, progress, table
-from longtake.runtime.cli.usage import OK, UsageError, unknown
+from longtake.runtime.cli.usage import OK, UsageError
 from longtake.runtime.cli.vbench import add_vbench_arguments, run_vbench
 
 if TYPE_CHECKING:
@@ -44,7 +46,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
     parser.add_argument(
         "--only",
-        type=measure_names,
+        type=partial(some_of, "measure", MEASURES),
         metavar="NAME,...",
         help=f"some of the measures: {', '.join(MEASURES)} (default: all that the model can be measured by)",
     )
@@ -84,15 +86,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_vbench_arguments(actions.add_parser("vbench", help="film prompt lists for the public vbench tool to score"))
     add_ablation_arguments(actions.add_parser("ablations", help="measure what each part of the method brings"))
     add_clip_arguments(actions.add_parser("clip", help="score films with CLIP, each segment against its own prompt"))
-
-
-def measure_names(text: str) -> list[str]:
-    """Parse `looks,speed`; for argparse."""
-    names = [name.strip() for name in text.split(",")]
-    for name in names:
-        if name not in MEASURES:
-            raise argparse.ArgumentTypeError(unknown("measure", name, MEASURES))
-    return names
 
 
 def run(options: argparse.Namespace) -> int:

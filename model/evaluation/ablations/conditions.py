@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from longtake.model.config import GeneratorConfig, RecacheMode, SamplerName
+from longtake.model.config import GeneratorConfig, RecacheMode, SamplerName, even_timesteps
 from longtake.model.diorama.loading import load_diorama
 from longtake.model.loaded import LoadedModel
 from longtake.model.options import BackendOptions
@@ -55,9 +55,8 @@ def steps(count: int, config: GeneratorConfig) -> Condition:
     """Return a sampler of so many steps, evenly spaced before the shift; `AS_IS` if the configuration has as many."""
     if count == len(config.timesteps):
         return AS_IS
-    timesteps = tuple(1000.0 * (count - step) / count for step in range(count))
     says = f"{count} sampler step{'s'[: count > 1]}"
-    return Condition(name=f"steps-{count}", says=says, timesteps=timesteps)
+    return Condition(name=f"steps-{count}", says=says, timesteps=even_timesteps(count))
 
 
 def other_sampler(config: GeneratorConfig) -> Condition:

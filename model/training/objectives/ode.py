@@ -12,9 +12,9 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from longtake.model.config import GeneratorConfig
+from longtake.model.config import GeneratorConfig, even_timesteps
 from longtake.model.errors import ConfigError, ShapeError
-from longtake.model.generation.schedule import TABLE_STEPS, Schedule
+from longtake.model.generation.schedule import Schedule
 from longtake.model.network.transformer import Transformer
 from longtake.model.ops.attention import Attention, sdpa
 from longtake.model.training.objectives.rollout import Rollout
@@ -29,7 +29,7 @@ def ode_timesteps(schedule: Schedule, steps: int, kept: Sequence[float]) -> list
     """Return a solver's timesteps, falling from 1000 to 0: even steps, shifted, and those to be kept."""
     if steps < 1:
         raise ConfigError(f"steps must be at least 1, not {steps}")
-    even = schedule.warp([TABLE_STEPS * (1 - step / steps) for step in range(steps)])
+    even = schedule.warp(even_timesteps(steps))
     return [*sorted({*even, *kept}, reverse=True), 0.0]
 
 
@@ -132,9 +132,9 @@ class CausalTeacher:
     ) -> None:
         if steps < 1:
             raise ConfigError(f"steps must be at least 1, not {steps}")
-        even = [TABLE_STEPS * (1 - step / steps) for step in range(steps)]
         # The table has a thousand levels, so that steps that are not whole fall onto one.
-        timesteps = sorted({*(float(round(t)) for t in even if round(t)), *config.timesteps}, reverse=True)
+        even = {float(round(t)) for t in even_timesteps(steps)} - {0.0}
+        timesteps = sorted({*even, *config.timesteps}, reverse=True)
         self._own = [timesteps.index(t) for t in config.timesteps]
         config = replace(config, transformer=network.config, timesteps=tuple(timesteps))
         self.rollout = Rollout(network, config, attention=attention, dtype=dtype)

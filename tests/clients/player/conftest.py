@@ -8,6 +8,8 @@ import pygame
 import pytest
 import zmq
 
+from longtake.clients.fonts import Fonts
+from longtake.clients.player import theme
 from longtake.clients.player.player import Player
 from tests.clients.fake_server import FakeServer
 from tests.clients.player.directing import directing
@@ -34,6 +36,18 @@ def window(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setenv("SDL_VIDEODRIVER", "dummy")
     yield
     pygame.display.quit()
+
+
+@pytest.fixture(scope="module")
+def text() -> Iterator[theme.Text]:
+    """Draws with no font of the machine."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SDL_VIDEODRIVER", "dummy")
+        pygame.display.init()
+        pygame.font.init()
+        pygame.display.set_mode((64, 64))
+        yield theme.Text(Fonts([]))
+        pygame.display.quit()
 
 
 @pytest.fixture

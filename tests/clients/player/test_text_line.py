@@ -1,11 +1,8 @@
 """Carets, marks and scrolling in lines of both directions, by their places in pixels."""
 
-from collections.abc import Iterator
-
 import pygame
 import pytest
 
-from longtake.clients.fonts import Fonts
 from longtake.clients.player import theme
 from longtake.clients.player.prompt import PromptLine
 from longtake.clients.player.prompt_bar import PromptBar
@@ -16,17 +13,6 @@ SHALOM, FOX = "\u05e9\u05dc\u05d5\u05dd", "\u062b\u0639\u0644\u0628"
 ALEF = "\u05d0"
 BAR = pygame.Rect(20, 10, 600, 36)
 INNER_LEFT, INNER_RIGHT = BAR.left + 14, BAR.right - 14
-
-
-@pytest.fixture(scope="module")
-def text() -> Iterator[theme.Text]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("SDL_VIDEODRIVER", "dummy")
-        pygame.display.init()
-        pygame.font.init()
-        pygame.display.set_mode((64, 64))
-        yield theme.Text(Fonts([]))
-        pygame.display.quit()
 
 
 def line(text: theme.Text, shown: str) -> TextLine:

@@ -1,6 +1,5 @@
 """Text on the screen: whatever it is, it is drawn, and what is kept of it stays small."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pygame
@@ -15,17 +14,6 @@ ODD = (
     *["", "\0", "\u200b", "\ufe0f", "\ud800", "\u0301", "\n", "a\0b", "\u202e", "\uffff"],
     *["\U0010ffff", "\u2764\ufe0f", "\u200d" * 9],
 )
-
-
-@pytest.fixture(scope="module")
-def text() -> Iterator[theme.Text]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("SDL_VIDEODRIVER", "dummy")
-        pygame.display.init()
-        pygame.font.init()
-        pygame.display.set_mode((64, 64))
-        yield theme.Text(Fonts([]))
-        pygame.display.quit()
 
 
 @pytest.mark.parametrize("odd", ODD, ids=ascii)
