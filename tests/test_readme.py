@@ -55,7 +55,7 @@ def fake(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[str]:
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join(filter(None, [FAKES, os.environ.get("PYTHONPATH", "")])))
     for name in ("DISPLAY", "WAYLAND_DISPLAY", "LONGTAKE_FAKE", "SDL_VIDEODRIVER"):
         monkeypatch.delenv(name, raising=False)
-    return ["--factory", "fakes:load"]
+    return ["--factory", "fakes:load_steered"]
 
 
 def texts_of(film: Path) -> list[str]:

@@ -40,6 +40,12 @@ def fake(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 @pytest.fixture
+def steered(fake: list[str]) -> list[str]:
+    """The same with a model that takes input, as the default scenario needs it."""
+    return [*fake[:-1], "fakes:load_steered"]
+
+
+@pytest.fixture
 def call(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Callable[..., Called]:
     """Call the command line and return its exit code and what it printed."""
     # Interpreted kernels are slow; tests/model has them.

@@ -58,7 +58,7 @@ def test_render_and_replay(call: Call, fake: list[str], tmp_path: Path) -> None:
 
 
 def test_a_film_without_a_name_takes_a_new_one_and_a_named_one_says_what_it_replaces(
-    call: Call, fake: list[str]
+    call: Call, fake: list[str], steered: list[str]
 ) -> None:
     videos = []
     for _ in range(3):
@@ -72,7 +72,7 @@ def test_a_film_without_a_name_takes_a_new_one_and_a_named_one_says_what_it_repl
     called = call("render", "a fox", "--seconds", "1", "-o", "renders/take.mp4", *fake)
     assert called.err.splitlines()[0] == "renders/take.mp4 and renders/take.png will be replaced"
     assert Path(videos[0]).read_bytes() != first
-    headless = [call("play", "--headless", "--seconds", "0.5", *fake).out.split()[0] for _ in range(2)]
+    headless = [call("play", "--headless", "--seconds", "0.5", *steered).out.split()[0] for _ in range(2)]
     assert headless == ["renders/default.mp4", "renders/default-1.mp4"]
     assert len(list(Path("renders").iterdir())) == 10
 

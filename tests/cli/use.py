@@ -22,7 +22,7 @@ from longtake.clients.session import Session
 
 ROOT = Path(__file__).resolve().parents[2]
 FAKES = ROOT / "tests" / "runtime"
-FAKE = ("--factory", "fakes:load")
+FAKE = ("--factory", "fakes:load_steered")
 MADE = frozenset(
     {
         *("films/fox.mp4", "films/fox.png", "films/fox.take", "films/of-take.mp4", "films/fox.gif"),

@@ -1,7 +1,8 @@
 """A small world model for the engine's tests: numpy only, deterministic, and it can be slow, fail or die.
 
 Every pixel follows from (seed, block, prompt, actions, what the block before was), so a lost, doubled or reordered step
-changes every later frame. `load` is the factory, `fakes:load`. `stage.py` has a clock, and a stage for one world.
+changes every later frame. `load` and `load_steered` are factories: `fakes:load`. `stage.py` has a clock, and a stage
+for one world.
 """
 
 import hashlib
@@ -202,12 +203,18 @@ def own(world: World) -> FakeWorld:
 
 
 def load(name: str, *, device: str, precision: str, threads: int) -> FakeModel:
-    """The factory for the registry. It has axes as the model that it stands for: the default scenario steers."""
-    config = FakeConfig(**{"stick": True, **json.loads(os.environ.get("LONGTAKE_FAKE", "{}"))})
+    """The factory for the registry."""
+    config = FakeConfig(**json.loads(os.environ.get("LONGTAKE_FAKE", "{}")))
     time.sleep(config.load_s)
     if config.fail_to_load:
         raise RuntimeError(config.fail_to_load)
     return FakeModel(name=name, config=config)
+
+
+def load_steered(name: str, *, device: str, precision: str, threads: int) -> FakeModel:
+    """A model with diorama's axes: the default scenario steers."""
+    model = load(name, device=device, precision=precision, threads=threads)
+    return replace(model, config=replace(model.config, stick=True))
 
 
 class FullDisk:
