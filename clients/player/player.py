@@ -92,6 +92,12 @@ def play(
         player.run()
 
 
+def fitting(size: tuple[int, int], desktop: tuple[int, int]) -> tuple[int, int]:
+    """Return a window's size, made smaller where the desktop is: not every window manager does that."""
+    width, height = (min(wanted, there) for wanted, there in zip(size, desktop, strict=True))
+    return width, height
+
+
 class Player:
     """The window's loop: handles input, steers the world, and draws when something has changed."""
 
@@ -100,7 +106,7 @@ class Player:
         session: Session,
         enter: Entry,
         *,
-        size: tuple[int, int] = WINDOW,
+        size: tuple[int, int] | None = None,
         screenshots: Path,
         demo: Demo | None = None,
         clock: Callable[[], float] = time.perf_counter,
@@ -110,7 +116,8 @@ class Player:
         pygame.display.set_caption("Longtake")
         self.state = PlayerState()
         self.prompt = PromptLine()
-        self.view = View(pygame.display.set_mode(size, pygame.RESIZABLE))
+        self._size = size or fitting(WINDOW, pygame.display.get_desktop_sizes()[0])
+        self.view = View(pygame.display.set_mode(self._size, pygame.RESIZABLE))
         self.steering = Steering(self.state, self.toast)
         self.keyboard = Keyboard(self)
         self._gamepads = Gamepads(self.steering)
@@ -123,7 +130,6 @@ class Player:
         self.running = True
         self._clock = clock
         self._screenshots = screenshots
-        self._size = size
         self._fullscreen = False
         self._world: World | None = None
         self._shown_at: deque[float] = deque()

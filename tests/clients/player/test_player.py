@@ -9,7 +9,7 @@ import pytest
 from longtake.clients.player import theme
 from longtake.clients.player.demo import Demo, DemoCue
 from longtake.clients.player.entry import JoinWorld, OpenWorld
-from longtake.clients.player.player import Player, play
+from longtake.clients.player.player import WINDOW, Player, fitting, play
 from longtake.clients.player.view import badges
 from longtake.clients.session import Session
 from longtake.protocol import messages as m
@@ -19,6 +19,12 @@ from tests.clients.fake_server import FakeServer
 from tests.clients.player.directing import SCRIPT, directing, middle, press, turn_until
 from tests.clients.real_server import RealServer, real_server
 from tests.reach import reach
+
+
+def test_the_window_is_no_larger_than_the_desktop() -> None:
+    assert fitting(WINDOW, (1920, 1080)) == WINDOW
+    assert fitting(WINDOW, (640, 400)) == (640, 400)
+    assert fitting(WINDOW, (1280, 768)) == (1280, 768)
 
 
 def test_it_opens_the_world_it_was_asked_for_and_shows_its_frames(server: RealServer, playing: Player) -> None:
