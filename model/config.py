@@ -4,14 +4,14 @@ Presets are Python and found by name: `preset("diorama")`.
 """
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 from longtake.model.errors import ConfigError
 
 Positions = Literal["absolute", "relative"]
 RecacheMode = Literal["longlive", "causal", "clear", "none"]
 SinkOnRecache = Literal["keep", "refresh"]
-SamplerName = Literal["renoise", "multistep"]
+SamplerName = Literal["renoise", "multistep", "euler"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,7 +95,7 @@ class GeneratorConfig:
     sink_on_recache: SinkOnRecache = "keep"
     """Past the window's length, a recache either keeps the sink or refreshes it."""
     sampler: SamplerName = "renoise"
-    """renoise for a network distilled to few steps, multistep for any other (`longtake.model.generation.sampler`)."""
+    """renoise or euler for a network distilled to few steps, multistep for any other (see `generation.sampler`)."""
     timesteps: tuple[float, ...] = (1000.0, 750.0, 500.0, 250.0)
     """The sampler's steps before the shift warps them, falling."""
     shift: float = 5.0
@@ -140,10 +140,10 @@ class GeneratorConfig:
 
 
 _CHOICES: dict[str, tuple[str, ...]] = {
-    "positions": ("absolute", "relative"),
-    "recache": ("longlive", "causal", "clear", "none"),
-    "sink_on_recache": ("keep", "refresh"),
-    "sampler": ("renoise", "multistep"),
+    "positions": get_args(Positions),
+    "recache": get_args(RecacheMode),
+    "sink_on_recache": get_args(SinkOnRecache),
+    "sampler": get_args(SamplerName),
 }
 
 

@@ -2,21 +2,24 @@
 
 from dataclasses import fields
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeVar, cast, get_args
 
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from longtake.model.config import TransformerConfig
+from longtake.model.config import SamplerName, TransformerConfig
 from longtake.model.errors import CheckpointError, ConfigError
 from longtake.model.json_object import parse_object
 from longtake.model.pieces import pieces
 
 U = TypeVar("U", TransformerConfig, None)
+S = TypeVar("S", SamplerName, None)
 
 SIZES: Final = "transformer"
 """where a file of weights keeps the sizes of its network"""
+SAMPLER: Final = "sampler"
+"""where it keeps the sampler that its network was distilled for, if it was"""
 
 
 def read(path: Path) -> dict[str, Tensor]:
@@ -54,6 +57,25 @@ def read_sizes(path: Path, usual: U) -> TransformerConfig | U:
         return TransformerConfig(**values)
     except (SafetensorError, OSError, TypeError, ValueError) as error:
         raise CheckpointError(f"the sizes in {piece} cannot be used: {error}; reinstall longtake") from None
+
+
+def read_sampler(path: Path, usual: S) -> SamplerName | S:
+    """Return the sampler that weights were distilled for; `usual` if they do not say.
+
+    Raises:
+        CheckpointError: this version does not know it.
+    """
+    piece = pieces(path)[0]
+    if not piece.exists():
+        return usual
+    try:
+        with safe_open(piece, "pt") as file:
+            said = (file.metadata() or {}).get(SAMPLER, usual)
+    except (SafetensorError, OSError) as error:
+        raise CheckpointError(f"weights cannot be read: {piece} ({error}); reinstall longtake") from None
+    if said is None or said in get_args(SamplerName):
+        return cast("SamplerName | S", said)
+    raise CheckpointError(f"{piece} is for the sampler {said!r}, which this version does not know; update longtake")
 
 
 def fill(module: nn.Module, path: Path) -> None:

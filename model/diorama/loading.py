@@ -24,6 +24,7 @@ from longtake.model.diorama.probe import Probe, ProbeConfig
 from longtake.model.diorama.reading import KNOWS
 from longtake.model.diorama.spec import NAME, axes, capabilities
 from longtake.model.diorama.text_encoder import TextEncoder, TextEncoderConfig
+from longtake.model.errors import ConfigError
 from longtake.model.generation.generator import Generator
 from longtake.model.interface import LoadRequest, ModelInfo
 from longtake.model.loaded import LoadedModel
@@ -31,7 +32,7 @@ from longtake.model.network.transformer import Transformer
 from longtake.model.ops.allocator import keep_freed_memory
 from longtake.model.ops.precision import choose_device, choose_precision, precision_name, product_precision
 from longtake.model.options import BackendOptions
-from longtake.model.weights import fill, read_sizes
+from longtake.model.weights import fill, read_sampler, read_sizes
 
 log = logging.getLogger(__name__)
 
@@ -43,7 +44,14 @@ def load(request: LoadRequest) -> LoadedModel:
         torch.set_num_threads(request.threads)
 
     def drive(config: GeneratorConfig) -> GeneratorConfig:
-        return replace(config, timesteps=even_timesteps(options.steps)) if options.steps else config
+        if options.steps in (None, len(config.timesteps)):
+            return config
+        if config.sampler == "euler":
+            raise ConfigError(
+                f"these weights are distilled to {len(config.timesteps)} steps; leave --steps {options.steps} out, "
+                "or name others with --weights"
+            )
+        return replace(config, timesteps=even_timesteps(options.steps))
 
     folder = options.folder or bundled_folder()
     return load_diorama(folder, device=request.device, precision=request.precision, options=options, drive=drive)
@@ -76,7 +84,9 @@ def load_diorama(
         keep_freed_memory()
     dtype = choose_precision(precision, chosen)
     config = preset(NAME)
-    config = drive(replace(config, transformer=read_sizes(folder / "transformer.safetensors", config.transformer)))
+    path = folder / "transformer.safetensors"
+    sizes, sampler = read_sizes(path, config.transformer), read_sampler(path, config.sampler)
+    config = drive(replace(config, transformer=sizes, sampler=sampler))
     # Before any weights are read: what cannot be had is refused at once.
     backend = Backend.chosen(chosen, dtype, options, block_tokens=config.block_tokens)
     transformer = Transformer(config.transformer)

@@ -16,7 +16,8 @@ class DioramaOptions(BackendOptions):
     folder: Path | None = None
     """folder of the weights, as training writes it; None takes the weights that ship"""
     steps: int | None = None
-    """sampler steps a block, 1 to 50; None takes the four that a laptop has time for. More are sharper and slower"""
+    """sampler steps a block, 1 to 50; None takes the four that a laptop has time for. More are sharper and slower, with
+    weights that are not distilled; others have to do with theirs"""
 
     def __post_init__(self) -> None:
         super().__post_init__()

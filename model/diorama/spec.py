@@ -22,7 +22,7 @@ STEPS_ARGUMENT = Argument(
     group="quality",
     option="steps",
     metavar="N",
-    help="sampler steps a block of diorama (default: 4, which a laptop has time for; 8 are sharper and move more)",
+    help="sampler steps a block, for weights of diorama that are not distilled (default: 4)",
 )
 AXES = (Axis(name="speed"), Axis(name="lift"))
 """what a hand can steer by, as `longtake.model.diorama.actions` describes it; in that order"""

@@ -2,7 +2,8 @@
 
 `renoise` adds fresh noise to the clean latents, as LongLive does: right for a network distilled to few steps, whose
 clean latents are sharp at every level. `multistep` follows the flow without fresh noise, extrapolating from the step
-before: DPM-Solver++(2M) (Lu et al., 2022, arXiv:2211.01095, algorithm 2), for a network that is not distilled.
+before: DPM-Solver++(2M) (Lu et al., 2022, arXiv:2211.01095, algorithm 2), for a network that is not distilled. `euler`
+goes straight to the next level: for a network that was distilled to take steps of just this size.
 """
 
 import math
@@ -34,7 +35,7 @@ class Sampler:
     """The sampler of a generator.
 
     Args:
-        name: renoise or multistep.
+        name: renoise, multistep or euler.
         sigmas: noise levels of the steps, falling, 1 at most.
     """
 
@@ -56,6 +57,18 @@ class _Renoise:
     def advance(self, step: int, xt: Tensor, x0: Tensor, noise: Tensor) -> Tensor:
         """See `BlockSampler`."""
         return add_noise(x0, noise[step + 1], self._sigmas[step + 1])
+
+
+class _Euler:
+    """See the module."""
+
+    def __init__(self, sigmas: Sequence[float]) -> None:
+        self._sigmas = sigmas
+
+    def advance(self, step: int, xt: Tensor, x0: Tensor, noise: Tensor) -> Tensor:
+        """See `BlockSampler`."""
+        kept = self._sigmas[step + 1] / self._sigmas[step]
+        return (kept * xt.float() + (1 - kept) * x0.float()).to(xt.dtype)
 
 
 class _Multistep:
@@ -83,6 +96,7 @@ class _Multistep:
 _KINDS: Final[dict[SamplerName, Callable[[Sequence[float]], BlockSampler]]] = {
     "renoise": _Renoise,
     "multistep": _Multistep,
+    "euler": _Euler,
 }
 
 

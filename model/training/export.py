@@ -2,9 +2,9 @@
 
     python -m longtake.model.training.export --runs runs --out model/diorama/weights
 
-Takes what is there of runs/{autoencoder,decoder,text,transformer,self_forcing,streaming,probe}; a part whose run is
-missing keeps its old file. The transformer is that of the latest of its three stages. `decoder` is a run of the
-autoencoder's training with `--decoder-only`, and replaces the autoencoder's own. The encoder ships too: not for
+Takes what is there of runs/{autoencoder,decoder,text,transformer,progressive,self_forcing,streaming,probe}; a part
+whose run is missing keeps its old file. The transformer is that of the latest of its four stages. `decoder` is a run of
+the autoencoder's training with `--decoder-only`, and replaces the autoencoder's own. The encoder ships too: not for
 playing, but so that training can go on from these weights.
 """
 
@@ -24,9 +24,9 @@ from longtake.model.command_line import Parser
 from longtake.model.config import TransformerConfig
 from longtake.model.training.files import write_whole
 from longtake.model.training.weights import half, write_weights
-from longtake.model.weights import read_sizes
+from longtake.model.weights import read_sampler, read_sizes
 
-TRANSFORMER_RUNS: Final = ("streaming", "self_forcing", "transformer")
+TRANSFORMER_RUNS: Final = ("streaming", "self_forcing", "progressive", "transformer")
 """runs that train the transformer, the last stage first"""
 
 
@@ -87,7 +87,8 @@ def export(runs: Path, out: Path, *, actions: bool = True) -> list[str]:
             state, sizes = load_file(source), sizes_of(source.parent) if name == "transformer" else None
             if sizes is not None and sizes.actions and not actions:
                 state, sizes = without_actions(state), replace(sizes, actions=0)
-            write_weights(half(state), out / f"{name}.safetensors", sizes=sizes)
+            sampler = read_sampler(source, None) if name == "transformer" else None
+            write_weights(half(state), out / f"{name}.safetensors", sizes=sizes, sampler=sampler)
             done.append(name)
     for name in ("autoencoder", "decoder", "text", *reversed(TRANSFORMER_RUNS), "probe"):
         keep_record(runs / name, out, name)

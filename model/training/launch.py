@@ -5,7 +5,8 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import asdict, replace
 from pathlib import Path
 from types import FrameType
@@ -17,6 +18,7 @@ from torch._C._distributed_c10d import TCPStore
 from torch.multiprocessing.spawn import ProcessContext, ProcessExitedException, ProcessRaisedException, spawn
 
 from longtake.model.errors import ModelError, TrainingError
+from longtake.model.locks import Locked, locked
 from longtake.model.ops.allocator import hold_memory
 from longtake.model.ops.precision import choose_device
 from longtake.model.training.compute import agree_on_dtype
@@ -78,22 +80,38 @@ def launch_loop(
 
     Raises:
         BackendError: the device cannot be had here.
-        TrainingError: a rank has ended early; the message says why and what to do.
+        TrainingError: a rank has ended early, or another run trains in the folder; the message says what to do.
     """
     device = choose_device(config.device)
     if distributed.is_torchelastic_launched():
         _join_torchrun(make, loop, replace(config, device=device.type), folder, described)
         return
     config = replace(config, device=device.type, ranks=1 if device.type == "cuda" else config.ranks)
-    _describe(config, folder, described)
-    if config.ranks == 1:
-        run_rank(0, make, loop, config, folder)
-        return
-    # Held here, so that no other run and no other program can get the port before the ranks meet at it.
-    meeting = TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False)
-    context = spawn(_rank_main, (make, loop, config, folder, meeting.port), nprocs=config.ranks, join=False)
-    assert isinstance(context, ProcessContext)
-    _wait(context)
+    with _alone(folder):
+        _describe(config, folder, described)
+        if config.ranks == 1:
+            run_rank(0, make, loop, config, folder)
+            return
+        # Held here, so that no other run and no other program can get the port before the ranks meet at it.
+        meeting = TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False)
+        context = spawn(_rank_main, (make, loop, config, folder, meeting.port), nprocs=config.ranks, join=False)
+        assert isinstance(context, ProcessContext)
+        _wait(context)
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Hold a run's folder; raises TrainingError if another run trains there, or there can be no folder."""
+    with ExitStack() as held:
+        try:
+            held.enter_context(locked(folder / ".lock"))
+        except Locked:
+            raise TrainingError(f"another run trains in {folder}; stop it, or name another folder with --out") from None
+        except OSError as error:
+            raise TrainingError(
+                f"cannot write into {folder}: {error.strerror}; name another folder with --out"
+            ) from None
+        yield
 
 
 def run_rank(rank: int, make: MakeTrainee[T], loop: MakeLoop[T, C], config: C, folder: Path) -> None:
@@ -140,9 +158,10 @@ def _join_torchrun(
     rank = distributed.get_rank()
     config = replace(config, ranks=distributed.get_world_size())
     try:
-        if rank == 0:
-            _describe(config, folder, described)
-        run_rank(rank, make, loop, config, folder)
+        with _alone(folder) if rank == 0 else nullcontext():
+            if rank == 0:
+                _describe(config, folder, described)
+            run_rank(rank, make, loop, config, folder)
     finally:
         if distributed.is_initialized():
             distributed.destroy_process_group()

@@ -99,7 +99,7 @@ class Run(Loop, Generic[Batch]):
         }
         weights = {k: v.cpu().contiguous() for k, v in self.ema.items()}
         write_whole(self.folder / CHECKPOINT, lambda path: torch.save(state, path))
-        write_whole(self.folder / WEIGHTS, lambda path: save_file(weights, path))
+        write_whole(self.folder / WEIGHTS, lambda path: save_file(weights, path, self.task.said()))
 
     def update(self, turn: Turn) -> dict[str, float | Tensor]:
         """See `Loop`."""

@@ -6,6 +6,7 @@ holds whole, `sharded_run.ShardedRun` several networks that are spread over the 
 
 import json
 import logging
+import multiprocessing
 import signal
 import time
 from abc import ABC, abstractmethod
@@ -138,7 +139,8 @@ class Loop(ABC):
     def _agree(self) -> bool:
         """Agree on progress, on saving and on stopping, so that no rank waits for one that does something else."""
         save = time.monotonic() - self._last_saved > self.pace.checkpoint_every_s
-        agreed = torch.tensor([float(self.stopping), float(save), self._own_progress()], dtype=torch.float64)
+        stopping = self.stopping or orphaned()
+        agreed = torch.tensor([float(stopping), float(save), self._own_progress()], dtype=torch.float64)
         if self.pace.ranks > 1:
             distributed.all_reduce(agreed, op=distributed.ReduceOp.MAX)
         self._time_to_save = bool(agreed[1] > 0)
@@ -147,6 +149,12 @@ class Loop(ABC):
 
     def _ask_to_stop(self, *_: object) -> None:
         self.stopping = True
+
+
+def orphaned() -> bool:
+    """Whether this is a rank whose launcher was killed: nobody would stop it."""
+    parent = multiprocessing.parent_process()
+    return parent is not None and not parent.is_alive()
 
 
 class Board(Protocol):

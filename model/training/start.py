@@ -10,10 +10,15 @@ NEW = ("action_embedding.",)
 """parameters that older weights may lack; as built they change nothing"""
 
 
-def load_start(transformer: Transformer, path: Path) -> None:
+def load_start(transformer: Transformer, path: Path, *, role: str = "start") -> None:
     """Load weights into a transformer about to be trained.
 
     Weights of a model without actions will do: their embedding starts by changing nothing.
+
+    Args:
+        transformer: of the sizes that are expected.
+        path: a file, or a folder with `transformer.safetensors`.
+        role: the option that named them.
 
     Raises:
         CheckpointError: there are no weights, or they are of another network.
@@ -27,6 +32,6 @@ def load_start(transformer: Transformer, path: Path) -> None:
     for names, said in ((lacking, "lacks"), (unknown, "has"), (other, "has another size of")):
         if names:
             raise CheckpointError(
-                f"{file} {said} {names[0]}: it is of another network; leave --start out, or --set its sizes"
+                f"{file} {said} {names[0]}: it is of another network; leave --{role} out, or --set its sizes"
             )
     transformer.load_state_dict({name: value.to(own[name].dtype) for name, value in state.items()}, strict=False)

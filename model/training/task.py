@@ -66,6 +66,10 @@ class Task(ABC, Generic[Batch]):
         """Return held-out figures of the averaged weights, which `module` holds; called on rank 0 at checkpoints."""
         return {}
 
+    def said(self) -> dict[str, str]:
+        """Return what the file of averaged weights says of its network."""
+        return {}
+
     def state(self) -> dict[str, Any]:
         """Return what else a resumed run needs, such as the position in its data: plain values and tensors."""
         return {}

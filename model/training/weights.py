@@ -9,11 +9,11 @@ from typing import Final
 from safetensors.torch import save_file
 from torch import Tensor
 
-from longtake.model.config import TransformerConfig
+from longtake.model.config import SamplerName, TransformerConfig
 from longtake.model.errors import TrainingError
 from longtake.model.pieces import piece_path, pieces
 from longtake.model.training.files import write_whole
-from longtake.model.weights import SIZES
+from longtake.model.weights import SAMPLER, SIZES
 
 MOST_BYTES: Final = 14_500_000
 """of a file's tensors; its header comes on top"""
@@ -24,8 +24,19 @@ def half(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {k: (v.bfloat16() if v.is_floating_point() else v).contiguous() for k, v in state.items()}
 
 
+def metadata_of(sizes: TransformerConfig | None, sampler: SamplerName | None) -> dict[str, str]:
+    """Return what a file of weights says of its network: its sizes, and the sampler that it was distilled for."""
+    said = {} if sizes is None else {SIZES: json.dumps(asdict(sizes))}
+    return said | ({} if sampler is None else {SAMPLER: str(sampler)})
+
+
 def write_weights(
-    state: Mapping[str, Tensor], path: Path, *, sizes: TransformerConfig | None = None, most_bytes: int = MOST_BYTES
+    state: Mapping[str, Tensor],
+    path: Path,
+    *,
+    sizes: TransformerConfig | None = None,
+    sampler: SamplerName | None = None,
+    most_bytes: int = MOST_BYTES,
 ) -> list[Path]:
     """Write a part's weights, split if they are large, in the place of those that were there.
 
@@ -33,6 +44,7 @@ def write_weights(
         state: tensors by name.
         path: of the part; pieces are named after it (`longtake.model.pieces`).
         sizes: of a transformer, kept in the file.
+        sampler: that a transformer was distilled for, kept in the file.
         most_bytes: of a file's tensors.
 
     Returns:
@@ -42,7 +54,7 @@ def write_weights(
         TrainingError: the disk is full, or one tensor alone is too large.
     """
     shares = _share_out(state, most_bytes)
-    metadata = {SIZES: json.dumps(asdict(sizes))} if sizes is not None else None
+    metadata = metadata_of(sizes, sampler)
     before = pieces(path)
     written = []
     for number, names in enumerate(shares, start=1):

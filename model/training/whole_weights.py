@@ -1,17 +1,16 @@
 """Weights of spread networks put together again, for use."""
 
-import json
-from dataclasses import asdict
 from pathlib import Path
 
 from safetensors.torch import save_file
 from torch import Tensor
 
+from longtake.model.config import SamplerName
 from longtake.model.network.transformer import Transformer
 from longtake.model.training.files import write_whole
 from longtake.model.training.sharded_checkpoint import Learner
 from longtake.model.training.sharding import whole
-from longtake.model.weights import SIZES
+from longtake.model.training.weights import metadata_of
 
 
 def gathered(each: Learner, *, keep: bool) -> dict[str, Tensor]:
@@ -30,8 +29,12 @@ def gathered(each: Learner, *, keep: bool) -> dict[str, Tensor]:
     return state
 
 
-def write_network(network: Transformer, path: Path) -> None:
-    """Write a network's weights and sizes as safetensors, whole or not at all; raises TrainingError if it cannot be."""
+def write_network(network: Transformer, path: Path, sampler: SamplerName | None = None) -> None:
+    """Write a network's weights as safetensors, whole or not at all, with its sizes and the sampler it is for.
+
+    Raises:
+        TrainingError: they cannot be written.
+    """
     state = {name: value.contiguous() for name, value in network.state_dict().items()}
-    metadata = {SIZES: json.dumps(asdict(network.config))}
+    metadata = metadata_of(network.config, sampler)
     write_whole(path, lambda beside: save_file(state, beside, metadata))

@@ -1,8 +1,6 @@
 """`longtake train`: hands over to the module that trains a part of diorama (docs/training.md has the recipe)."""
 
 import argparse
-import subprocess
-import sys
 from importlib.util import find_spec
 
 from longtake.runtime.cli.hosting import need_torch
@@ -43,12 +41,7 @@ def run(options: argparse.Namespace) -> int:
     if find_spec(module) is None:
         raise UsageError(f"{module} is not installed; train from a checkout of the repository")
     arguments = options.arguments[1:] if options.arguments[:1] == ["--"] else options.arguments
-    process = subprocess.Popen([sys.executable, "-m", module, *arguments])
-    while True:
-        try:
-            code = process.wait()
-            break
-        except KeyboardInterrupt:
-            # it got the same Ctrl-C, and writes its checkpoint before it ends
-            continue
+    from longtake.model.training.child import run_module
+
+    code = run_module([PARTS[options.part], *arguments])
     return code if code >= 0 else UNUSABLE

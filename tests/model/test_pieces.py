@@ -13,7 +13,7 @@ from longtake.model.diorama.files import digest
 from longtake.model.errors import CheckpointError
 from longtake.model.pieces import pieces
 from longtake.model.training.weights import half, write_weights
-from longtake.model.weights import fill, read, read_sizes
+from longtake.model.weights import fill, read, read_sampler, read_sizes
 
 SIZES = replace(preset("tiny").transformer, actions=2)
 
@@ -55,6 +55,19 @@ def test_pieces_that_are_not_whole_are_refused(tmp_path: Path) -> None:
     split[1].unlink()
     with pytest.raises(CheckpointError, match="weights are missing"):
         read(path)
+
+
+def test_a_sampler_that_this_version_does_not_know_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "part.safetensors"
+    assert read_sampler(path, "multistep") == "multistep", "nothing is there yet"
+    write_weights({"x": torch.zeros(1)}, path, sampler="euler")
+    assert read_sampler(path, "multistep") == "euler"
+    save_file({"x": torch.zeros(1)}, path, {"sampler": "magic"})
+    with pytest.raises(CheckpointError, match="for the sampler 'magic'"):
+        read_sampler(path, "multistep")
+    path.write_bytes(b"nothing")
+    with pytest.raises(CheckpointError, match="cannot be read"):
+        read_sampler(path, "multistep")
 
 
 def test_sizes_that_cannot_be_built_are_refused(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from torch import Tensor
 from longtake.model.training.compute import to_device
 from longtake.model.training.data.drawing import AFTER, BEFORE, NO_SWITCH
 from longtake.model.training.data.pool import LatentPool
-from longtake.model.training.objectives.flow import FlowBatch
+from longtake.model.training.objectives.teacher_forcing import FlowBatch
 
 FAR_SETTLE = 2
 """frames after the cut between a far sink and the rest that do not count, the sink itself apart"""

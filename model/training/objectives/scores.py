@@ -19,7 +19,7 @@ from longtake.model.network.rope import Rope, rotate
 from longtake.model.network.transformer import Transformer
 from longtake.model.ops.attention import Attention, sdpa
 from longtake.model.training.objectives.checkpointed import checkpointed
-from longtake.model.training.objectives.flow import MakeAttention
+from longtake.model.training.objectives.teacher_forcing import MakeAttention
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -223,7 +223,7 @@ class DistillationTask(ShardedTask):
             for network in networks.values():
                 merge_lora(network)
         for name, file in ((GENERATOR, WEIGHTS), (CRITIC, CRITIC_WEIGHTS)):
-            write_network(networks[name], folder / file)
+            write_network(networks[name], folder / file, self.world.config.sampler if name == GENERATOR else None)
         if self._sheets.due():
             network = networks[GENERATOR].to(self.device, working_dtype(self.device)).eval()
             self._sheets.write(network, self.world.config, folder / "samples")

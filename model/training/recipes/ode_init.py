@@ -140,7 +140,7 @@ class OdeTask(ShardedTask):
             return
         network = Transformer(self.world.config.transformer)
         network.load_state_dict(state)
-        write_network(network, folder / WEIGHTS)
+        write_network(network, folder / WEIGHTS, self.world.config.sampler)
         if self._sheets.due():
             network.to(self.device, working_dtype(self.device)).eval()
             self._sheets.write(network, self.world.config, folder / "samples")

@@ -12,27 +12,23 @@ import json
 import logging
 import os
 import shutil
-import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
-from types import FrameType
 from typing import Final
 
 import torch
 
 from longtake.model.command_line import Parser
 from longtake.model.diorama.autoencoder import SHIPPED, Autoencoder
-from longtake.model.diorama.files import bundled_folder
+from longtake.model.diorama.files import TEACHER, bundled_folder, undistilled
 from longtake.model.errors import CheckpointError, ConfigError, TrainingError
 from longtake.model.ops.precision import choose_device
 from longtake.model.pieces import pieces
 from longtake.model.training import command
+from longtake.model.training.child import run_module
 from longtake.model.training.export import export
 from longtake.model.training.files import write_whole
 from longtake.model.training.loop import WEIGHTS
@@ -47,6 +43,7 @@ SHARES: Final = {
     "probe": 0.1,
     "autoencoder": 0.3,
     "transformer": 0.7,
+    "progressive": 0.4,
     "self_forcing": 0.5,
     "streaming": 0.3,
 }
@@ -55,10 +52,21 @@ USUAL: Final = ("autoencoder", "transformer")
 WITH_PICTURES: Final = ("probe", "autoencoder")
 """parts that train on folders of rendered clips"""
 COPIED: Final = ("encoder", "decoder", "text_encoder", "probe")
-RESUMED: Final = ("autoencoder", "probe", "transformer", "self_forcing", "streaming")
+RESUMED: Final = ("autoencoder", "probe", "transformer", "progressive", "self_forcing", "streaming")
 """parts whose run says whether it has ended"""
 GPU_TAKES: Final = 16
 """takes of a member of the batch on a GPU: a guess, on a CPU there are fewer"""
+DISTILLED: Final = (
+    "opening=0",
+    "opening_again=0",
+    "singles=8",
+    "drop_text=0",
+    "text_guidance=1.75",
+    "action_guidance=1.75",
+    "lr=0.006",
+    "adam_lr=0.0006",
+)
+"""settings of progressive distillation: the ones that the committed weights were distilled with"""
 REHEARSED: Final = {
     "self_forcing": ("prompts_each=1", "blocks=4"),
     "streaming": ("prompts_each=1", "window_frames=4", "chunk_frames=3", "longest_frames=10"),
@@ -164,6 +172,7 @@ class Stages:
                 return False
             self.progress.done.append(name)
             exported = export(self.config.out, self.weights)
+            _copy(self.config.out / TEACHER, self.weights / TEACHER, "transformer")
             self._save()
             log.info("%s is done; %s lies in %s", name, ", ".join(exported) or "nothing yet", self.weights)
         return True
@@ -182,6 +191,7 @@ class Stages:
             "probe": self._probe,
             "autoencoder": self._autoencoder,
             "transformer": self._transformer,
+            "progressive": self._progressive,
             "self_forcing": partial(self._distillation, "self_forcing"),
             "streaming": partial(self._distillation, "streaming"),
         }
@@ -244,16 +254,29 @@ class Stages:
         settings = [argument for each in self.config.settings for argument in ("--set", each)]
         return ["recipes.transformer", "--out", str(self.config.out / "transformer"), *_flags(options), *settings]
 
+    def _progressive(self) -> list[str]:
+        options: dict[str, object] = {
+            "device": self.config.device,
+            "hours": self._hours("progressive"),
+            "seed": self.config.seed,
+            "preset": self.config.preset,
+            "parts": self.weights,
+            "teacher": self._teacher(),
+        }
+        settings = [argument for each in (*DISTILLED, *self.config.settings) for argument in ("--set", each)]
+        return ["recipes.transformer", "--out", str(self.config.out / "progressive"), *_flags(options), *settings]
+
     def _distillation(self, part: str) -> list[str]:
         """Return the arguments of a stage that starts from the one before; its teacher is what flow matching made."""
         teacher, before = self._teacher(), self.config.out / "self_forcing"
         goes_on = part == "streaming" and (before / WEIGHTS).exists()
+        distilled = self.config.out / "progressive" / WEIGHTS
         options: dict[str, object] = {
             "device": self.config.device,
             "hours": self._hours(part),
             "seed": self.config.seed,
             "parts": self.weights,
-            "start": before / WEIGHTS if goes_on else teacher,
+            "start": before / WEIGHTS if goes_on else distilled if distilled.exists() else teacher,
             "teacher": teacher,
             "critic": before / CRITIC_WEIGHTS if goes_on else teacher,
         }
@@ -269,15 +292,12 @@ class Stages:
         Raises:
             CheckpointError: there is none to distil.
         """
-        kept = self.config.out / "teacher"
-        for folder in (kept, self.weights, self.config.start, bundled_folder()):
-            found = pieces(folder / "transformer.safetensors") if folder is not None else []
-            if not found or not found[0].exists():
-                continue
-            if folder != kept:
-                for piece in found:
-                    write_whole(kept / piece.name, partial(shutil.copyfile, piece))
+        kept = self.config.out / TEACHER
+        if pieces(kept / "transformer.safetensors")[0].exists():
             return kept
+        for folder in (self.weights, self.config.start, bundled_folder()):
+            if folder is not None and _copy(undistilled(folder), kept, "transformer"):
+                return kept
         raise CheckpointError("there is no transformer to distil; train it first, or name weights with --start")
 
     def _hours(self, part: str) -> float:
@@ -294,10 +314,7 @@ class Stages:
             if pieces(self.weights / f"{name}.safetensors")[0].exists():
                 continue
             for folder in (self.config.start, bundled_folder()):
-                found = pieces(folder / f"{name}.safetensors") if folder is not None else []
-                if found and found[0].exists():
-                    for piece in found:
-                        write_whole(self.weights / piece.name, partial(shutil.copyfile, piece))
+                if folder is not None and _copy(folder, self.weights, name):
                     break
             else:
                 log.info("there is no %s to go on with; it has to be trained", name)
@@ -320,25 +337,14 @@ def fits(folder: Path) -> bool:
     return found == wanted
 
 
-def run_module(arguments: Sequence[str]) -> int:
-    """Run a module of `longtake.model.training` in a process of its own; signals are handed on to it."""
-    module, *rest = arguments
-    process = subprocess.Popen([sys.executable, "-m", f"longtake.model.training.{module}", *rest])
-    with _handing_on(process):
-        return process.wait()
-
-
-@contextmanager
-def _handing_on(process: "subprocess.Popen[bytes]") -> Iterator[None]:
-    def hand_on(number: int, _: FrameType | None) -> None:
-        process.send_signal(number)
-
-    kept = {number: signal.signal(number, hand_on) for number in (signal.SIGTERM, signal.SIGINT)}
-    try:
-        yield
-    finally:
-        for number, handler in kept.items():
-            signal.signal(number, handler)
+def _copy(source: Path, target: Path, name: str) -> bool:
+    """Copy a part's files from one folder to another; returns False if there are none."""
+    found = pieces(source / f"{name}.safetensors")
+    if not found[0].exists():
+        return False
+    for piece in found:
+        write_whole(target / piece.name, partial(shutil.copyfile, piece))
+    return True
 
 
 def _flags(options: Mapping[str, object]) -> list[str]:

@@ -6,7 +6,8 @@
 Fresh clips are encoded on the device and replace the oldest in a bounded pool; each is used by many steps, since even
 sixteen cores draw fewer than one GPU trains on. A run opens with single first frames: most of a picture's entropy is in
 the first frame of a take, and one costs a fiftieth of a clip. What is shown of a clip is `data/sampling.py`'s, the loss
-is `objectives/flow.py`'s.
+is `objectives/flow.py`'s. With `--teacher` the network learns to make that one's steps two at a time instead
+(`objectives/progressive.py`).
 """
 
 import os
@@ -20,7 +21,7 @@ from torch import Tensor, nn
 
 from longtake.model.command_line import Parser
 from longtake.model.config import GeneratorConfig, TransformerConfig, preset
-from longtake.model.diorama.files import bundled_folder
+from longtake.model.diorama.files import bundled_folder, undistilled
 from longtake.model.errors import ConfigError
 from longtake.model.network.layers import Attend
 from longtake.model.network.transformer import Transformer
@@ -32,13 +33,16 @@ from longtake.model.training.data.sampling import Sampler, SamplingConfig
 from longtake.model.training.data.supply import Supply, SupplyConfig
 from longtake.model.training.launch import launch
 from longtake.model.training.loop import LoopConfig
-from longtake.model.training.objectives.flow import FlowBatch, FlowConfig, FlowMatching
+from longtake.model.training.objectives.flow import FlowConfig, FlowMatching
 from longtake.model.training.objectives.fused import FusedWindowAttention
+from longtake.model.training.objectives.progressive import ProgressiveConfig, ProgressiveDistillation
+from longtake.model.training.objectives.teacher_forcing import FlowBatch, TeacherForcing
 from longtake.model.training.objectives.window import WindowAttention
 from longtake.model.training.samples import SheetMaker, diorama_studio
 from longtake.model.training.settings import changed
 from longtake.model.training.start import load_start
 from longtake.model.training.task import Figures, Task, Turn
+from longtake.model.training.weights import metadata_of
 from longtake.model.training.working_copy import WorkingCopy
 
 DIORAMA: Final = preset("diorama").transformer
@@ -71,11 +75,15 @@ class TransformerTaskConfig:
     parts: Path = field(default_factory=bundled_folder)
     """folder with the encoder, the decoder and the text encoder"""
     start: str = ""
-    """weights to start from: a file, or a folder with `transformer.safetensors`"""
+    """weights to start from: a file, or a folder with `transformer.safetensors`; if those were distilled, what they
+    were distilled from"""
     transformer: TransformerConfig = DIORAMA
     supply: SupplyConfig = field(default_factory=SupplyConfig)
     sampling: SamplingConfig = field(default_factory=SamplingConfig)
     flow: FlowConfig = field(default_factory=FlowConfig)
+    teacher: str = ""
+    """weights to distil, as in `start`; if there are some, the loss is that of progressive distillation"""
+    progressive: ProgressiveConfig = field(default_factory=ProgressiveConfig)
     opening: float = 0.3
     """share of the run, from its start, that shows single first frames only"""
     opening_again: float = 0.15
@@ -125,17 +133,16 @@ class TransformerTask(Task[TransformerBatch]):
 
     def __init__(self, config: TransformerTaskConfig, device: torch.device = CPU) -> None:
         self.config, self.device = config, device
-        self.generator: GeneratorConfig = replace(preset("diorama"), transformer=config.transformer)
+        usual = preset("diorama")
+        sampler = "euler" if config.teacher else usual.sampler
+        self.generator: GeneratorConfig = replace(usual, transformer=config.transformer, sampler=sampler)
         self.dtype = working_dtype(device)
         transformer = Transformer(config.transformer)
         if config.start:
-            load_start(transformer, Path(config.start))
+            load_start(transformer, undistilled(Path(config.start)))
         self.module: nn.Module = transformer.to(device)
         self.copy = WorkingCopy(transformer, self.dtype)
-        self.copy.module.use_attention(bmm if device.type == "cpu" else sdpa)
-        if config.compile:
-            for layer in self.copy.module.layers:
-                layer.compile(dynamic=False)
+        self._make_fast(self.copy.module)
         self.rank, ranks = rank_and_ranks()
         sizes, actions = config.transformer.latent_shape, config.transformer.actions
         self.supply = Supply(
@@ -148,12 +155,30 @@ class TransformerTask(Task[TransformerBatch]):
             folder=config.folder / "pool" if device.type == "cpu" else None,
         )
         no_text = self.supply.no_text()
-        self.flow = FlowMatching(self.generator, config.flow, self._attention, device, torch.from_numpy(no_text))
+        self.objective = self._objective(torch.from_numpy(no_text))
         self.sampler = Sampler(self.supply.pool, config.sampling, no_text, actions=actions > 0)
         self._held_out: Sampler | None = None
         self._samples = SheetMaker(
             studio=partial(diorama_studio, config.parts, device), device=device, every_s=config.samples_every_s
         )
+
+    def _objective(self, no_text: Tensor) -> TeacherForcing:
+        config = self.config
+        if not config.teacher:
+            return FlowMatching(self.generator, config.flow, self._attention, self.device, no_text)
+        teacher = Transformer(config.transformer)
+        load_start(teacher, undistilled(Path(config.teacher)), role="teacher")
+        teacher.to(self.device, self.dtype).eval().requires_grad_(False)
+        self._make_fast(teacher)
+        return ProgressiveDistillation(
+            teacher, self.generator, config.progressive, self._attention, self.device, no_text
+        )
+
+    def _make_fast(self, transformer: Transformer) -> None:
+        transformer.use_attention(bmm if self.device.type == "cpu" else sdpa)
+        if self.config.compile:
+            for layer in transformer.layers:
+                layer.compile(dynamic=False)
 
     def _attention(self, frames: int, copies: int) -> Attend:
         kind = self.config.attention
@@ -184,10 +209,10 @@ class TransformerTask(Task[TransformerBatch]):
         """Weighted squared error of the flow."""
         self.copy.refresh()
         model = self.copy.module
-        singles = self.flow.first_frames(model, batch.first_frames)
+        singles = self.objective.first_frames(model, batch.first_frames)
         if batch.clips is None:
             return singles, {"opening": singles.detach()}
-        clips = self.flow.clips(model, batch.clips)
+        clips = self.objective.clips(model, batch.clips)
         return clips + self.config.single_weight * singles, {"clips": clips.detach(), "singles": singles.detach()}
 
     def collect_gradients(self) -> None:
@@ -210,14 +235,18 @@ class TransformerTask(Task[TransformerBatch]):
         singles = self._held_out.first_frames(8 * self.config.held_out, turn.rng)
         turn.seed_torch()
         return {
-            "clips": float(self.flow.clips(network, clips)),
-            "singles": float(self.flow.first_frames(network, singles)),
+            "clips": float(self.objective.clips(network, clips)),
+            "singles": float(self.objective.first_frames(network, singles)),
         }
 
     def _draw_held_out(self) -> Sampler:
         pool = self.supply.apart(self.config.held_out, HELD_OUT_SEED)
         actions = self.config.transformer.actions > 0
         return Sampler(pool, self.config.sampling, self.supply.no_text(), actions=actions)
+
+    def said(self) -> dict[str, str]:
+        """Sizes, and the sampler if it was distilled for one."""
+        return metadata_of(self.config.transformer, self.generator.sampler if self.config.teacher else None)
 
     def state(self) -> dict[str, int]:
         """The position in the stream of clips."""
@@ -284,11 +313,17 @@ def main() -> None:
     command.add_run_arguments(parser)
     parser.add_argument("--preset", default="diorama", help=f"network: {', '.join(PRESETS)}")
     parser.add_argument("--start", default="", help="weights to start from: a file or a folder")
+    parser.add_argument(
+        "--teacher", default="", help="weights to distil: a file or a folder; also what is started from"
+    )
     parser.add_argument("--parts", type=Path, help="folder with the other parts; else those that ship")
     options = parser.parse_args()
     hours = command.hours_of(options, 4.0)
     settings = recipe(options.out, options.device, hours, network=options.preset, start=options.start)
     settings = replace(settings, loop=replace(settings.loop, seed=options.seed))
+    if options.teacher:
+        task = replace(settings.task, teacher=options.teacher, start=options.start or options.teacher)
+        settings = replace(settings, task=task)
     if options.parts:
         settings = replace(settings, task=replace(settings.task, parts=options.parts))
     train(changed(settings, options.set))

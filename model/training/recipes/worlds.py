@@ -8,7 +8,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final, Literal, overload
 
 import numpy as np
 import torch
@@ -17,7 +17,7 @@ from torch import Tensor
 from longtake.model.config import GeneratorConfig, TransformerConfig, preset
 from longtake.model.diorama.actions import AXES, random_actions
 from longtake.model.diorama.captions import caption
-from longtake.model.diorama.files import bundled_folder
+from longtake.model.diorama.files import bundled_folder, undistilled
 from longtake.model.diorama.scene import balanced_scene, random_change
 from longtake.model.diorama.text_encoder import TextEncoder, TextEncoderConfig
 from longtake.model.errors import ConfigError
@@ -34,7 +34,7 @@ from longtake.model.training.objectives.streaming import Reencode
 from longtake.model.training.objectives.window import WindowAttention
 from longtake.model.training.samples import Studio, diorama_studio
 from longtake.model.training.start import load_start
-from longtake.model.weights import fill, read_sizes
+from longtake.model.weights import fill, read_sampler, read_sizes
 
 Need = Literal["start", "teacher", "critic", "texts", "prompts", "vae"]
 """what a recipe may ask of a world, as the command line calls it"""
@@ -124,9 +124,9 @@ class DioramaWorld(TrainingWorld):
     """The bundled world.
 
     Args:
-        start: weights of the generator and, if no other is named, of teacher and critic: a file or a folder; empty for
-            those that ship.
-        teacher, critic: theirs.
+        start: weights of the generator: a file or a folder; empty for those that ship.
+        teacher, critic: theirs. Without any they are the generator's; if those were distilled, the weights that they
+            were distilled from, which know all noise levels.
         pairs: prompts; drawn from the caption grammar if there are none.
         parts: folder with text encoder and decoder.
         random: sizes of networks with random weights instead, for a rehearsal.
@@ -146,11 +146,13 @@ class DioramaWorld(TrainingWorld):
     ) -> None:
         self._parts = parts or bundled_folder()
         self._start = start or str(self._parts)
-        self._teacher, self._critic = teacher or self._start, critic or teacher or self._start
+        known = str(undistilled(Path(self._start)))
+        self._teacher, self._critic = teacher or known, critic or teacher or known
         self._random, self._seed = random, seed
         base = preset("diorama")
-        self.config = replace(base, transformer=self._sizes(self._start))
-        self.pairs = pairs or captions(CAPTIONS, seed)
+        sampler = base.sampler if random else read_sampler(_file(self._start), base.sampler)
+        self.config = replace(base, transformer=self._sizes(self._start), sampler=sampler)
+        self.pairs = pairs or Captions(CAPTIONS, seed)
         for what, path in (("teacher", self._teacher), ("critic", self._critic)):
             check_same_world(what, self._sizes(path), self.config.transformer)
         self._encoder = TextEncoder(TextEncoderConfig())
@@ -161,8 +163,7 @@ class DioramaWorld(TrainingWorld):
         if self._random:
             return self._random
         usual = replace(preset("diorama").transformer, actions=len(AXES))
-        file = Path(path) / "transformer.safetensors" if Path(path).is_dir() else Path(path)
-        return read_sizes(file, usual)
+        return read_sizes(_file(path), usual)
 
     def _network(self, path: str, role: int = 0) -> Transformer:
         with torch.random.fork_rng([]):
@@ -235,6 +236,10 @@ class DioramaWorld(TrainingWorld):
         return diorama_studio(self._parts, device)
 
 
+def _file(path: str) -> Path:
+    return Path(path) / "transformer.safetensors" if Path(path).is_dir() else Path(path)
+
+
 def check_same_world(what: str, theirs: TransformerConfig, ours: TransformerConfig) -> None:
     """Raise ConfigError if a network sees other latents, text or actions than the generator."""
     for name in ("latent_channels", "latent_height", "latent_width", "text_tokens", "text_dim", "actions"):
@@ -245,11 +250,30 @@ def check_same_world(what: str, theirs: TransformerConfig, ours: TransformerConf
             )
 
 
-def captions(count: int, seed: int) -> list[PromptPair]:
-    """Return prompts drawn from diorama's caption grammar, each with the scene that follows in other words."""
-    rng = np.random.default_rng(seed)
-    pairs = []
-    for index in range(count):
-        scene = balanced_scene(seed, index)
-        pairs.append(PromptPair(caption(scene, rng), caption(random_change(scene, rng), rng)))
-    return pairs
+class Captions(Sequence[PromptPair]):
+    """Prompts drawn from diorama's caption grammar, each with the scene that follows in other words.
+
+    They are made when they are asked for: thousands would hold up every process that starts.
+
+    Args:
+        count: how many there are.
+        seed: of all of them.
+    """
+
+    def __init__(self, count: int, seed: int) -> None:
+        self._count, self._seed = count, seed
+
+    def __len__(self) -> int:
+        return self._count
+
+    @overload
+    def __getitem__(self, index: int) -> PromptPair: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[PromptPair]: ...
+    def __getitem__(self, index: int | slice) -> PromptPair | list[PromptPair]:
+        if isinstance(index, slice):
+            return [self[each] for each in range(*index.indices(self._count))]
+        number = range(self._count)[index]
+        rng = np.random.default_rng((self._seed, number))
+        scene = balanced_scene(self._seed, number)
+        return PromptPair(caption(scene, rng), caption(random_change(scene, rng), rng))

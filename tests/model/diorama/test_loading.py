@@ -106,6 +106,20 @@ def test_more_sampler_steps(folder: Path, model: LoadedModel) -> None:
             DioramaOptions.parse({"steps": steps})
 
 
+def test_weights_say_how_they_are_sampled_and_distilled_ones_take_no_other_steps(tmp_path: Path, folder: Path) -> None:
+    for part in folder.iterdir():
+        (tmp_path / part.name).symlink_to(part)
+    transformer = tmp_path / "transformer.safetensors"
+    state = load_file(transformer)
+    transformer.unlink()
+    save_file(state, transformer, {"sampler": "euler"})
+    request = LoadRequest(name="diorama", device="cpu", precision="fp32", options={"folder": str(tmp_path)})
+    assert load(request).generator.config == replace(preset("diorama"), sampler="euler")
+    assert load(replace(request, options=request.options | {"steps": "4"})).generator.config.sampler == "euler"
+    with pytest.raises(ConfigError, match="distilled to 4 steps; leave --steps 8 out"):
+        load(replace(request, options=request.options | {"steps": "8"}))
+
+
 def _edit(path: Path, key: str, value: torch.Tensor | None) -> None:
     state = load_file(path)
     if value is None:

@@ -44,12 +44,17 @@ def test_multistep_follows_the_flow_better_than_euler() -> None:
     errors, euler = [], []
     for steps in (8, 16, 32):
         errors.append(float((sampled("multistep", even(steps), noise) - exact).abs().max()))
-        x, levels = noise[0], [*even(steps), 0.0]
-        for sigma, after in pairwise(levels):
-            x = x + (after - sigma) * (x - seen(x, sigma)) / sigma
-        euler.append(float((x - exact).abs().max()))
+        euler.append(float((sampled("euler", even(steps), noise) - exact).abs().max()))
     assert errors[2] < errors[0] / 4
     assert all(mine < theirs / 3 for mine, theirs in zip(errors, euler, strict=True))
+
+
+def test_euler_goes_straight_to_the_next_level() -> None:
+    noise = torch.linspace(-2, 2, 9, dtype=torch.float64)[None]
+    x = noise[0]
+    for sigma, after in pairwise([*even(4), 0.0]):
+        x = x + (after - sigma) * (x - seen(x, sigma)) / sigma
+    torch.testing.assert_close(sampled("euler", even(4), noise), x, rtol=1e-6, atol=1e-6)
 
 
 def test_renoise_adds_fresh_noise_to_what_was_seen() -> None:
@@ -78,15 +83,15 @@ def test_a_generator_draws_what_its_sampler_takes(small: Any) -> None:
             drawn.append(draws)
             return torch.ones(draws, 1, *frames)
 
-    for name in ("renoise", "multistep"):
+    for name in ("renoise", "multistep", "euler"):
         config = small.config(sampler=name, timesteps=(1000.0, 600.0, 300.0))
         generator = small.generator(config)
         world = generator.open(seed=0, embedding=small.embedding(config, 1), noise=Counting())
         assert generator.step(world).latents.isfinite().all()
         assert config.noise_draws == drawn[-1]
-    assert drawn == [3, 1]
+    assert drawn == [3, 1, 1]
 
 
 def test_a_sampler_that_there_is_not(small: Any) -> None:
-    with pytest.raises(ConfigError, match="sampler must be one of renoise, multistep"):
-        small.config(sampler="euler")
+    with pytest.raises(ConfigError, match="sampler must be one of renoise, multistep, euler"):
+        small.config(sampler="heun")

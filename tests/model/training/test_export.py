@@ -10,6 +10,7 @@ from safetensors.torch import load_file, save_file
 from longtake.model.config import TransformerConfig
 from longtake.model.network.transformer import Transformer
 from longtake.model.training.export import export, without_actions
+from longtake.model.weights import read_sampler
 
 
 def test_export_writes_bf16_parts_and_forgets_the_trainers_disk(tmp_path: Path) -> None:
@@ -27,6 +28,21 @@ def test_export_writes_bf16_parts_and_forgets_the_trainers_disk(tmp_path: Path) 
     assert int(load_file(out / "encoder.safetensors")["count"]) == 7
     assert (out / "transformer.safetensors").read_bytes() == b"kept"
     assert json.loads((out / "runs" / "autoencoder-config.json").read_text()) == {"data": "clips", "hours": 1}
+
+
+def test_the_latest_stage_is_exported_with_the_sampler_that_it_was_distilled_for(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    for stage, said, sampler in (
+        ("transformer", None, None),
+        ("progressive", {"sampler": "euler"}, "euler"),
+        ("streaming", {"sampler": "renoise"}, "renoise"),
+    ):
+        run = tmp_path / "runs" / stage
+        run.mkdir(parents=True)
+        save_file({stage: torch.ones(1)}, run / "ema.safetensors", said)
+        assert export(tmp_path / "runs", out) == ["transformer"]
+        assert set(load_file(out / "transformer.safetensors")) == {stage}
+        assert read_sampler(out / "transformer.safetensors", None) == sampler
 
 
 def test_a_model_without_its_axes_does_what_it_did_at_rest() -> None:

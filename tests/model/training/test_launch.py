@@ -3,6 +3,9 @@
 import json
 import os
 import signal
+import time
+from dataclasses import replace
+from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +15,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from longtake.model.errors import BackendError, TrainingError
+from longtake.model.locks import locked
 from longtake.model.training.compute import rank_and_ranks
 from longtake.model.training.launch import launch
 from longtake.model.training.loop import LoopConfig
@@ -54,6 +58,15 @@ class Killed(Line):
         return super().batch(turn)
 
 
+class Left(Line):
+    """Whoever started the ranks is killed at their third step."""
+
+    def batch(self, turn: Turn) -> Tensor:
+        if turn.step == 2 and rank_and_ranks()[0] == 0:
+            os.kill(os.getppid(), signal.SIGKILL)
+        return super().batch(turn)
+
+
 class Stopped(Line):
     """The whole run is asked to stop at its third step."""
 
@@ -89,6 +102,28 @@ def test_a_rank_that_is_lost_ends_the_run_in_one_line(tmp_path: Path, task: type
     assert "run the same command again" in str(caught.value)
     launch(Line, CONFIG, tmp_path, {})
     assert (tmp_path / "finished").exists()
+
+
+def test_ranks_whose_launcher_is_killed_save_and_end(tmp_path: Path) -> None:
+    endless = replace(CONFIG, steps=10_000_000)
+    launcher = get_context("spawn").Process(target=launch, args=(Left, endless, tmp_path, {}))
+    launcher.start()
+    launcher.join(300)
+    assert launcher.exitcode == -signal.SIGKILL
+    until = time.monotonic() + 60
+    while not (tmp_path / "checkpoint.pt").exists():
+        assert time.monotonic() < until, "the ranks train for ever"
+        time.sleep(0.1)
+    launch(Line, replace(CONFIG, steps=1), tmp_path, {})
+    assert (tmp_path / "finished").exists(), "it can be gone on with"
+
+
+def test_a_folder_is_one_runs(tmp_path: Path) -> None:
+    with locked(tmp_path / ".lock"), pytest.raises(TrainingError, match="another run trains in"):
+        launch(Line, CONFIG, tmp_path, {})
+    launch(Line, replace(CONFIG, ranks=1), tmp_path, {})
+    assert (tmp_path / "finished").exists()
+    assert not (tmp_path / ".lock").exists()
 
 
 def test_a_device_that_is_not_there_is_refused_before_anything_is_written(

@@ -9,8 +9,9 @@ from torch import Tensor
 from longtake.model.config import GeneratorConfig, TransformerConfig
 from longtake.model.errors import ConfigError
 from longtake.model.network.transformer import Transformer
-from longtake.model.training.objectives.flow import FlowBatch, FlowConfig, FlowMatching
+from longtake.model.training.objectives.flow import FlowConfig, FlowMatching
 from longtake.model.training.objectives.fused import FusedWindowAttention
+from longtake.model.training.objectives.teacher_forcing import FlowBatch
 from longtake.model.training.objectives.window import PackedAttention, WindowAttention
 
 SIZES = TransformerConfig(

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
 from longtake.model.config import preset
 from longtake.model.errors import CheckpointError, ConfigError, TrainingError
@@ -18,7 +18,8 @@ from longtake.model.training.data.texts import TextFolder
 from longtake.model.training.recipes.transformer import PRESETS
 from longtake.model.training.recipes.wan_world import WAN_14B, WanWorld, map_weights
 from longtake.model.training.recipes.world_config import WorldConfig
-from longtake.model.training.recipes.worlds import DioramaWorld, check_same_world
+from longtake.model.training.recipes.worlds import Captions, DioramaWorld, check_same_world
+from longtake.model.training.whole_weights import write_network
 
 WAN = preset("longlive-1.3b").transformer
 
@@ -27,6 +28,33 @@ def test_the_teacher_has_the_generators_latents_and_text() -> None:
     check_same_world("teacher", WAN_14B, WAN)
     with pytest.raises(ConfigError, match="teacher is of another world: its latent_height is 12"):
         check_same_world("teacher", preset("diorama").transformer, WAN)
+
+
+def test_captions_are_the_same_however_they_are_asked_for() -> None:
+    drawn = Captions(50, seed=3)
+    every = list(drawn)
+    assert len(every) == len(drawn) == 50
+    assert drawn[7:9] == every[7:9] == [drawn[7], drawn[8]]
+    assert drawn[-1] == every[49]
+    assert len(set(every)) == 50
+    assert Captions(50, seed=4)[7] != every[7]
+    with pytest.raises(IndexError):
+        drawn[50]
+
+
+def test_a_distilled_generator_is_taught_by_what_it_was_distilled_from(tmp_path: Path, parts: Path) -> None:
+    """Its own noise levels are too few for a score."""
+    sizes = PRESETS["tiny"]
+    for folder, sampler in ((tmp_path, "euler"), (tmp_path / "teacher", None)):
+        folder.mkdir(exist_ok=True)
+        write_network(Transformer(sizes), folder / "transformer.safetensors", sampler)  # type: ignore[arg-type]
+    world = DioramaWorld(start=str(tmp_path), parts=parts)
+    assert world.config.sampler == "euler"
+    state = load_file(tmp_path / "teacher" / "transformer.safetensors")
+    for network in (world.teacher(), world.critic()):
+        assert all(torch.equal(value, state[name]) for name, value in network.state_dict().items())
+    own = load_file(tmp_path / "transformer.safetensors")
+    assert all(torch.equal(value, own[name]) for name, value in world.generator().state_dict().items())
 
 
 def test_diorama_draws_captions_and_actions(parts: Path) -> None:

@@ -1,0 +1,128 @@
+"""Progressive distillation (Salimans and Ho, 2022, arXiv:2202.00512): one step of the student does the teacher's two.
+
+At each level of the sampler the student learns the straight way to the next one, where the teacher gets with the
+midpoint method in two evaluations. The teacher may be guided, by the prompt (as Meng et al., 2022, arXiv:2210.03142,
+distil it) and by the actions; the student then has both in one forward. Its sampler is `euler`.
+"""
+
+from dataclasses import dataclass
+from itertools import pairwise
+
+import torch
+from torch import Tensor
+
+from longtake.model.config import GeneratorConfig
+from longtake.model.errors import ConfigError
+from longtake.model.generation.schedule import Schedule
+from longtake.model.network.transformer import Transformer
+from longtake.model.training.objectives.teacher_forcing import (
+    FlowBatch,
+    MakeAttention,
+    Packed,
+    TeacherForcing,
+    in_order,
+    weighted_error,
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProgressiveConfig:
+    """How the teacher is asked."""
+
+    copies: int = 4
+    """noised copies of each clip; with as many as the sampler has levels, each frame is seen at all of them"""
+    context_noise: float = 0.25
+    """largest noise level of the clean copy, in half of the clips"""
+    text_guidance: float = 1.0
+    """scale of what the prompt changes; 1 takes the teacher as it is"""
+    action_guidance: float = 1.0
+    """scale of what the actions change, against no action"""
+    stalls: float = 0.0
+    """odds, in half of the clips, that a frame of the student's past is the one before it once more: a past that is too
+    slow, as that of its own takes tends to be, while the teacher sees the true one"""
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.stalls < 1:
+            raise ConfigError(f"stalls are odds, 0 to below 1, not {self.stalls}")
+        for name in ("text_guidance", "action_guidance"):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"{name} is a scale of 1 or more, not {getattr(self, name)}")
+
+
+class ProgressiveDistillation(TeacherForcing):
+    """The loss of a batch; draws from torch's own random stream.
+
+    Args:
+        teacher: frozen; of the generator's sizes.
+        generator: of the student; its timesteps are those that the student takes.
+        config: how the teacher is asked.
+        make_attention: called once for each number of frames and copies.
+        device: of the batches.
+        no_text: what an empty prompt is encoded as, [L, text_dim]; guidance by the prompt needs it.
+
+    Raises:
+        ConfigError: guidance without no_text.
+    """
+
+    def __init__(
+        self,
+        teacher: Transformer,
+        generator: GeneratorConfig,
+        config: ProgressiveConfig,
+        make_attention: MakeAttention,
+        device: torch.device | str = "cpu",
+        no_text: Tensor | None = None,
+    ) -> None:
+        if config.text_guidance > 1 and no_text is None:
+            raise ConfigError("guidance compares a prompt with an empty one: give no_text")
+        super().__init__(generator, config.copies, config.context_noise, make_attention, device, no_text)
+        self.config, self._teacher = config, teacher
+        steps = (*generator.timesteps, 0.0)
+        halfway = [(start + end) / 2 for start, end in pairwise(steps)]
+        self._halfway = torch.tensor(Schedule(generator.shift).warp(halfway), device=device) / 1000
+
+    def _error(self, model: Transformer, batch: FlowBatch, copies: int, context: Tensor | None) -> Tensor:
+        clips, frames = batch.latents.shape[:2]
+        device, count = self.levels.device, len(self.levels)
+        first = torch.randint(count, (clips, 1, frames), device=device)
+        step = (first + torch.arange(copies, device=device)[:, None]) % count
+        _, xt = self._noised(batch, self.levels[step])
+        packed = self._packed(batch, copies, context)
+        with torch.no_grad():
+            sigma, halfway = self.levels[step], self._halfway[step]
+            # Guidance on the way to the midpoint would cost as much again, and only moves where the target is asked.
+            between = xt - _cells(sigma - halfway) * packed.flow(self._teacher, xt, sigma)
+            target = self._guided(packed, batch, between, halfway)
+        if self.config.stalls and context is not None:
+            shown, after = self._draw_stalls(clips, frames)
+            xt, sigma, target = (in_order(x, after) for x in (xt, sigma, target))
+            past, batch = batch.in_order(shown), batch.in_order(after)
+            packed = self._packed(batch, copies, context, past)
+        return weighted_error(packed.flow(model, xt, sigma), target, batch)
+
+    def _draw_stalls(self, clips: int, frames: int) -> tuple[Tensor, Tensor]:
+        """Draw which frames of a clip stand in the past's places, and which frames come after them: each [B, F]."""
+        device = self.levels.device
+        stalls = torch.rand(clips, frames, device=device) < self.config.stalls
+        stalls &= torch.rand(clips, 1, device=device) < 0.5
+        stalls[:, 0] = False
+        past = (~stalls).cumsum(1) - 1
+        after = torch.cat((torch.zeros_like(past[:, :1]), past[:, :-1] + 1), 1)
+        return past, after
+
+    def _guided(self, packed: Packed, batch: FlowBatch, xt: Tensor, sigma: Tensor) -> Tensor:
+        """Return the teacher's flow with guidance."""
+        config = self.config
+        flow = guided = packed.flow(self._teacher, xt, sigma)
+        if config.text_guidance > 1:
+            unprompted = packed.flow(self._teacher, xt, sigma, text=self._blank(batch.text))
+            guided = guided + (config.text_guidance - 1) * (flow - unprompted)
+        # What a hand does shows against the past: a first frame has none.
+        if config.action_guidance > 1 and batch.actions is not None and packed.past is not None:
+            at_rest = packed.flow(self._teacher, xt, sigma, at_rest=True)
+            guided = guided + (config.action_guidance - 1) * (flow - at_rest)
+        return guided
+
+
+def _cells(x: Tensor) -> Tensor:
+    return x[..., None, None, None]
