@@ -3,13 +3,11 @@
 import json
 import logging
 import os
-import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import asdict, replace
 from pathlib import Path
-from types import FrameType
 from typing import Protocol, TypeVar
 
 import torch
@@ -21,6 +19,7 @@ from longtake.model.errors import ModelError, TrainingError
 from longtake.model.locks import Locked, locked
 from longtake.model.ops.allocator import hold_memory
 from longtake.model.ops.precision import choose_device
+from longtake.model.training.child import handing_on
 from longtake.model.training.compute import agree_on_dtype
 from longtake.model.training.files import write_whole
 from longtake.model.training.loop import LoopConfig, Run
@@ -195,15 +194,15 @@ def _rank_main(
 def _wait(context: ProcessContext) -> None:
     """Wait for the ranks, handing on signals so that they save; raises TrainingError if one has failed."""
 
-    def hand_on(number: int, _: FrameType | None) -> None:
+    def hand_on(number: int) -> None:
         for pid in context.pids():
             if pid is not None:
                 os.kill(pid, number)
 
-    kept = {number: signal.signal(number, hand_on) for number in (signal.SIGTERM, signal.SIGINT)}
     try:
-        while not context.join():
-            pass
+        with handing_on(hand_on):
+            while not context.join():
+                pass
     except ProcessRaisedException as error:
         raise TrainingError(f"rank {error.error_index} failed: {str(error).strip().splitlines()[-1]}") from error
     except ProcessExitedException as error:
@@ -212,6 +211,3 @@ def _wait(context: ProcessContext) -> None:
         raise TrainingError(
             f"rank {error.error_index} was ended from outside (exit status {error.exit_code}); {AGAIN}"
         ) from error
-    finally:
-        for number, handler in kept.items():
-            signal.signal(number, handler)

@@ -10,6 +10,11 @@ NEW = ("action_embedding.",)
 """parameters that older weights may lack; as built they change nothing"""
 
 
+def transformer_file(path: Path) -> Path:
+    """Return the file of a transformer's weights: `path` itself, or the one in it if it is a folder."""
+    return path / "transformer.safetensors" if path.is_dir() else path
+
+
 def load_start(transformer: Transformer, path: Path, *, role: str = "start") -> None:
     """Load weights into a transformer about to be trained.
 
@@ -23,7 +28,7 @@ def load_start(transformer: Transformer, path: Path, *, role: str = "start") -> 
     Raises:
         CheckpointError: there are no weights, or they are of another network.
     """
-    file = path / "transformer.safetensors" if path.is_dir() else path
+    file = transformer_file(path)
     state = read(file)
     own = transformer.state_dict()
     lacking = [name for name in own if name not in state and not name.startswith(NEW)]

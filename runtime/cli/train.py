@@ -43,5 +43,5 @@ def run(options: argparse.Namespace) -> int:
     arguments = options.arguments[1:] if options.arguments[:1] == ["--"] else options.arguments
     from longtake.model.training.child import run_module
 
-    code = run_module([PARTS[options.part], *arguments])
+    code = run_module([PARTS[options.part], *arguments], interrupts=False)
     return code if code >= 0 else UNUSABLE

@@ -33,7 +33,7 @@ from longtake.model.training.objectives.scores import CausalScore, Score
 from longtake.model.training.objectives.streaming import Reencode
 from longtake.model.training.objectives.window import WindowAttention
 from longtake.model.training.samples import Studio, diorama_studio
-from longtake.model.training.start import load_start
+from longtake.model.training.start import load_start, transformer_file
 from longtake.model.weights import fill, read_sampler, read_sizes
 
 Need = Literal["start", "teacher", "critic", "texts", "prompts", "vae"]
@@ -150,7 +150,7 @@ class DioramaWorld(TrainingWorld):
         self._teacher, self._critic = teacher or known, critic or teacher or known
         self._random, self._seed = random, seed
         base = preset("diorama")
-        sampler = base.sampler if random else read_sampler(_file(self._start), base.sampler)
+        sampler = base.sampler if random else read_sampler(transformer_file(Path(self._start)), base.sampler)
         self.config = replace(base, transformer=self._sizes(self._start), sampler=sampler)
         self.pairs = pairs or Captions(CAPTIONS, seed)
         for what, path in (("teacher", self._teacher), ("critic", self._critic)):
@@ -163,7 +163,7 @@ class DioramaWorld(TrainingWorld):
         if self._random:
             return self._random
         usual = replace(preset("diorama").transformer, actions=len(AXES))
-        return read_sizes(_file(path), usual)
+        return read_sizes(transformer_file(Path(path)), usual)
 
     def _network(self, path: str, role: int = 0) -> Transformer:
         with torch.random.fork_rng([]):
@@ -234,10 +234,6 @@ class DioramaWorld(TrainingWorld):
     def studio(self, device: torch.device) -> Studio:
         """See `TrainingWorld`."""
         return diorama_studio(self._parts, device)
-
-
-def _file(path: str) -> Path:
-    return Path(path) / "transformer.safetensors" if Path(path).is_dir() else Path(path)
 
 
 def check_same_world(what: str, theirs: TransformerConfig, ours: TransformerConfig) -> None:

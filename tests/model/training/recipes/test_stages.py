@@ -207,6 +207,7 @@ def test_all_stages_of_the_transformer_end_with_valid_weights(tmp_path: Path) ->
         assert (out / stage / "finished").exists()
         assert (made / "runs" / f"{stage}-config.json").exists()
     assert any((out / "transformer" / "samples").iterdir())
+    assert "tiny" in json.loads((made / "runs" / "transformer-config.json").read_text())["command"]
     paths = [folder / "transformer.safetensors" for folder in (made, made / "teacher")]
     assert [read_sizes(path, preset("diorama").transformer) for path in paths] == 2 * [PRESETS["tiny"]]
     assert [read_sampler(path, "multistep") for path in paths] == ["euler", "multistep"]
