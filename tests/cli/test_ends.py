@@ -21,7 +21,7 @@ def start(folder: Path, *arguments: str) -> "subprocess.Popen[str]":
     environment = {**os.environ, "PYTHONPATH": str(FAKES), "TMPDIR": str(folder / "tmp")}
     (folder / "tmp").mkdir()
     return subprocess.Popen(
-        [sys.executable, "-m", "longtake", *arguments, "--factory", "fakes:load"],
+        [sys.executable, "-m", "longtake", *arguments, "--factory", "fakes:load_steered"],
         cwd=folder,
         env=environment,
         text=True,
