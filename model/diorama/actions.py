@@ -21,11 +21,11 @@ RUN: Final = 2.2
 
 _SPEEDS: Final = (-1.0, -0.5, 0.0, 1.0)
 _PACES: Final = (-1.0, 0.0, 1.0, RUN)
-_HOLD: Final = (2, 12)
-"""Shortest and longest hold of a random track, in latent frames: 0.5 to 3 seconds."""
-_IDLE_ODDS: Final = 0.4
-_KEYS: Final = {"speed": (-1.0, -0.5, 1.0), "lift": (-1.0, 1.0)}
-"""What keys ask for; sticks ask for anything between."""
+_HOLD: Final = (2, 8)
+"""Shortest and longest hold of a random track, in latent frames: 0.5 to 2 seconds."""
+_IDLE_ODDS: Final = 0.25
+_KEYS: Final = {"speed": (-1.0, -1.0, -0.5, 1.0), "lift": (-1.0, 1.0)}
+"""What keys ask for, back twice as often: it is what is learned last. Sticks ask for anything between."""
 _KEY_ODDS: Final = 0.6
 _ONE_AXIS_ODDS: Final = 0.7
 
@@ -61,7 +61,7 @@ def pace(speed: NDArray[np.floating]) -> NDArray[np.float64]:
 
 
 def random_actions(rng: np.random.Generator, steps: int) -> Actions:
-    """A track of `steps` actions as a player makes them: held for a while, then changed, at rest 40 % of the time."""
+    """A track of `steps` actions as a player makes them: held for a while, then changed, one in four at rest."""
     track = np.zeros((steps, len(AXES)), np.float32)
     start = -int(rng.integers(_HOLD[0]))
     while start < steps:

@@ -32,7 +32,7 @@ from longtake.model.network.transformer import Transformer
 from longtake.model.ops.allocator import keep_freed_memory
 from longtake.model.ops.precision import choose_device, choose_precision, precision_name, product_precision
 from longtake.model.options import BackendOptions
-from longtake.model.weights import fill, read_sampler, read_sizes
+from longtake.model.weights import fill, read_config
 
 log = logging.getLogger(__name__)
 
@@ -83,10 +83,7 @@ def load_diorama(
     if chosen.type == "cpu":
         keep_freed_memory()
     dtype = choose_precision(precision, chosen)
-    config = preset(NAME)
-    path = folder / "transformer.safetensors"
-    sizes, sampler = read_sizes(path, config.transformer), read_sampler(path, config.sampler)
-    config = drive(replace(config, transformer=sizes, sampler=sampler))
+    config = drive(read_config(folder / "transformer.safetensors", preset(NAME)))
     # Before any weights are read: what cannot be had is refused at once.
     backend = Backend.chosen(chosen, dtype, options, block_tokens=config.block_tokens)
     transformer = Transformer(config.transformer)

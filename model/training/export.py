@@ -24,7 +24,7 @@ from longtake.model.command_line import Parser
 from longtake.model.config import TransformerConfig
 from longtake.model.training.files import write_whole
 from longtake.model.training.weights import half, write_weights
-from longtake.model.weights import read_sampler, read_sizes
+from longtake.model.weights import read_sampling, read_sizes
 
 TRANSFORMER_RUNS: Final = ("streaming", "self_forcing", "progressive", "transformer")
 """runs that train the transformer, the last stage first"""
@@ -87,8 +87,8 @@ def export(runs: Path, out: Path, *, actions: bool = True) -> list[str]:
             state, sizes = load_file(source), sizes_of(source.parent) if name == "transformer" else None
             if sizes is not None and sizes.actions and not actions:
                 state, sizes = without_actions(state), replace(sizes, actions=0)
-            sampler = read_sampler(source, None) if name == "transformer" else None
-            write_weights(half(state), out / f"{name}.safetensors", sizes=sizes, sampler=sampler)
+            sampling = read_sampling(source) if name == "transformer" else None
+            write_weights(half(state), out / f"{name}.safetensors", sizes=sizes, sampling=sampling)
             done.append(name)
     for name in ("autoencoder", "decoder", "text", *reversed(TRANSFORMER_RUNS), "probe"):
         keep_record(runs / name, out, name)

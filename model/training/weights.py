@@ -9,11 +9,11 @@ from typing import Final
 from safetensors.torch import save_file
 from torch import Tensor
 
-from longtake.model.config import SamplerName, TransformerConfig
+from longtake.model.config import TransformerConfig
 from longtake.model.errors import TrainingError
 from longtake.model.pieces import piece_path, pieces
 from longtake.model.training.files import write_whole
-from longtake.model.weights import SAMPLER, SIZES
+from longtake.model.weights import SAMPLER, SIZES, TIMESTEPS, Sampling
 
 MOST_BYTES: Final = 14_500_000
 """of a file's tensors; its header comes on top"""
@@ -24,10 +24,14 @@ def half(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {k: (v.bfloat16() if v.is_floating_point() else v).contiguous() for k, v in state.items()}
 
 
-def metadata_of(sizes: TransformerConfig | None, sampler: SamplerName | None) -> dict[str, str]:
-    """Return what a file of weights says of its network: its sizes, and the sampler that it was distilled for."""
+def metadata_of(sizes: TransformerConfig | None, sampling: Sampling | None) -> dict[str, str]:
+    """Return what a file of weights says of its network: its sizes, and how it wants to be sampled."""
     said = {} if sizes is None else {SIZES: json.dumps(asdict(sizes))}
-    return said | ({} if sampler is None else {SAMPLER: str(sampler)})
+    if sampling is not None:
+        said[SAMPLER] = sampling.sampler
+        if sampling.timesteps is not None:
+            said[TIMESTEPS] = json.dumps(sampling.timesteps)
+    return said
 
 
 def write_weights(
@@ -35,7 +39,7 @@ def write_weights(
     path: Path,
     *,
     sizes: TransformerConfig | None = None,
-    sampler: SamplerName | None = None,
+    sampling: Sampling | None = None,
     most_bytes: int = MOST_BYTES,
 ) -> list[Path]:
     """Write a part's weights, split if they are large, in the place of those that were there.
@@ -44,7 +48,7 @@ def write_weights(
         state: tensors by name.
         path: of the part; pieces are named after it (`longtake.model.pieces`).
         sizes: of a transformer, kept in the file.
-        sampler: that a transformer was distilled for, kept in the file.
+        sampling: that a transformer was distilled for, kept in the file.
         most_bytes: of a file's tensors.
 
     Returns:
@@ -54,7 +58,7 @@ def write_weights(
         TrainingError: the disk is full, or one tensor alone is too large.
     """
     shares = _share_out(state, most_bytes)
-    metadata = metadata_of(sizes, sampler)
+    metadata = metadata_of(sizes, sampling)
     before = pieces(path)
     written = []
     for number, names in enumerate(shares, start=1):

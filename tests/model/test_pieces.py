@@ -13,7 +13,7 @@ from longtake.model.diorama.files import digest
 from longtake.model.errors import CheckpointError
 from longtake.model.pieces import pieces
 from longtake.model.training.weights import half, write_weights
-from longtake.model.weights import fill, read, read_sampler, read_sizes
+from longtake.model.weights import Sampling, fill, read, read_config, read_sampling, read_sizes
 
 SIZES = replace(preset("tiny").transformer, actions=2)
 
@@ -59,15 +59,40 @@ def test_pieces_that_are_not_whole_are_refused(tmp_path: Path) -> None:
 
 def test_a_sampler_that_this_version_does_not_know_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "part.safetensors"
-    assert read_sampler(path, "multistep") == "multistep", "nothing is there yet"
-    write_weights({"x": torch.zeros(1)}, path, sampler="euler")
-    assert read_sampler(path, "multistep") == "euler"
+    assert read_sampling(path) is None, "nothing is there yet"
+    write_weights({"x": torch.zeros(1)}, path)
+    assert read_sampling(path) is None
+    write_weights({"x": torch.zeros(1)}, path, sampling=Sampling(sampler="euler"))
+    assert read_sampling(path) == Sampling(sampler="euler")
     save_file({"x": torch.zeros(1)}, path, {"sampler": "magic"})
     with pytest.raises(CheckpointError, match="for the sampler 'magic'"):
-        read_sampler(path, "multistep")
+        read_sampling(path)
     path.write_bytes(b"nothing")
     with pytest.raises(CheckpointError, match="cannot be read"):
-        read_sampler(path, "multistep")
+        read_sampling(path)
+
+
+def test_weights_say_their_sizes_sampler_and_steps(tmp_path: Path) -> None:
+    path, usual = tmp_path / "part.safetensors", preset("diorama")
+    write_weights({"x": torch.zeros(1)}, path)
+    assert read_config(path, usual) == usual
+    write_weights({"x": torch.zeros(1)}, path, sampling=Sampling(sampler="euler"))
+    assert read_config(path, usual) == replace(usual, sampler="euler"), "older weights do not say their steps"
+    two = Sampling(sampler="euler", timesteps=(1000.0, 500.0))
+    write_weights({"x": torch.zeros(1)}, path, sizes=SIZES, sampling=two)
+    read = read_config(path, usual)
+    assert read == replace(usual, transformer=SIZES, sampler="euler", timesteps=(1000.0, 500.0))
+    assert Sampling.of(read) == two == read_sampling(path)
+
+
+@pytest.mark.parametrize(
+    ("steps", "message"), [("many", "cannot be used"), ("3", "cannot be used"), ("[1, 2]", "fall")]
+)
+def test_steps_that_cannot_be_taken_are_refused(tmp_path: Path, steps: str, message: str) -> None:
+    path = tmp_path / "part.safetensors"
+    save_file({"x": torch.zeros(1)}, path, {"sampler": "euler", "timesteps": steps})
+    with pytest.raises(CheckpointError, match=message):
+        read_config(path, preset("diorama"))
 
 
 def test_sizes_that_cannot_be_built_are_refused(tmp_path: Path) -> None:

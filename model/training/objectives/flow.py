@@ -15,18 +15,15 @@ from longtake.model.training.objectives.teacher_forcing import (
     FlowBatch,
     MakeAttention,
     TeacherForcing,
+    TeacherForcingConfig,
     weighted_error,
 )
 
 
 @dataclass(frozen=True, kw_only=True)
-class FlowConfig:
+class FlowConfig(TeacherForcingConfig):
     """What the loss draws."""
 
-    copies: int = 3
-    """noised copies of each clip; the clean copy is paid once for all of them"""
-    context_noise: float = 0.25
-    """largest noise level of the clean copy, in half of the clips, so that small errors are not amplified"""
     sampler_levels: float = 0.5
     """share of frames at the sampler's own noise levels"""
     guidance: float = 0.0
@@ -59,7 +56,7 @@ class FlowMatching(TeacherForcing):
     ) -> None:
         if config.guidance and no_text is None:
             raise ConfigError("guidance compares a prompt with an empty one: give no_text")
-        super().__init__(generator, config.copies, config.context_noise, make_attention, device, no_text)
+        super().__init__(generator, config, make_attention, device, no_text)
         self.config = config
 
     def draw_levels(self, shape: tuple[int, ...]) -> Tensor:

@@ -1,11 +1,16 @@
 """Progressive distillation (Salimans and Ho, 2022, arXiv:2202.00512): one step of the student does the teacher's two.
 
 At each level of the sampler the student learns the straight way to the next one, where the teacher gets with the
-midpoint method in two evaluations. The teacher may be guided, by the prompt (as Meng et al., 2022, arXiv:2210.03142,
-distil it) and by the actions; the student then has both in one forward. Its sampler is `euler`.
+midpoint method in two evaluations. A teacher that was distilled itself takes the two steps that it has learned. The
+teacher may be guided, by the prompt (as Meng et al., 2022, arXiv:2210.03142, distil it) and by the actions; the student
+then has both in one forward. Its sampler is `euler`.
+
+The teacher always sees the true past. The student may be shown one that is too slow (`stalls`) or one that it made
+itself (`resampled`), so that it learns to lead its own takes back to what is drawn. Guo et al. (2025, arXiv:2512.15702)
+resample the past without a teacher.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import torch
@@ -20,19 +25,19 @@ from longtake.model.training.objectives.teacher_forcing import (
     MakeAttention,
     Packed,
     TeacherForcing,
+    TeacherForcingConfig,
     in_order,
     weighted_error,
 )
+from longtake.model.weights import Sampling
 
 
 @dataclass(frozen=True, kw_only=True)
-class ProgressiveConfig:
-    """How the teacher is asked."""
+class ProgressiveConfig(TeacherForcingConfig):
+    """How the teacher is asked, and what the student is shown."""
 
     copies: int = 4
     """noised copies of each clip; with as many as the sampler has levels, each frame is seen at all of them"""
-    context_noise: float = 0.25
-    """largest noise level of the clean copy, in half of the clips"""
     text_guidance: float = 1.0
     """scale of what the prompt changes; 1 takes the teacher as it is"""
     action_guidance: float = 1.0
@@ -40,10 +45,19 @@ class ProgressiveConfig:
     stalls: float = 0.0
     """odds, in half of the clips, that a frame of the student's past is the one before it once more: a past that is too
     slow, as that of its own takes tends to be, while the teacher sees the true one"""
+    resampled: float = 0.0
+    """odds that a clip's past is shown to the student as it makes it itself: noised to one of its levels below the
+    first, and denoised from there"""
+    resampling_rounds: int = 2
+    """how often at most this is done, each time to what came out of the time before, as errors add up in a take"""
 
     def __post_init__(self) -> None:
         if not 0 <= self.stalls < 1:
             raise ConfigError(f"stalls are odds, 0 to below 1, not {self.stalls}")
+        if not 0 <= self.resampled <= 1:
+            raise ConfigError(f"resampled is a share, 0 to 1, not {self.resampled}")
+        if self.resampling_rounds < 1:
+            raise ConfigError(f"resampling_rounds must be at least 1, not {self.resampling_rounds}")
         for name in ("text_guidance", "action_guidance"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name} is a scale of 1 or more, not {getattr(self, name)}")
@@ -59,9 +73,10 @@ class ProgressiveDistillation(TeacherForcing):
         make_attention: called once for each number of frames and copies.
         device: of the batches.
         no_text: what an empty prompt is encoded as, [L, text_dim]; guidance by the prompt needs it.
+        distilled: how the teacher was distilled to be sampled, if it was.
 
     Raises:
-        ConfigError: guidance without no_text.
+        ConfigError: guidance without no_text, or a distilled teacher that does not take two steps for each of these.
     """
 
     def __init__(
@@ -72,14 +87,19 @@ class ProgressiveDistillation(TeacherForcing):
         make_attention: MakeAttention,
         device: torch.device | str = "cpu",
         no_text: Tensor | None = None,
+        distilled: Sampling | None = None,
     ) -> None:
         if config.text_guidance > 1 and no_text is None:
             raise ConfigError("guidance compares a prompt with an empty one: give no_text")
-        super().__init__(generator, config.copies, config.context_noise, make_attention, device, no_text)
+        super().__init__(generator, config, make_attention, device, no_text)
         self.config, self._teacher = config, teacher
         steps = (*generator.timesteps, 0.0)
         halfway = [(start + end) / 2 for start, end in pairwise(steps)]
+        if distilled is not None:
+            _check_two_for_one(distilled.drive(generator), generator, halfway)
+        self._straight = distilled is not None
         self._halfway = torch.tensor(Schedule(generator.shift).warp(halfway), device=device) / 1000
+        self._after = torch.cat((self.levels[1:], self.levels.new_zeros(1)))
 
     def _error(self, model: Transformer, batch: FlowBatch, copies: int, context: Tensor | None) -> Tensor:
         clips, frames = batch.latents.shape[:2]
@@ -91,14 +111,40 @@ class ProgressiveDistillation(TeacherForcing):
         with torch.no_grad():
             sigma, halfway = self.levels[step], self._halfway[step]
             # Guidance on the way to the midpoint would cost as much again, and only moves where the target is asked.
-            between = xt - _cells(sigma - halfway) * packed.flow(self._teacher, xt, sigma)
+            first_half = packed.flow(self._teacher, xt, sigma)
+            between = xt - _cells(sigma - halfway) * first_half
             target = self._guided(packed, batch, between, halfway)
-        if self.config.stalls and context is not None:
-            shown, after = self._draw_stalls(clips, frames)
-            xt, sigma, target = (in_order(x, after) for x in (xt, sigma, target))
-            past, batch = batch.in_order(shown), batch.in_order(after)
+            if self._straight:
+                share = _cells((sigma - halfway) / (sigma - self._after[step]))
+                target = share * first_half + (1 - share) * target
+        if context is not None and (self.config.stalls or self.config.resampled):
+            past = self._draw_resampled(model, batch)
+            if self.config.stalls:
+                shown, after = self._draw_stalls(clips, frames)
+                xt, sigma, target = (in_order(x, after) for x in (xt, sigma, target))
+                past, batch = past.in_order(shown), batch.in_order(after)
             packed = self._packed(batch, copies, context, past)
         return weighted_error(packed.flow(model, xt, sigma), target, batch)
+
+    @torch.no_grad()
+    def _draw_resampled(self, model: Transformer, batch: FlowBatch) -> FlowBatch:
+        """Return the batch, with what the student makes of it in place of the clips that are drawn."""
+        true, count = batch.latents, len(self.levels)
+        drawn = torch.rand(len(true)) < self.config.resampled
+        if not drawn.any():
+            return batch
+        # Drawn without the device, which would have to be waited for.
+        first = int(torch.randint(min(1, count - 1), count, ()))
+        steps = torch.cat((self.levels[first:], self.levels.new_zeros(1))).tolist()
+        past = batch
+        for _ in range(int(torch.randint(self.config.resampling_rounds, ())) + 1):
+            sigma = true.new_full((len(true), 1, true.shape[1]), steps[0])
+            _, xt = self._noised(past, sigma)
+            packed = self._packed(batch, 1, torch.zeros_like(sigma[:, 0]), past)
+            for level, after in pairwise(steps):
+                xt = xt + (after - level) * packed.flow(model, xt, torch.full_like(sigma, level))
+            past = replace(batch, latents=xt[:, 0])
+        return replace(batch, latents=torch.where(_cells(drawn[:, None]).to(true.device), past.latents, true))
 
     def _draw_stalls(self, clips: int, frames: int) -> tuple[Tensor, Tensor]:
         """Draw which frames of a clip stand in the past's places, and which frames come after them: each [B, F]."""
@@ -122,6 +168,15 @@ class ProgressiveDistillation(TeacherForcing):
             at_rest = packed.flow(self._teacher, xt, sigma, at_rest=True)
             guided = guided + (config.action_guidance - 1) * (flow - at_rest)
         return guided
+
+
+def _check_two_for_one(teacher: GeneratorConfig, student: GeneratorConfig, halfway: list[float]) -> None:
+    wanted = tuple(sorted((*student.timesteps, *halfway), reverse=True))
+    if teacher.sampler != "euler" or teacher.timesteps != wanted:
+        raise ConfigError(
+            f"the teacher is distilled to {len(teacher.timesteps)} steps of {teacher.sampler}; a student of "
+            f"{len(student.timesteps)} needs one of {len(wanted)} steps of euler, or one that was not distilled"
+        )
 
 
 def _cells(x: Tensor) -> Tensor:

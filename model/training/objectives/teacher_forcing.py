@@ -42,6 +42,16 @@ class FlowBatch:
         return FlowBatch(latents=latents, counted=counted, weights=weights, text=self.text, actions=actions)
 
 
+@dataclass(frozen=True, kw_only=True)
+class TeacherForcingConfig:
+    """How clips are packed."""
+
+    copies: int = 3
+    """noised copies of each clip; the clean copy is paid once for all of them"""
+    context_noise: float = 0.25
+    """largest noise level of the clean copy, in half of the clips, so that small errors are not amplified"""
+
+
 MakeAttention = Callable[[int, int], Attend]
 """Makes the self-attention for so many frames and so many packed copies."""
 
@@ -105,9 +115,7 @@ class TeacherForcing(ABC):
 
     Args:
         generator: of the model that is trained.
-        copies: noised copies of each clip; the clean copy is paid once for all of them.
-        context_noise: largest noise level of the clean copy, in half of the clips, so that small errors are not
-            amplified.
+        config: how clips are packed.
         make_attention: called once for each number of frames and copies.
         device: of the batches.
         no_text: what an empty prompt is encoded as, [L, text_dim].
@@ -116,13 +124,12 @@ class TeacherForcing(ABC):
     def __init__(
         self,
         generator: GeneratorConfig,
-        copies: int,
-        context_noise: float,
+        config: TeacherForcingConfig,
         make_attention: MakeAttention,
         device: torch.device | str = "cpu",
         no_text: Tensor | None = None,
     ) -> None:
-        self.copies, self.context_noise, self.shift = copies, context_noise, generator.shift
+        self.packing, self.shift = config, generator.shift
         self.levels = torch.tensor(Schedule(generator.shift).warp(generator.timesteps), device=device) / 1000
         self._no_text = None if no_text is None else no_text.to(device)
         self._make_attention = make_attention
@@ -131,9 +138,9 @@ class TeacherForcing(ABC):
     def clips(self, model: Transformer, batch: FlowBatch) -> Tensor:
         """Return the loss of clips: frames are denoised given the clean ones before them."""
         shape = batch.latents.shape[:2]
-        context = torch.rand(shape, device=batch.latents.device) * self.context_noise
+        context = torch.rand(shape, device=batch.latents.device) * self.packing.context_noise
         context *= (torch.rand(len(context), 1, device=context.device) < 0.5).float()
-        return self._error(model, batch, self.copies, context)
+        return self._error(model, batch, self.packing.copies, context)
 
     def first_frames(self, model: Transformer, batch: FlowBatch) -> Tensor:
         """Return the loss of single frames [B, 1, ...] that begin a take."""

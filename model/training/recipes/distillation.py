@@ -31,6 +31,7 @@ from longtake.model.training.sharded_run import AdamWConfig, ShardedConfig, Shar
 from longtake.model.training.sharding import make_mesh, spread
 from longtake.model.training.task import Turn
 from longtake.model.training.whole_weights import gathered, write_network
+from longtake.model.weights import Sampling
 
 log = logging.getLogger(__name__)
 
@@ -223,7 +224,7 @@ class DistillationTask(ShardedTask):
             for network in networks.values():
                 merge_lora(network)
         for name, file in ((GENERATOR, WEIGHTS), (CRITIC, CRITIC_WEIGHTS)):
-            write_network(networks[name], folder / file, self.world.config.sampler if name == GENERATOR else None)
+            write_network(networks[name], folder / file, Sampling.of(self.world.config) if name == GENERATOR else None)
         if self._sheets.due():
             network = networks[GENERATOR].to(self.device, working_dtype(self.device)).eval()
             self._sheets.write(network, self.world.config, folder / "samples")

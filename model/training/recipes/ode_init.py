@@ -39,6 +39,7 @@ from longtake.model.training.sharded_run import AdamWConfig, ShardedConfig, Shar
 from longtake.model.training.sharding import make_mesh, spread
 from longtake.model.training.task import Turn
 from longtake.model.training.whole_weights import gathered, write_network
+from longtake.model.weights import Sampling
 
 log = logging.getLogger(__name__)
 
@@ -140,7 +141,7 @@ class OdeTask(ShardedTask):
             return
         network = Transformer(self.world.config.transformer)
         network.load_state_dict(state)
-        write_network(network, folder / WEIGHTS, self.world.config.sampler)
+        write_network(network, folder / WEIGHTS, Sampling.of(self.world.config))
         if self._sheets.due():
             network.to(self.device, working_dtype(self.device)).eval()
             self._sheets.write(network, self.world.config, folder / "samples")

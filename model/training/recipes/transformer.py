@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from longtake.model.command_line import Parser
-from longtake.model.config import GeneratorConfig, TransformerConfig, preset
+from longtake.model.config import GeneratorConfig, TransformerConfig, even_timesteps, preset
 from longtake.model.diorama.files import bundled_folder, undistilled
 from longtake.model.errors import ConfigError
 from longtake.model.network.layers import Attend
@@ -40,10 +40,11 @@ from longtake.model.training.objectives.teacher_forcing import FlowBatch, Teache
 from longtake.model.training.objectives.window import WindowAttention
 from longtake.model.training.samples import SheetMaker, diorama_studio
 from longtake.model.training.settings import changed
-from longtake.model.training.start import load_start
+from longtake.model.training.start import load_start, transformer_file
 from longtake.model.training.task import Figures, Task, Turn
 from longtake.model.training.weights import metadata_of
 from longtake.model.training.working_copy import WorkingCopy
+from longtake.model.weights import Sampling, read_sampling
 
 DIORAMA: Final = preset("diorama").transformer
 PRESETS: Final = {
@@ -82,7 +83,10 @@ class TransformerTaskConfig:
     sampling: SamplingConfig = field(default_factory=SamplingConfig)
     flow: FlowConfig = field(default_factory=FlowConfig)
     teacher: str = ""
-    """weights to distil, as in `start`; if there are some, the loss is that of progressive distillation"""
+    """weights to distil, as in `start`; if there are some, the loss is that of progressive distillation. A file of
+    weights that were distilled is distilled again, to half of their steps"""
+    steps: int = 4
+    """that a student takes"""
     progressive: ProgressiveConfig = field(default_factory=ProgressiveConfig)
     opening: float = 0.3
     """share of the run, from its start, that shows single first frames only"""
@@ -111,7 +115,7 @@ class TransformerTaskConfig:
         for name in ("opening", "opening_again"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ConfigError(f"{name} is a share, 0 to 1, not {getattr(self, name)}")
-        for name in ("opening_frames", "clips", "singles"):
+        for name in ("opening_frames", "clips", "singles", "steps"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name} must be at least 1, not {getattr(self, name)}")
         shown, drawn = self.sampling.frames, self.supply.drawing.latent_frames
@@ -133,9 +137,10 @@ class TransformerTask(Task[TransformerBatch]):
 
     def __init__(self, config: TransformerTaskConfig, device: torch.device = CPU) -> None:
         self.config, self.device = config, device
-        usual = preset("diorama")
-        sampler = "euler" if config.teacher else usual.sampler
-        self.generator: GeneratorConfig = replace(usual, transformer=config.transformer, sampler=sampler)
+        self.generator: GeneratorConfig = replace(preset("diorama"), transformer=config.transformer)
+        self.sampling = Sampling(sampler="euler", timesteps=even_timesteps(config.steps)) if config.teacher else None
+        if self.sampling is not None:
+            self.generator = self.sampling.drive(self.generator)
         self.dtype = working_dtype(device)
         transformer = Transformer(config.transformer)
         if config.start:
@@ -166,12 +171,18 @@ class TransformerTask(Task[TransformerBatch]):
         config = self.config
         if not config.teacher:
             return FlowMatching(self.generator, config.flow, self._attention, self.device, no_text)
-        teacher = Transformer(config.transformer)
-        load_start(teacher, undistilled(Path(config.teacher)), role="teacher")
+        teacher, path = Transformer(config.transformer), undistilled(Path(config.teacher))
+        load_start(teacher, path, role="teacher")
         teacher.to(self.device, self.dtype).eval().requires_grad_(False)
         self._make_fast(teacher)
         return ProgressiveDistillation(
-            teacher, self.generator, config.progressive, self._attention, self.device, no_text
+            teacher,
+            self.generator,
+            config.progressive,
+            self._attention,
+            self.device,
+            no_text,
+            distilled=read_sampling(transformer_file(path)),
         )
 
     def _make_fast(self, transformer: Transformer) -> None:
@@ -246,7 +257,7 @@ class TransformerTask(Task[TransformerBatch]):
 
     def said(self) -> dict[str, str]:
         """Sizes, and the sampler if it was distilled for one."""
-        return metadata_of(self.config.transformer, self.generator.sampler if self.config.teacher else None)
+        return metadata_of(self.config.transformer, self.sampling)
 
     def state(self) -> dict[str, int]:
         """The position in the stream of clips."""

@@ -34,7 +34,7 @@ from longtake.model.training.objectives.streaming import Reencode
 from longtake.model.training.objectives.window import WindowAttention
 from longtake.model.training.samples import Studio, diorama_studio
 from longtake.model.training.start import load_start, transformer_file
-from longtake.model.weights import fill, read_sampler, read_sizes
+from longtake.model.weights import fill, read_config, read_sizes
 
 Need = Literal["start", "teacher", "critic", "texts", "prompts", "vae"]
 """what a recipe may ask of a world, as the command line calls it"""
@@ -150,8 +150,8 @@ class DioramaWorld(TrainingWorld):
         self._teacher, self._critic = teacher or known, critic or teacher or known
         self._random, self._seed = random, seed
         base = preset("diorama")
-        sampler = base.sampler if random else read_sampler(transformer_file(Path(self._start)), base.sampler)
-        self.config = replace(base, transformer=self._sizes(self._start), sampler=sampler)
+        driven = base if random else read_config(transformer_file(Path(self._start)), base)
+        self.config = replace(driven, transformer=self._sizes(self._start))
         self.pairs = pairs or Captions(CAPTIONS, seed)
         for what, path in (("teacher", self._teacher), ("critic", self._critic)):
             check_same_world(what, self._sizes(path), self.config.transformer)

@@ -10,7 +10,7 @@ from safetensors.torch import load_file, save_file
 from longtake.model.config import TransformerConfig
 from longtake.model.network.transformer import Transformer
 from longtake.model.training.export import export, without_actions
-from longtake.model.weights import read_sampler
+from longtake.model.weights import Sampling, read_sampling
 
 
 def test_export_writes_bf16_parts_and_forgets_the_trainers_disk(tmp_path: Path) -> None:
@@ -32,17 +32,21 @@ def test_export_writes_bf16_parts_and_forgets_the_trainers_disk(tmp_path: Path) 
 
 def test_the_latest_stage_is_exported_with_the_sampler_that_it_was_distilled_for(tmp_path: Path) -> None:
     out = tmp_path / "out"
-    for stage, said, sampler in (
+    for stage, said, sampling in (
         ("transformer", None, None),
-        ("progressive", {"sampler": "euler"}, "euler"),
-        ("streaming", {"sampler": "renoise"}, "renoise"),
+        (
+            "progressive",
+            {"sampler": "euler", "timesteps": "[1000, 500]"},
+            Sampling(sampler="euler", timesteps=(1000, 500)),
+        ),
+        ("streaming", {"sampler": "renoise"}, Sampling(sampler="renoise")),
     ):
         run = tmp_path / "runs" / stage
         run.mkdir(parents=True)
         save_file({stage: torch.ones(1)}, run / "ema.safetensors", said)
         assert export(tmp_path / "runs", out) == ["transformer"]
         assert set(load_file(out / "transformer.safetensors")) == {stage}
-        assert read_sampler(out / "transformer.safetensors", None) == sampler
+        assert read_sampling(out / "transformer.safetensors") == sampling
 
 
 def test_a_model_without_its_axes_does_what_it_did_at_rest() -> None:

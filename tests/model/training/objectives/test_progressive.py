@@ -14,6 +14,7 @@ from longtake.model.network.transformer import Transformer
 from longtake.model.training.objectives.progressive import ProgressiveConfig, ProgressiveDistillation
 from longtake.model.training.objectives.teacher_forcing import FlowBatch
 from longtake.model.training.objectives.window import PackedAttention, WindowAttention
+from longtake.model.weights import Sampling
 
 SIZES = TransformerConfig(
     dim=32, ffn_dim=64, heads=2, layers=2, text_tokens=2, text_dim=8, latent_height=4, latent_width=6, actions=2
@@ -71,6 +72,11 @@ class Spy:
 def spy(seed: int) -> tuple[Transformer, Spy]:
     made = Spy(network(seed))
     return cast("Transformer", made), made
+
+
+FOUR = Sampling(sampler="euler", timesteps=(1000.0, 800.0, 600.0, 300.0))
+TWO = replace(GENERATOR, timesteps=(1000.0, 600.0))
+HALVED = {1.0: (0.8, 0.6), 0.6: (0.3, 0.0)}
 
 
 def objective(teacher: Transformer, **config: float) -> ProgressiveDistillation:
@@ -164,6 +170,91 @@ def test_a_past_that_stalls_leads_to_the_frame_after_its_last() -> None:
     torch.testing.assert_close(loss, torch.stack(errors).mean())
 
 
+def test_a_resampled_past_is_the_students_own() -> None:
+    """A student whose flow is zero makes of a frame what it was noised to; its teacher sees the true past."""
+    (taught, teacher), student, shown, frames = spy(0), network(2), batch(frames=8, clips=6), 8
+    torch.nn.init.zeros_(student.head.head.weight)
+    learner = Spy(student)
+    torch.manual_seed(0)
+    objective(taught, resampled=0.5, resampling_rounds=1).clips(cast("Transformer", learner), shown)
+    assert all(torch.equal(packed[:, :frames], shown.latents) for packed, *_ in teacher.asked)
+    *resampling, (packed, *_) = learner.asked
+    assert all(torch.equal(asked[:, :frames], shown.latents) for asked, *_ in resampling)
+    levels = [float(t[0, -1]) / 1000 for _, t, *_ in resampling]
+    assert levels in ([pytest.approx(0.6), pytest.approx(0.3)], [pytest.approx(0.3)]), "its own, without the first"
+    past, level = packed[:, :frames], levels[0]
+    true = [torch.equal(past[clip], shown.latents[clip]) for clip in range(6)]
+    assert 0 < sum(true) < 6
+    for clip in range(6):
+        if not true[clip]:
+            noise = (past[clip] - (1 - level) * shown.latents[clip]) / level
+            assert float(noise.mean()) == pytest.approx(0, abs=0.05)
+            assert float(noise.std()) == pytest.approx(1, abs=0.05)
+
+
+def test_rounds_of_resampling_add_up() -> None:
+    shown, level = batch(frames=8, clips=6), 0.3
+    (taught, _), student = spy(0), network(2)
+    torch.nn.init.zeros_(student.head.head.weight)
+    kept = set()
+    for seed in range(12):
+        learner = Spy(student)
+        torch.manual_seed(seed)
+        objective(taught, resampled=1.0, resampling_rounds=2).clips(cast("Transformer", learner), shown)
+        past = learner.asked[-1][0][:, :8]
+        if all(float(t[0, -1]) == pytest.approx(300) for _, t, *_ in learner.asked[:-1]):
+            of_the_true = float((past * shown.latents).sum() / shown.latents.square().sum())
+            kept.add((len(learner.asked) - 1, round(of_the_true, 1)))
+    assert kept == {(1, round(1 - level, 1)), (2, round((1 - level) ** 2, 1))}
+
+
+def test_a_resampled_past_may_stall_too() -> None:
+    student = network(2)
+    loss = objective(network(0), resampled=1.0, stalls=0.5).clips(student, batch(frames=8, clips=4))
+    loss.backward()
+    assert loss.isfinite()
+    assert all(p.grad is not None for p in student.parameters())
+
+
+def test_a_distilled_teacher_takes_its_own_two_steps() -> None:
+    """The student's straight way ends where the teacher's two steps end."""
+    (taught, teacher), (learning, student), shown, frames = spy(0), spy(2), batch(), 6
+    config = ProgressiveConfig(copies=2, context_noise=0.0)
+    made = ProgressiveDistillation(taught, TWO, config, attention, no_text=NO_TEXT, distilled=FOUR)
+    loss = made.clips(learning, shown)
+    (start, t, _, actions), (middle, halfway, *_) = teacher.asked
+    first, second, own = (
+        network(packed, at, shown.text, lambda layer: attention(frames, 3), actions=actions)[:, frames:]
+        for network, packed, at in (
+            (teacher.inner, start, t),
+            (teacher.inner, middle, halfway),
+            (student.inner, start, t),
+        )
+    )
+    errors = []
+    for clip in range(len(start)):
+        for place in range(2 * frames):
+            level = round(float(t[clip, frames + place]) / 1000, 4)
+            between, end = HALVED[level]
+            assert float(halfway[clip, frames + place]) == pytest.approx(1000 * between)
+            xt = start[clip, frames + place]
+            after = xt - (level - between) * first[clip, place]
+            torch.testing.assert_close(middle[clip, frames + place], after)
+            after = after - (between - end) * second[clip, place]
+            errors.append((own[clip, place] - (xt - after) / (level - end)).square().mean())
+    torch.testing.assert_close(loss, torch.stack(errors).mean(), rtol=1e-4, atol=1e-5)
+
+
+def test_a_distilled_teacher_that_takes_other_steps_is_refused() -> None:
+    for said in (
+        Sampling(sampler="euler", timesteps=(1000.0, 600.0)),
+        Sampling(sampler="renoise", timesteps=FOUR.timesteps),
+        Sampling(sampler="euler"),
+    ):
+        with pytest.raises(ConfigError, match="a student of 2 needs one of 4 steps of euler"):
+            ProgressiveDistillation(network(0), TWO, ProgressiveConfig(), attention, distilled=said)
+
+
 def test_a_student_that_has_learned_it_has_no_loss() -> None:
     """With a teacher whose flow is the same everywhere, two steps are one."""
     teacher = network(0)
@@ -186,5 +277,9 @@ def test_guidance_that_cannot_be() -> None:
             ProgressiveConfig(**{name: 0.5})
     with pytest.raises(ConfigError, match="stalls are odds"):
         ProgressiveConfig(stalls=1.0)
+    with pytest.raises(ConfigError, match="resampled is a share"):
+        ProgressiveConfig(resampled=1.5)
+    with pytest.raises(ConfigError, match="resampling_rounds"):
+        ProgressiveConfig(resampling_rounds=0)
     with pytest.raises(ConfigError, match="no_text"):
         ProgressiveDistillation(network(0), GENERATOR, ProgressiveConfig(text_guidance=2.0), attention)

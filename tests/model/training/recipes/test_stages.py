@@ -10,7 +10,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from longtake.model.config import preset
+from longtake.model.config import even_timesteps, preset
 from longtake.model.diorama.autoencoder import SHIPPED, Autoencoder
 from longtake.model.diorama.files import undistilled
 from longtake.model.diorama.loading import load_diorama
@@ -19,7 +19,7 @@ from longtake.model.interface import Conditioning
 from longtake.model.training.recipes.stages import Stages, StagesConfig, fits
 from longtake.model.training.recipes.transformer import PRESETS
 from longtake.model.training.weights import half, write_weights
-from longtake.model.weights import read_sampler, read_sizes
+from longtake.model.weights import Sampling, read_sampling, read_sizes
 
 
 class Machine:
@@ -210,7 +210,7 @@ def test_all_stages_of_the_transformer_end_with_valid_weights(tmp_path: Path) ->
     assert "tiny" in json.loads((made / "runs" / "transformer-config.json").read_text())["command"]
     paths = [folder / "transformer.safetensors" for folder in (made, made / "teacher")]
     assert [read_sizes(path, preset("diorama").transformer) for path in paths] == 2 * [PRESETS["tiny"]]
-    assert [read_sampler(path, "multistep") for path in paths] == ["euler", "multistep"]
+    assert [read_sampling(path) for path in paths] == [Sampling(sampler="euler", timesteps=even_timesteps(4)), None]
     # A busy machine may give a stage of seconds no step of its network, or only the first, before the critic differs
     # from the teacher: that one has next to no gradient, logged as 0.
     rows = [

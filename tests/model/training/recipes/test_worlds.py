@@ -20,6 +20,7 @@ from longtake.model.training.recipes.wan_world import WAN_14B, WanWorld, map_wei
 from longtake.model.training.recipes.world_config import WorldConfig
 from longtake.model.training.recipes.worlds import Captions, DioramaWorld, check_same_world
 from longtake.model.training.whole_weights import write_network
+from longtake.model.weights import Sampling
 
 WAN = preset("longlive-1.3b").transformer
 
@@ -45,11 +46,12 @@ def test_captions_are_the_same_however_they_are_asked_for() -> None:
 def test_a_distilled_generator_is_taught_by_what_it_was_distilled_from(tmp_path: Path, parts: Path) -> None:
     """Its own noise levels are too few for a score."""
     sizes = PRESETS["tiny"]
-    for folder, sampler in ((tmp_path, "euler"), (tmp_path / "teacher", None)):
+    two = Sampling(sampler="euler", timesteps=(1000.0, 500.0))
+    for folder, sampling in ((tmp_path, two), (tmp_path / "teacher", None)):
         folder.mkdir(exist_ok=True)
-        write_network(Transformer(sizes), folder / "transformer.safetensors", sampler)  # type: ignore[arg-type]
+        write_network(Transformer(sizes), folder / "transformer.safetensors", sampling)
     world = DioramaWorld(start=str(tmp_path), parts=parts)
-    assert world.config.sampler == "euler"
+    assert Sampling.of(world.config) == two
     state = load_file(tmp_path / "teacher" / "transformer.safetensors")
     for network in (world.teacher(), world.critic()):
         assert all(torch.equal(value, state[name]) for name, value in network.state_dict().items())
