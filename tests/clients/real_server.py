@@ -17,12 +17,14 @@ import numpy as np
 import numpy.typing as npt
 import zmq
 
+from longtake.clients.session import Session
 from longtake.model.interface import Conditioning, World
 from longtake.protocol.messages import FromClient, ModelInfo
 from longtake.protocol.wire import decode
 from longtake.runtime import GeneratorHostConfig, LocalServer, ServerConfig, server_thread
 from longtake.runtime.generator.loop import run_generator
 from longtake.runtime.server.limits import Limits
+from tests.reach import reach
 from tests.runtime.fakes import FakeBlock, FakeConfig, FakeModel, FakeWorld, own
 
 HEIGHT, WIDTH = 16, 24
@@ -116,9 +118,9 @@ class RealServer:
 
     @property
     def worlds(self) -> list[str]:
-        """Names of the running worlds."""
-        assert self.local.server is not None
-        return [entry.world for entry in self.local.server.worlds.entries()]
+        """Names of the running worlds, asked for by a client: whatever was answered before is done by then."""
+        with Session.connect(reach(self)) as session:
+            return [entry.world for entry in session.worlds()]
 
     @property
     def info(self) -> ModelInfo:
