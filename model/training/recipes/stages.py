@@ -61,8 +61,10 @@ DISTILLED: Final = (
     "opening_again=0",
     "singles=8",
     "drop_text=0",
-    "text_guidance=1.75",
+    "text_guidance=2",
     "action_guidance=1.75",
+    "stalls=0.3",
+    "resampled=0.4",
     "lr=0.006",
     "adam_lr=0.0006",
 )
