@@ -241,32 +241,17 @@ class Stages:
         return ["recipes.autoencoder", "--out", str(out / "autoencoder"), *_flags(options)]
 
     def _transformer(self) -> list[str]:
-        options: dict[str, object] = {
-            "device": self.config.device,
-            "hours": self._hours("transformer"),
-            "seed": self.config.seed,
-            "preset": self.config.preset,
-            "parts": self.weights,
-        }
+        options: dict[str, object] = {"preset": self.config.preset}
         start = self.config.start
         if start is not None and pieces(start / "transformer.safetensors")[0].exists():
             options["start"] = start
         else:
             log.info("the transformer starts from nothing: %s", f"there is none in {start}" if start else "no --start")
-        settings = [argument for each in self.config.settings for argument in ("--set", each)]
-        return ["recipes.transformer", "--out", str(self.config.out / "transformer"), *_flags(options), *settings]
+        return self._training("transformer", "transformer", options, self.config.settings)
 
     def _progressive(self) -> list[str]:
-        options: dict[str, object] = {
-            "device": self.config.device,
-            "hours": self._hours("progressive"),
-            "seed": self.config.seed,
-            "preset": self.config.preset,
-            "parts": self.weights,
-            "teacher": self._teacher(),
-        }
-        settings = [argument for each in (*DISTILLED, *self.config.settings) for argument in ("--set", each)]
-        return ["recipes.transformer", "--out", str(self.config.out / "progressive"), *_flags(options), *settings]
+        options: dict[str, object] = {"preset": self.config.preset, "teacher": self._teacher()}
+        return self._training("transformer", "progressive", options, (*DISTILLED, *self.config.settings))
 
     def _distillation(self, part: str) -> list[str]:
         """Return the arguments of a stage that starts from the one before; its teacher is what flow matching made."""
@@ -274,10 +259,6 @@ class Stages:
         goes_on = part == "streaming" and (before / WEIGHTS).exists()
         distilled = self.config.out / "progressive" / WEIGHTS
         options: dict[str, object] = {
-            "device": self.config.device,
-            "hours": self._hours(part),
-            "seed": self.config.seed,
-            "parts": self.weights,
             "start": before / WEIGHTS if goes_on else distilled if distilled.exists() else teacher,
             "teacher": teacher,
             "critic": before / CRITIC_WEIGHTS if goes_on else teacher,
@@ -285,8 +266,18 @@ class Stages:
         settings = REHEARSED[part] if self.config.rehearsal else ()
         if self.config.cuda:
             settings = (f"prompts_each={GPU_TAKES}",)
+        return self._training(part, part, options, settings)
+
+    def _training(self, recipe: str, part: str, options: dict[str, object], settings: Sequence[str]) -> list[str]:
+        """Return the arguments of a stage that trains the transformer with a recipe."""
+        common: dict[str, object] = {
+            "device": self.config.device,
+            "hours": self._hours(part),
+            "seed": self.config.seed,
+            "parts": self.weights,
+        }
         given = [argument for each in settings for argument in ("--set", each)]
-        return [f"recipes.{part}", "--out", str(self.config.out / part), *_flags(options), *given]
+        return [f"recipes.{recipe}", "--out", str(self.config.out / part), *_flags(common | options), *given]
 
     def _teacher(self) -> Path:
         """Return a folder with the transformer as it is before it is distilled.

@@ -34,7 +34,7 @@ from longtake.model.training.objectives.streaming import Reencode
 from longtake.model.training.objectives.window import WindowAttention
 from longtake.model.training.samples import Studio, diorama_studio
 from longtake.model.training.start import load_start, transformer_file
-from longtake.model.weights import fill, read_config, read_sizes
+from longtake.model.weights import fill, read_config
 
 Need = Literal["start", "teacher", "critic", "texts", "prompts", "vae"]
 """what a recipe may ask of a world, as the command line calls it"""
@@ -149,26 +149,26 @@ class DioramaWorld(TrainingWorld):
         known = str(undistilled(Path(self._start)))
         self._teacher, self._critic = teacher or known, critic or teacher or known
         self._random, self._seed = random, seed
-        base = preset("diorama")
-        driven = base if random else read_config(transformer_file(Path(self._start)), base)
-        self.config = replace(driven, transformer=self._sizes(self._start))
+        self.config = self._driven(self._start)
         self.pairs = pairs or Captions(CAPTIONS, seed)
         for what, path in (("teacher", self._teacher), ("critic", self._critic)):
-            check_same_world(what, self._sizes(path), self.config.transformer)
+            check_same_world(what, self._driven(path).transformer, self.config.transformer)
         self._encoder = TextEncoder(TextEncoderConfig())
         fill(self._encoder, self._parts / "text_encoder.safetensors")
         self._encoder.eval().requires_grad_(False)
 
-    def _sizes(self, path: str) -> TransformerConfig:
+    def _driven(self, path: str) -> GeneratorConfig:
+        """Return how weights want to be driven; older ones do not say that they have axes."""
+        usual = preset("diorama")
         if self._random:
-            return self._random
-        usual = replace(preset("diorama").transformer, actions=len(AXES))
-        return read_sizes(transformer_file(Path(path)), usual)
+            return replace(usual, transformer=self._random)
+        sizes = replace(usual.transformer, actions=len(AXES))
+        return read_config(transformer_file(Path(path)), replace(usual, transformer=sizes))
 
     def _network(self, path: str, role: int = 0) -> Transformer:
         with torch.random.fork_rng([]):
             torch.manual_seed(self._seed + role)
-            network = Transformer(self._sizes(path))
+            network = Transformer(self._driven(path).transformer)
             if self._random:
                 # As built it puts out zeros, which would leave a rehearsal nothing to learn.
                 torch.nn.init.normal_(network.head.head.weight, std=0.1)

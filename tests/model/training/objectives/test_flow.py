@@ -6,17 +6,15 @@ import pytest
 import torch
 from torch import Tensor
 
-from longtake.model.config import GeneratorConfig, TransformerConfig
+from longtake.model.config import GeneratorConfig
 from longtake.model.errors import ConfigError
 from longtake.model.network.transformer import Transformer
 from longtake.model.training.objectives.flow import FlowConfig, FlowMatching
 from longtake.model.training.objectives.fused import FusedWindowAttention
 from longtake.model.training.objectives.teacher_forcing import FlowBatch
 from longtake.model.training.objectives.window import PackedAttention, WindowAttention
+from tests.model.training.objectives.packed_clips import SIZES, batch
 
-SIZES = TransformerConfig(
-    dim=32, ffn_dim=64, heads=2, layers=2, text_tokens=2, text_dim=8, latent_height=4, latent_width=6, actions=2
-)
 GENERATOR = GeneratorConfig(
     transformer=SIZES, block_frames=1, window_frames=4, sink_frames=1, positions="relative", recache="causal", shift=2.5
 )
@@ -36,17 +34,6 @@ def model(generator: GeneratorConfig = GENERATOR) -> Transformer:
     for p in made.parameters():
         torch.nn.init.normal_(p, std=0.1)
     return made
-
-
-def batch(frames: int = 6, clips: int = 3) -> FlowBatch:
-    torch.manual_seed(1)
-    return FlowBatch(
-        latents=torch.randn(clips, frames, *SIZES.latent_shape),
-        counted=(torch.rand(clips, frames) < 0.7).float(),
-        weights=1 + 3 * torch.rand(clips, frames, 4, 6),
-        text=torch.randn(clips, 2, 8),
-        actions=torch.rand(clips, frames, 2) * 2 - 1,
-    )
 
 
 def written_out(network: Transformer, shown: FlowBatch, copies: int) -> Tensor:

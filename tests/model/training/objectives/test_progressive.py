@@ -8,17 +8,16 @@ import pytest
 import torch
 from torch import Tensor
 
-from longtake.model.config import GeneratorConfig, TransformerConfig
+from longtake.model.config import GeneratorConfig
 from longtake.model.errors import ConfigError
 from longtake.model.network.transformer import Transformer
 from longtake.model.training.objectives.progressive import ProgressiveConfig, ProgressiveDistillation
 from longtake.model.training.objectives.teacher_forcing import FlowBatch
 from longtake.model.training.objectives.window import PackedAttention, WindowAttention
 from longtake.model.weights import Sampling
+from tests.model.training.objectives import packed_clips
+from tests.model.training.objectives.packed_clips import SIZES
 
-SIZES = TransformerConfig(
-    dim=32, ffn_dim=64, heads=2, layers=2, text_tokens=2, text_dim=8, latent_height=4, latent_width=6, actions=2
-)
 GENERATOR = GeneratorConfig(
     transformer=SIZES,
     block_frames=1,
@@ -46,14 +45,9 @@ def network(seed: int) -> Transformer:
 
 
 def batch(frames: int = 6, clips: int = 2) -> FlowBatch:
-    torch.manual_seed(1)
-    return FlowBatch(
-        latents=torch.randn(clips, frames, *SIZES.latent_shape),
-        counted=torch.ones(clips, frames),
-        weights=torch.ones(clips, frames, 4, 6),
-        text=torch.randn(clips, 2, 8),
-        actions=torch.rand(clips, frames, 2) * 2 - 1,
-    )
+    """Clips of which all counts alike."""
+    drawn = packed_clips.batch(frames, clips)
+    return replace(drawn, counted=torch.ones_like(drawn.counted), weights=torch.ones_like(drawn.weights))
 
 
 class Spy:
