@@ -14,8 +14,9 @@ Numbers = NDArray[np.float64]
 
 WIDTH: int = 160
 """a picture's width in units; flow is in units a block"""
-GROUND = 0.7
-"""where the ground begins, as a share of the picture's height from the top"""
+GROUND = 0.8
+"""where the ground begins, as a share of the picture's height from the top: below what stands farther away and passes
+more slowly"""
 FARTHEST = (6, 30)
 """largest shift down or up, and to either side, in units"""
 _WHITENING = 0.8

@@ -1,10 +1,13 @@
-"""Scenes whose ground can be seen to move: the actor flies, and the weather leaves the ground in view."""
+"""Scenes whose ground can be seen to move: the actor flies, and nothing falls in front of the ground.
+
+Rain and snow move as one, and more clearly than the ground behind them, so flow would be theirs.
+"""
 
 from longtake.model.diorama.labels import COLOURS, PLACES, TIMES
 from longtake.model.diorama.scene import Scene
 
 FLYERS = ("balloon", "bird", "plane")
-WEATHERS = ("clear", "snow", "fog")
+WEATHERS = ("clear", "fog")
 
 
 def flying_scene(index: int) -> Scene:

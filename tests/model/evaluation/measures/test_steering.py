@@ -1,7 +1,10 @@
 import numpy as np
 import pytest
 
+from longtake.model.diorama.renderer import render_clip
+from longtake.model.evaluation.flow import block_flow
 from longtake.model.evaluation.measures.base import QUICK
+from longtake.model.evaluation.measures.flying import FLYERS, flying_scene
 from longtake.model.evaluation.measures.steering import TRACK, Steering, track, trials
 from longtake.model.evaluation.studio import Studio
 from longtake.model.interface.world_model import Axis
@@ -39,9 +42,15 @@ def test_a_model_without_these_axes_is_not_steered() -> None:
     assert "no axes speed and lift" in Studio(Scroller(axes=(Axis(name="speed"),))).abilities["actions"]
 
 
+@pytest.mark.parametrize("index", range(12))
+def test_drawn_scenes_are_read_right(index: int) -> None:
+    actions = track()
+    drawn = render_clip(flying_scene(index), None, 4 * len(actions), seed=index, actions=actions).frames
+    answers = [answer for some in trials(block_flow(drawn)).values() for answer in some]
+    assert np.mean(answers) >= 0.95, "a measure that misreads the drawn world says nothing about another one"
+
+
 @pytest.mark.parametrize("index", [0, 7])
 def test_the_scenes_fly(index: int) -> None:
-    from longtake.model.evaluation.measures.flying import FLYERS, flying_scene
-
     assert flying_scene(index).actor in FLYERS
     assert flying_scene(index) != flying_scene(index + 6)
