@@ -29,7 +29,9 @@ from longtake.model.training.task import Batch, Task
 log = logging.getLogger(__name__)
 
 FAILED = 2
-"""exit status of a rank that has said in one line why it ends"""
+"""exit status of a rank that has left the reason for which it ends in the store where the ranks meet"""
+REASON = "reason"
+"""its key there; the first rank's counts"""
 AGAIN = "run the same command again: it goes on from the last checkpoint"
 
 MakeTask = Callable[[torch.device], Task[Batch]]
@@ -95,7 +97,7 @@ def launch_loop(
         meeting = TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False)
         context = spawn(_rank_main, (make, loop, config, folder, meeting.port), nprocs=config.ranks, join=False)
         assert isinstance(context, ProcessContext)
-        _wait(context)
+        _wait(context, meeting)
 
 
 @contextmanager
@@ -186,13 +188,16 @@ def _rank_main(
     try:
         run_rank(rank, make, loop, config, folder)
     except ModelError as error:
-        log.error("%s", error)
+        # What all ranks refuse is said once, by the process that started them.
+        meeting.compare_set(REASON, "", str(error))
         sys.exit(FAILED)
     distributed.destroy_process_group()
 
 
-def _wait(context: ProcessContext) -> None:
+def _wait(context: ProcessContext, meeting: TCPStore) -> None:
     """Wait for the ranks, handing on signals so that they save; raises TrainingError if one has failed."""
+    # It says that it ends the other ranks, which the error below says better.
+    logging.getLogger("torch.multiprocessing.spawn").setLevel(logging.ERROR)
 
     def hand_on(number: int) -> None:
         for pid in context.pids():
@@ -206,8 +211,9 @@ def _wait(context: ProcessContext) -> None:
     except ProcessRaisedException as error:
         raise TrainingError(f"rank {error.error_index} failed: {str(error).strip().splitlines()[-1]}") from error
     except ProcessExitedException as error:
-        if error.exit_code == FAILED:
-            raise TrainingError(f"rank {error.error_index} has ended, for the reason above; then {AGAIN}") from error
+        if error.exit_code == FAILED and meeting.check([REASON]):
+            reason = meeting.get(REASON).decode()
+            raise TrainingError(reason if AGAIN in reason else f"{reason}; then {AGAIN}") from error
         raise TrainingError(
             f"rank {error.error_index} was ended from outside (exit status {error.exit_code}); {AGAIN}"
         ) from error

@@ -118,6 +118,8 @@ class TransformerTaskConfig:
         for name in ("opening_frames", "clips", "singles", "steps"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name} must be at least 1, not {getattr(self, name)}")
+        if self.steps != TransformerTaskConfig.steps and not self.teacher:
+            raise ConfigError(f"task.steps={self.steps} is of a student: name its teacher as well, or leave steps out")
         shown, drawn = self.sampling.frames, self.supply.drawing.latent_frames
         if shown >= drawn:
             raise ConfigError(f"{shown} latent frames cannot be chosen from a clip of {drawn}; set drawing.frames")

@@ -49,6 +49,13 @@ class Failing(Line):
         return super().batch(turn)
 
 
+class Refused(Line):
+    """No rank can begin."""
+
+    def __init__(self, device: torch.device) -> None:
+        raise TrainingError("these weights are of another network")
+
+
 class Killed(Line):
     """The second rank is killed at its third step, when the first has saved a checkpoint."""
 
@@ -93,7 +100,7 @@ def test_two_ranks_that_are_stopped_go_on_to_the_same_weights(tmp_path: Path) ->
 
 
 @pytest.mark.parametrize(
-    ("task", "said"), [(Failing, "rank 1 has ended, for the reason above"), (Killed, "rank 1 was ended from outside")]
+    ("task", "said"), [(Failing, "the second rank has had enough; then run"), (Killed, "rank 1 was ended from outside")]
 )
 def test_a_rank_that_is_lost_ends_the_run_in_one_line(tmp_path: Path, task: type[Line], said: str) -> None:
     with pytest.raises(TrainingError, match=said) as caught:
@@ -102,6 +109,13 @@ def test_a_rank_that_is_lost_ends_the_run_in_one_line(tmp_path: Path, task: type
     assert "run the same command again" in str(caught.value)
     launch(Line, CONFIG, tmp_path, {})
     assert (tmp_path / "finished").exists()
+
+
+def test_what_all_ranks_refuse_is_said_once(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(TrainingError, match="^these weights are of another network; then run the same command again"):
+        launch(Refused, CONFIG, tmp_path, {})
+    printed = capfd.readouterr()
+    assert printed.out + printed.err == ""
 
 
 def test_ranks_whose_launcher_is_killed_save_and_end(tmp_path: Path) -> None:

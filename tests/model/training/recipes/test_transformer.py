@@ -117,3 +117,6 @@ def test_settings_follow_the_device_and_the_command_line() -> None:
         changed(settings, ["sampling.frames=20"])
     with pytest.raises(ConfigError, match="window or fused"):
         changed(settings, ["attention=flash"])
+    with pytest.raises(ConfigError, match="name its teacher as well"):
+        changed(settings, ["task.steps=2"])
+    assert changed(settings, ["task.steps=2", "teacher=t.safetensors"]).task.steps == 2
