@@ -47,8 +47,8 @@ class Subscription:
     delivery: Delivery
     encoding: Encoding
     credit: int
-    blocks_world: bool
-    """the world waits for this subscriber"""
+    lossless: bool
+    """no frame may be left out, and the world can wait: `every` in a world that is not live"""
     queue_frames: int
     """frames that may wait if the world does not"""
     waiting: deque[Publish] = field(default_factory=deque)
@@ -56,6 +56,11 @@ class Subscription:
     """when its frame connection turned out to be gone"""
     tried_at: float = 0.0
     """when something was last sent on its frame connection"""
+
+    @property
+    def blocks_world(self) -> bool:
+        """Whether the world waits for this subscriber: as long as it directs the world, since roles change."""
+        return self.lossless and self.client.roles.get(self.world) == "director"
 
     @property
     def blocked(self) -> bool:
@@ -116,7 +121,7 @@ class Publisher:
                 delivery=delivery,
                 encoding=encoding,
                 credit=credit,
-                blocks_world=delivery == "every" and mode != "live" and client.roles.get(world) == "director",
+                lossless=delivery == "every" and mode != "live",
                 queue_frames=max(16, self._limits.queued_bytes // frame_bytes),
                 waiting=old.waiting if old is not None and old.delivery == delivery == "every" else deque(),
             )

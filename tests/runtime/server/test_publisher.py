@@ -265,6 +265,30 @@ def test_a_quiet_frame_connection_is_tried_with_a_heartbeat(start: Start) -> Non
         assert message.reply, "nobody has to answer it"
 
 
+def test_a_director_that_becomes_a_viewer_is_waited_for_no_longer(start: Start) -> None:
+    local = start()
+    with RawClient(local) as first, RawClient(local) as second:
+        world = first.open(mode="lockstep").world
+        second.ask(messages.Join, messages.Joined, world=world, role="director")
+        second.subscribe(world, delivery="every", credit=0)
+        first.send(messages.Control(request=900, world=world, action="advance", ticks=8))
+        assert first.wait(messages.Status, waiting_for=["raw"]).tick == 0
+        second.ask(messages.Join, messages.Joined, world=world, role="viewer")
+        assert first.wait(messages.Done, request=900, timeout_s=10).tick == 8
+
+
+def test_a_viewer_that_becomes_a_director_is_waited_for(start: Start) -> None:
+    local = start()
+    with RawClient(local) as first, RawClient(local) as second:
+        world = first.open(mode="offline").world
+        second.ask(messages.Join, messages.Joined, world=world, role="viewer")
+        second.subscribe(world, delivery="every", credit=100)
+        assert second.no_frame(), "an offline world runs for directors only"
+        second.ask(messages.Join, messages.Joined, world=world, role="director")
+        assert [second.frame_message()[0].tick for _ in range(100)] == list(range(100))
+        assert second.no_frame()
+
+
 def test_an_offline_world_without_a_reader_names_its_directors(start: Start) -> None:
     with RawClient(start()) as client:
         world = client.open(mode="offline").world
