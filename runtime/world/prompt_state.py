@@ -6,6 +6,7 @@ was said before, or amends it (`longtake.runtime.world.amending`).
 """
 
 import re
+from collections import Counter
 from dataclasses import dataclass, field, replace
 
 from longtake.protocol.errors import Refused
@@ -18,10 +19,13 @@ _PLACE = re.compile(r"\{([^{}]*)\}")
 
 
 def check_script(script: Script) -> None:
-    """Raise `Refused("bad_script")` if the template or an event names a slot that the script does not have."""
-    names = [slot.name for slot in script.slots]
+    """Raise `Refused` if a script contradicts itself: "bad_script", or "invalid" if an event's prompt could not be.
+
+    "bad_script": two slots have one name, or the template or an event names a slot that is not there.
+    """
+    names = Counter(slot.name for slot in script.slots)
     slots = ", ".join(names) or "none"
-    if twice := [name for name in names if names.count(name) > 1]:
+    if twice := [name for name, count in names.items() if count > 1]:
         raise Refused("bad_script", f"the script has more than one slot {twice[0]!r}")
     for name in _PLACE.findall(script.template or ""):
         if name not in names:
@@ -30,8 +34,46 @@ def check_script(script: Script) -> None:
         for name in definition.set:
             if name not in names:
                 raise Refused("bad_script", f"event {event!r} sets the slot {name!r}; the script has: {slots}")
-        if script.template is not None:
-            PromptState(script=script).with_event(event).check()
+    if script.template is not None:
+        _check_events(script, script.template)
+
+
+def _check_events(script: Script, template: str) -> None:
+    """Raise `Refused("invalid")` if the prompt would be empty or too long after an event.
+
+    Lengths are added up, and a prompt is rendered only where the sum is no answer: a script may have a thousand events
+    and hundreds of places, and other clients' worlds wait meanwhile.
+    """
+    places, around = Counter(_PLACE.findall(template)), _PLACE.sub("", template)
+    values = {slot.name: slot.values for slot in script.slots}
+    first = {slot.name: _phrase(slot, slot.default) for slot in script.slots}
+    length = len(around) + sum(count * len(first[name]) for name, count in places.items())
+    saying = _says(around) + sum(_says(first[name]) for name in places)
+    for event, definition in script.events.items():
+        new_length, new_saying = length, saying
+        for name, value in definition.set.items():
+            phrase = values[name].get(value, value)
+            new_length += places[name] * (len(phrase) - len(first[name]))
+            new_saying += (name in places) * (_says(phrase) - _says(first[name]))
+        # What `tidy` removes is not known here. Twice the limit is too long in any case.
+        if not new_saying or new_length > 2 * MAX_PROMPT_CHARACTERS:
+            raise Refused("invalid", f"after event {event!r} {_problem(new_saying and new_length)}")
+        if new_length > MAX_PROMPT_CHARACTERS:
+            rendered = len(PromptState(script=script).with_event(event).prompt())
+            if rendered > MAX_PROMPT_CHARACTERS:
+                raise Refused("invalid", f"after event {event!r} {_problem(rendered)}")
+
+
+def _says(text: str) -> bool:
+    """Whether anything is left of a text in a prompt."""
+    return bool(text.strip(" ,"))
+
+
+def _problem(length: int) -> str:
+    """Say why a prompt of this length cannot be."""
+    if not length:
+        return "the prompt would be empty; write what the picture shows"
+    return f"the prompt would have {length} characters; at most {MAX_PROMPT_CHARACTERS} are accepted"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,18 +115,16 @@ class PromptState:
         if self.base is not None:
             phrases = (_phrase(slot, self.slots[slot.name]) for slot in self.script.slots if slot.name in self.slots)
             return tidy(", ".join([self.base, *(phrase for phrase in phrases if phrase)]))
-        return tidy(_PLACE.sub(lambda place: self._filled(place.group(1)), self.script.template or ""))
+        said = {slot.name: _phrase(slot, self.slots.get(slot.name, slot.default)) for slot in self.script.slots}
+        return tidy(_PLACE.sub(lambda place: said[place.group(1)], self.script.template or ""))
 
     def check(self) -> None:
         """Raise `Refused("invalid")` if the rendered prompt is empty or longer than a prompt may be."""
         length = len(self.prompt())
-        if not length:
-            raise Refused("invalid", "the prompt would be empty; write what the picture shows")
-        if length > MAX_PROMPT_CHARACTERS:
-            text = f"the prompt would have {length} characters; at most {MAX_PROMPT_CHARACTERS} are accepted"
+        if not 0 < length <= MAX_PROMPT_CHARACTERS:
             # A prompt that amends grows with each change, and events add their clauses.
             more = ": type the whole scene again" if len(self.base or "") > MAX_PROMPT_CHARACTERS else ""
-            raise Refused("invalid", text + more)
+            raise Refused("invalid", _problem(length) + more)
 
     def _definition(self, name: str) -> EventDef:
         definition = self.script.events.get(name)
@@ -92,10 +132,6 @@ class PromptState:
             known = ", ".join(self.script.events) or "none"
             raise Refused("unknown_event", f"this world has no event {name!r}; it has: {known}")
         return definition
-
-    def _filled(self, name: str) -> str:
-        slot = next(slot for slot in self.script.slots if slot.name == name)
-        return _phrase(slot, self.slots.get(name, slot.default))
 
 
 def _phrase(slot: Slot, value: str) -> str:

@@ -1,5 +1,7 @@
 """Base text plus slots, rendered by one rule."""
 
+import time
+
 import pytest
 
 from longtake.protocol.errors import Refused
@@ -94,3 +96,36 @@ def test_empty_and_overlong_prompts_fail_the_check() -> None:
         state.with_prompt("  ,").check()
     with pytest.raises(Refused, match="2014 characters"):
         state.with_prompt("x" * 1999).with_event("storm").with_event("calm").check()
+
+
+def test_a_script_with_a_thousand_events_is_checked_at_once() -> None:
+    slots = [*(Slot(name=f"s{number}") for number in range(1023)), Slot(name="a", default="x")]
+    events = {f"e{number}": EventDef(set={"a": "yy"}) for number in range(1024)}
+    script = Script(template="{a}" * 600, slots=slots, events=events)
+    before = time.process_time()
+    state = PromptState.start(script, None)
+    assert time.process_time() - before < 1, "every other world of the server waits for it"
+    assert state.with_event("e9").prompt() == "yy" * 600
+
+
+@pytest.mark.parametrize(
+    ("value", "problem"),
+    [
+        ("", "after event 'e' the prompt would be empty"),
+        (" , ,", "after event 'e' the prompt would be empty"),
+        ("long", "after event 'e' the prompt would have 3000 characters"),
+        ("longer", "after event 'e' the prompt would have 30000 characters"),
+    ],
+)
+def test_an_event_under_which_there_could_be_no_prompt_is_named(value: str, problem: str) -> None:
+    slot = Slot(name="a", default="x", values={"long": "z" * 30, "longer": "z" * 300})
+    script = Script(template="{a}" * 100, slots=[slot], events={"e": EventDef(set={"a": value})})
+    with pytest.raises(Refused, match=problem) as refused:
+        PromptState.start(script, None)
+    assert refused.value.code == "invalid"
+
+
+def test_what_tidying_removes_does_not_count() -> None:
+    slot = Slot(name="a", default="x", values={"wide": "z" + " " * 29})
+    script = Script(template="{a}" * 100, slots=[slot], events={"e": EventDef(set={"a": "wide"})})
+    assert len(PromptState.start(script, None).with_event("e").prompt()) == 199
