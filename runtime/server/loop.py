@@ -53,8 +53,11 @@ LONGEST_WAIT_S = 0.1
 """between two looks at the generator's health and at `stop`"""
 CLOSE_TO_DEADLINE_S = 0.0015
 """this close to a deadline the loop sleeps and spins, because polling is only accurate to a millisecond"""
+READ_S = 0.02
+"""nor is more read once this much time went into them: a large message takes as long as hundreds of small ones"""
 FLOOD_PAUSE_S = 0.004
-"""how long a socket is not read after `MESSAGES_AT_ONCE`, so that a flood does not take the whole processor"""
+"""how long a socket is not read after that, so that a flood does not take the whole processor; longer if more than
+`READ_S` went into it"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -220,14 +223,19 @@ class Server:
         return max(0.0, min([LONGEST_WAIT_S, *(time - now for time in times if time is not None)]))
 
     def _read(self, socket: sockets.Socket, handle: Callable[[bytes, list[bytes]], None]) -> None:
-        """Read a limited number of messages. ZeroMQ reads from all connections in turn, so no client is left out."""
+        """Read messages for a limited time. ZeroMQ reads from all connections in turn, so no client is left out."""
+        begun = self.clock.now()
+        spent = 0.0
         for _ in range(MESSAGES_AT_ONCE):
             try:
                 identity, *parts = socket.recv_multipart(zmq.NOBLOCK)
             except zmq.Again:
                 return
             handle(identity, parts)
-        self._left_alone[socket] = self.clock.now() + FLOOD_PAUSE_S
+            spent = self.clock.now() - begun
+            if spent > READ_S:
+                break
+        self._left_alone[socket] = self.clock.now() + (spent if spent > READ_S else FLOOD_PAUSE_S)
 
     def _read_control(self, identity: bytes, parts: list[bytes]) -> None:
         assert self._requests is not None

@@ -26,7 +26,7 @@ from longtake.protocol.messages import (
     WorldList,
     Worlds,
 )
-from longtake.protocol.wire import decode_parts
+from longtake.protocol.wire import decode_parts, peek_request
 from longtake.runtime.clock import Clock
 from longtake.runtime.generator.pool import GeneratorPool
 from longtake.runtime.server.limits import Limits
@@ -36,6 +36,9 @@ from longtake.runtime.server.world_table import WorldTable
 from longtake.runtime.world.effects import Requester
 
 log = logging.getLogger(__name__)
+
+SMALL_BYTES = 1024
+"""signs of life are smaller; a larger message beyond a client's rate is refused without being read, which takes long"""
 
 
 class RequestHandler:
@@ -79,12 +82,14 @@ class RequestHandler:
         admitted = client is None or self._admit(client)
         request: int | None = None
         try:
+            if not admitted and sum(map(len, parts)) > SMALL_BYTES:
+                request = peek_request(parts[0])
+                raise self._too_fast()
             message = decode_parts(parts, FromClient)
             request = getattr(message, "request", None)
             # Signs of life are always taken, so that a client is not given up for asking too much.
             if not admitted and not isinstance(message, Heartbeat | Goodbye):
-                limit = self._limits.messages_per_second
-                raise Refused("too_fast", f"more than {limit} messages per second from one client; send it again later")
+                raise self._too_fast()
             if isinstance(message, Hello):
                 self._hello(identity, message)
             elif client is None:
@@ -243,6 +248,10 @@ class RequestHandler:
         """Note that the client lives, and return whether it keeps within the rate of messages."""
         client.heard = self._clock.now()
         return client.messages.take(client.heard)
+
+    def _too_fast(self) -> Refused:
+        limit = self._limits.messages_per_second
+        return Refused("too_fast", f"more than {limit} messages per second from one client; send it again later")
 
 
 def _hello_first() -> Error:

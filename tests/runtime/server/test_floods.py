@@ -125,3 +125,49 @@ def test_a_client_may_say_goodbye_and_hello_in_one_breath(start: Start) -> None:
             time.sleep(0.01)
         assert client.ask(messages.Worlds, messages.WorldList).worlds[0].members == 0, "the old session has left"
         assert client.ask(messages.Join, messages.Joined, world=world, role="director").world == world
+
+
+def test_a_flood_of_large_messages_leaves_a_live_world_its_pace(start: Start) -> None:
+    large = wire._encoder.encode({"type": "leave", "request": 7, "world": "none", "more": [[0] * 1000] * 120})
+    local = start(limits=Limits(messages_per_second=1, message_burst=1))
+    with RawClient(local) as flooder, RawClient(local) as good:
+        world = good.open().world
+        while good.wait(messages.Status).tick < 16:
+            pass
+        for _ in range(600):
+            flooder.send(large)
+        before = good.wait(messages.Status)
+        while (now := good.wait(messages.Status)).tick < before.tick + 32:
+            pass
+        assert now.skipped - before.skipped < 16
+        for _ in range(600):
+            assert flooder.wait(messages.Error, request=7).code in ("too_fast", "unknown_world")
+        assert local.server.worlds.find(world).world.tick > now.tick
+
+
+def test_no_more_is_read_once_it_took_long(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    local = start()
+    read: list[float] = []
+
+    def slow(identity: bytes, parts: list[bytes]) -> None:
+        read.append(time.monotonic())
+        time.sleep(0.03)
+
+    with RawClient(local) as client, RawClient(local) as good:
+        world = good.open().world
+        while good.wait(messages.Status).tick < 8:
+            pass
+        handle = local.server._read_control
+        monkeypatch.setattr(
+            local.server,
+            "_read_control",
+            lambda identity, parts: (slow if parts == [b"x"] else handle)(identity, parts),
+        )
+        before = good.wait(messages.Status)
+        for _ in range(60):
+            client.send(b"x")
+        while (now := good.wait(messages.Status)).tick < before.tick + 16:
+            pass
+        assert len(read) > 5
+        assert now.skipped - before.skipped <= 4, "a second is not read at once"
+        assert good.control_world(world, "close").world == world
