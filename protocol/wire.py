@@ -31,7 +31,17 @@ MAX_DEPTH = 8
 MAX_ITEMS = 1024
 """entries of one array or map"""
 
+
+def _map(pairs: list[tuple[Any, Any]]) -> dict[Any, Any]:
+    """Return a map; of a key that is there twice nobody could say which one counts. Raises ValueError, TypeError."""
+    made = dict(pairs)
+    if len(made) < len(pairs):
+        raise ValueError("a key is there twice in one map")
+    return made
+
+
 _LIMITS: dict[str, Any] = {
+    "object_pairs_hook": _map,
     "raw": False,
     "strict_map_key": True,
     "max_str_len": MAX_MESSAGE_BYTES,

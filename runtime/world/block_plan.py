@@ -117,7 +117,7 @@ class BlockPlan:
         takes no more cues, and the one after it is the first that can.
         """
         first = max(self.committed + put_off, self._first_open)
-        block = first if at_tick is None else max(first, self.grid.block_from(at_tick))
+        block = first if at_tick is None else max(first, self.grid.block_for(at_tick))
         amend = kind == "prompt" and (amends(label) if amend is None else amend)
         cue = Cue(number=self._numbers + 1, kind=kind, label=label, block=block, amend=amend)
         state = cue.apply(self._queue.preview(self.state, block))
@@ -134,7 +134,7 @@ class BlockPlan:
 
     def hold(self, values: Mapping[str, float], at_tick: int | None, who: object) -> AcceptedInput:
         """Take in an input. Without `at_tick` it is held at once; raises `Refused` if too many wait for later ticks."""
-        block = self.committed if at_tick is None else max(self.committed, self.grid.block_from(at_tick))
+        block = self.committed if at_tick is None else max(self.committed, self.grid.block_for(at_tick))
         if block == self.committed:
             self.input.sample(block)  # those that came before it and are due, too
             self.input.hold(values, who)

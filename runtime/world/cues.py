@@ -7,6 +7,7 @@ for the first block that starts at or after it, so its place does not depend on 
 from dataclasses import dataclass
 
 from longtake.protocol.errors import Refused
+from longtake.protocol.fields import MAX_NUMBER
 from longtake.protocol.messages import CueKind, ModelInfo
 from longtake.runtime.world.prompt_state import PromptState
 
@@ -43,6 +44,13 @@ class BlockGrid:
         if tick <= 0:
             return 0
         return 1 + max(0, -(-(tick - self.first_frames) // self.frames))
+
+    def block_for(self, at_tick: int) -> int:
+        """Return the same for a request's `at_tick`. Raises `Refused("invalid")` beyond the numbers of the protocol."""
+        block = self.block_from(at_tick)
+        if self.first_tick(block) > MAX_NUMBER:
+            raise Refused("invalid", f"no block begins at or after tick {at_tick}; the last tick is {MAX_NUMBER}")
+        return block
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -42,6 +42,8 @@ def pack(**fields: Any) -> bytes:
         b"\x81\xa4type\x03",  # `type` is no text
         b"\x80",
         b"\x81\xa4type\xa2\xff\xff",  # not UTF-8
+        b"\x82\xa4type\xa5hello\xa4type\xa7goodbye",  # a key is there twice
+        b"\x82\xa4type\xa7goodbye\xa1x\x82\xa1a\x01\xa1a\x01",
         b"\x81\x01\xa5hello",  # key is a number
         b"\x81\xc4\x04type\xa5hello",  # key is bytes
         b"\x81\x81\xa1a\x01\x02",  # key is a map

@@ -5,6 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from longtake.protocol.errors import Refused
+from longtake.protocol.fields import MAX_NUMBER
 from longtake.protocol.messages import Script
 from longtake.runtime.world.cues import MAX_PENDING, BlockGrid, Cue, CueQueue
 from longtake.runtime.world.prompt_state import PromptState
@@ -24,6 +25,15 @@ def test_block_from_is_the_first_that_starts_at_or_after(first: int, frames: int
     block = grid.block_from(tick)
     assert grid.first_tick(block) >= tick
     assert block == 0 or grid.first_tick(block - 1) < tick
+
+
+def test_a_block_beyond_the_numbers_of_the_protocol_is_refused() -> None:
+    last = GRID.first_tick(GRID.block_of(MAX_NUMBER))
+    assert GRID.first_tick(GRID.block_for(last)) == last <= MAX_NUMBER
+    for tick in (last + 1, MAX_NUMBER):
+        with pytest.raises(Refused, match=f"no block begins at or after tick {tick}") as refused:
+            GRID.block_for(tick)
+        assert refused.value.code == "invalid"
 
 
 def cue(number: int, block: int, label: str = "x") -> Cue:
