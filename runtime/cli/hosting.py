@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from longtake.model.interface import LoadRequest, ModelSpec, WorldModel, load_model, model_names, model_spec
+from longtake.protocol.errors import Refused
 from longtake.protocol.text import is_utf8
 from longtake.runtime.cli.arguments import weights_options
 from longtake.runtime.cli.models import listing
@@ -135,6 +136,12 @@ def take_name(path: Path | None, *, here: bool) -> str | None:
         raise UsageError(f"{path} is not the name of a take file; it has to end in .take")
     if not is_utf8(path.name):
         raise UsageError(f"{path} is not the name of a take file: it is no UTF-8 text")
+    from longtake.runtime.takes.recorder import checked_name
+
+    try:
+        checked_name(path.name)  # as the server will, but before anything is loaded
+    except Refused as error:
+        raise UsageError(f"--record: {error}") from None
     if here:
         if path.exists():
             raise UsageError(f"{path} exists already; takes are never overwritten")

@@ -2,15 +2,18 @@
 
 import logging
 import threading
+import unicodedata
 from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
 from longtake.protocol.errors import Refused
+from longtake.protocol.text import JOINERS
 from longtake.runtime.takes.file import TakeEnd, TakeRecord, TakeWriter
 
 log = logging.getLogger(__name__)
 SUFFIX = ".take"
+MAX_NAME_BYTES = 120
 
 
 class Recorder:
@@ -74,12 +77,22 @@ class Recorder:
 def checked_name(name: str) -> str:
     """Return a file name for a take: one part, no folder, with the suffix. Raises `Refused("recording")`."""
     name = name if name.endswith(SUFFIX) else name + SUFFIX
-    plain = all(c.isalnum() or c in "._- " for c in name)
-    if not plain or name.startswith(".") or name == SUFFIX or len(name.encode()) > 120:
+    if name.startswith(".") or not all(_plain(character) for character in name):
         raise Refused(
-            "recording", f"{name[:80]!r} is no file name for a take: use letters, digits, dot, dash, underscore"
+            "recording",
+            f"{name[:80]!r} is no file name for a take: begin with a letter or digit, and use letters, digits, spaces, "
+            "dots, dashes and underscores",
         )
+    if len(name.encode()) > MAX_NAME_BYTES:
+        raise Refused("recording", f"{name[:80]!r} is no file name for a take: more than {MAX_NAME_BYTES} bytes")
     return name
+
+
+def _plain(character: str) -> bool:
+    """Whether a take's name may have it. Many scripts write vowels as marks, and some need joiners."""
+    return (
+        character.isalnum() or character in "._- " or character in JOINERS or unicodedata.category(character)[0] == "M"
+    )
 
 
 def _close_quietly(writer: TakeWriter) -> None:

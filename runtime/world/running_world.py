@@ -319,7 +319,8 @@ class RunningWorld:
     @property
     def take_name(self) -> str:
         """What a recording that begins now is called, unless it is given a name."""
-        return f"{self.config.script.name}-{self.link.seed}-{self.name}-{self.tick}"
+        script = self.config.script.name.lstrip(".") or "take"  # the name of no take begins with a dot
+        return f"{script}-{self.link.seed}-{self.name}-{self.tick}"
 
     def done(self, request: int, detail: str = "") -> Done:
         """Return the answer to a request that was carried out."""

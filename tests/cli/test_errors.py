@@ -114,6 +114,12 @@ def test_outputs_that_cannot_be_written_are_found_out_before_a_model_is_loaded(
         (["render", "a fox", "--record", tmp_path / "file" / "a" / "x.take"], "is no folder"),
         (["run", "default", "--record", tmp_path / "old.take"], "never overwritten"),
         (["run", "default", "--record", tmp_path / "bad\udcff.take"], "it is no UTF-8 text"),
+        (
+            ["run", "default", "--record", tmp_path / "fox: at dawn.take"],
+            "'fox: at dawn.take' is no file name for a take",
+        ),
+        (["render", "a fox", "--record", tmp_path / "a\tb.take"], "is no file name for a take"),
+        (["render", "a fox", "--record", tmp_path / ("x" * 150 + ".take")], "more than 120 bytes"),
         (["serve", "--bind", "ipc://bad\udcff"], "bytes of UTF-8 text"),
     ):
         called = call(*arguments)

@@ -50,6 +50,14 @@ def test_a_recording_never_overwrites_and_never_leaves_its_folder(tmp_path: Path
     assert checked_name("my take-1") == "my take-1.take"
 
 
+@pytest.mark.parametrize(
+    "name", ["\u92ed\u3044", "\u092b\u093f\u0932\u094d\u092e", "e\u0301t\u00e9", "\u0645\u06cc\u200c\u0622\u06cc\u062f"]
+)
+def test_names_in_other_scripts(tmp_path: Path, name: str) -> None:
+    assert Recorder(tmp_path).start(name, [HEADER]) == f"{name}.take"
+    assert [path.name for path in tmp_path.iterdir()] == [f"{name}.take"]
+
+
 def test_a_folder_that_cannot_be_made_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(Refused, match="cannot be written"):

@@ -5,7 +5,8 @@ from fakes import FakeConfig, FakeModel
 from stage import Stage
 
 from longtake.protocol.generator_messages import GenStep
-from longtake.protocol.messages import Applied, Done, Joined, Reading
+from longtake.protocol.messages import Applied, Done, Joined, Reading, Script
+from longtake.runtime.takes.recorder import checked_name
 from longtake.runtime.world.effects import Requester
 from longtake.runtime.world.reports import status
 
@@ -155,3 +156,12 @@ def test_status_figures() -> None:
     assert told.fps == 16
     assert told.block == 4
     assert told.event_to_photon_ms == 120.0
+
+
+@pytest.mark.parametrize(
+    ("script", "take"), [("..", "take-7-w1-0"), (".hidden", "hidden-7-w1-0"), ("fox", "fox-7-w1-0")]
+)
+def test_a_recording_without_a_name_gets_one_that_a_take_can_have(script: str, take: str) -> None:
+    world = Stage(seed=7, script=Script(name=script)).open().world
+    assert world.take_name == take
+    assert checked_name(world.take_name) == f"{take}.take"
