@@ -29,12 +29,17 @@ GIF_MS = 10
 class AnimationWriter(FilmWriter):
     """Like `VideoWriter`, for the formats of `ANIMATIONS`."""
 
-    def __init__(self, path: Path, *, fps: int, replace: bool = True) -> None:
-        """Without `replace` a file of that name is kept, and the film takes the first free number."""
+    def __init__(self, path: Path, *, fps: int, replace: bool = True, frames: int = 0) -> None:
+        """Without `replace` a file of that name is kept, and the film takes the first free number.
+
+        `frames` is how many there will be, if that is known. Raises `VideoError` if they are too many.
+        """
         self._path = path
         self._file = WholeFile(path, replace=replace)
         self._fps = fps
         self._pictures: list[Image.Image] = []
+        if frames > MAX_FRAMES:
+            raise self._too_long()
 
     @property
     def path(self) -> Path:
@@ -49,8 +54,7 @@ class AnimationWriter(FilmWriter):
     def write(self, pixels: npt.NDArray[np.uint8]) -> None:
         """Append a picture, `[H, W, 3] uint8 RGB`. Raises `VideoError` for a film that is too long."""
         if self.frames == MAX_FRAMES:
-            seconds = MAX_FRAMES // self._fps
-            raise VideoError(f"{self._path}: an animation has at most {seconds} s; write an MP4 instead")
+            raise self._too_long()
         picture = Image.fromarray(np.ascontiguousarray(pixels))
         gif = self._path.suffix.lower() == ".gif"
         self._pictures.append(picture.quantize(method=Image.Quantize.FASTOCTREE) if gif else picture)
@@ -82,6 +86,9 @@ class AnimationWriter(FilmWriter):
         """Forget the pictures; nothing is written before the end."""
         self._pictures.clear()
 
+    def _too_long(self) -> VideoError:
+        return VideoError(f"{self._path}: an animation has at most {MAX_FRAMES // self._fps} s; write an MP4 instead")
+
     def _durations(self, kind: str) -> list[int]:
         """Return the time of each frame, ms, so that rounding does not add up."""
         unit = GIF_MS if kind == "GIF" else 1
@@ -89,14 +96,15 @@ class AnimationWriter(FilmWriter):
         return [after - before for before, after in pairwise(ends)]
 
 
-def film_writer(path: Path, *, fps: int, title: str = "", replace: bool = True) -> FilmWriter:
+def film_writer(path: Path, *, fps: int, title: str = "", replace: bool = True, frames: int = 0) -> FilmWriter:
     """Return the writer for a path, by its suffix. Raises `VideoError` for one that no film has.
 
-    Without `replace` a file of that name is kept, and the film takes the first free number.
+    Without `replace` a file of that name is kept, and the film takes the first free number. `frames` is how many there
+    will be, if that is known: more than a format can hold are refused before the first one is made.
     """
     suffix = path.suffix.lower()
     if suffix in ANIMATIONS:
-        return AnimationWriter(path, fps=fps, replace=replace)
+        return AnimationWriter(path, fps=fps, replace=replace, frames=frames)
     if suffix != ".mp4":
         raise VideoError(f"{path} is no film; its name has to end in {', '.join(FILMS)}")
     return VideoWriter(path, fps=fps, title=title, replace=replace)

@@ -103,9 +103,9 @@ def film(
     first = 0
     digest = hashlib.sha256()
     with ExitStack() as stack:
-        writer = film_writer(video, fps=fps, title=title, replace=replace) if video is not None else None
-        if writer is not None:
-            stack.enter_context(writer)
+        writer = None
+        if video is not None:
+            writer = stack.enter_context(film_writer(video, fps=fps, title=title, replace=replace, frames=ticks))
         for number, picture in enumerate(pictures(world, ticks)):
             first = picture.header.tick if number == 0 else first
             digest.update(picture.pixels.tobytes())

@@ -10,7 +10,9 @@ LOOK_BYTES = 4 * 1024 * 1024
 
 
 def is_ours(path: Path) -> bool:
-    """Whether a file was written by Longtake. Raises `OSError`."""
+    """Whether a file was written by Longtake; a pipe or a device is not. Raises `OSError`."""
+    if not path.is_file():  # opening a pipe would wait for whoever writes to it
+        return False
     with path.open("rb") as file:
         if SIGNATURE.encode() in file.read(LOOK_BYTES):
             return True

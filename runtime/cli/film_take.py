@@ -53,21 +53,22 @@ def write_film(replay: "Replay", path: Path, *, progress: Callable[[int, int], N
 
     from longtake.clients.film.animation import film_writer
 
-    take, model, same = replay.take, replay.take.header.model, True
+    take, fps, same = replay.take, replay.take.header.model.fps, True
     title = take.header.script.title or take.header.prompt
     starts: list[int] = []
     unshown = unshown_ticks(take)
-    with film_writer(path, fps=model.fps, title=title) as writer:
+    with film_writer(path, fps=fps, title=title, frames=shown_frames(take)) as writer:
         for number, block in enumerate(replay.blocks(), start=1):
             same = same and block.same
             starts.append(writer.frames)
-            shape = (block.frames, model.height, model.width, 3)
+            assert replay.model is not None  # other weights than the recorded ones may make pictures of another size
+            shape = (block.frames, replay.model.height, replay.model.width, 3)
             for tick, picture in enumerate(np.frombuffer(block.pixels, np.uint8).reshape(shape), block.first_tick):
                 if not any(tick in ticks for ticks in unshown.get(block.generation, ())):
                     writer.write(picture)
             progress(number, len(take.blocks))
         writer.mark(marks_of(replay, starts))
-        return FilmedTake(frames=writer.frames, fps=model.fps, same=same)
+        return FilmedTake(frames=writer.frames, fps=fps, same=same)
 
 
 def unshown_ticks(take: Take) -> dict[int, list[range]]:
@@ -82,6 +83,21 @@ def unshown_ticks(take: Take) -> dict[int, list[range]]:
         elif isinstance(record, TakeEnd):
             unshown.setdefault(generation, []).append(range(record.tick, END))
     return unshown
+
+
+def shown_frames(take: Take) -> int:
+    """Return how many frames the film of a take has, as far as the recording says."""
+    model, generation, frames = take.header.model, take.header.generation, 0
+    unshown = unshown_ticks(take)
+    for record in take.records:
+        if isinstance(record, TakeReset):
+            generation = record.generation
+        elif isinstance(record, TakeBlock):
+            length = model.block_frames if record.block else model.first_block_frames
+            first = model.first_block_frames + (record.block - 1) * model.block_frames if record.block else 0
+            left_out = unshown.get(generation, ())
+            frames += sum(not any(tick in ticks for ticks in left_out) for tick in range(first, first + length))
+    return frames
 
 
 def marks_of(replay: "Replay", starts: list[int]) -> list[Applied]:

@@ -20,9 +20,12 @@ import msgspec
 
 from longtake.protocol.conditioning import Conditioning, new_fields, newly_carried
 from longtake.protocol.errors import LongtakeError
+from longtake.protocol.fields import MAX_NUMBER
 from longtake.protocol.messages import CueKind, ModelInfo, Script
 
 FORMAT = 1
+MAX_SIZE = 1 << 16
+"""of a picture's sides, a block's frames and a frame rate"""
 
 
 class TakeError(LongtakeError, ValueError):
@@ -197,7 +200,8 @@ class Take:
 
 def read_take(path: Path) -> Take:
     """Read a take file. Raises `TakeError` for anything but a torn last line, `OSError` if it cannot be opened."""
-    data = path.read_bytes()
+    # Mail and version control may have given the text a byte-order mark, or the line ends of Windows.
+    data = path.read_bytes().removeprefix(b"\xef\xbb\xbf").replace(b"\r\n", b"\n")
     complete, _, rest = data.rpartition(b"\n")
     lines = complete.split(b"\n") if complete else []
     records: list[AnyRecord] = []
@@ -216,7 +220,32 @@ def read_take(path: Path) -> Take:
         raise TakeError(f"{path} is no take file: it does not begin with a take_header record")
     if records[0].format != FORMAT:
         raise TakeError(f"{path} has format {records[0].format}; this version reads format {FORMAT}")
+    for number, problem in _problems(records):
+        raise TakeError(f"{path}, line {number}: {problem}")
     return Take(header=records[0], records=records[1:], torn=torn)
+
+
+def _problems(records: list[AnyRecord]) -> Iterator[tuple[int, str]]:
+    """Yield what no recording says, such as a block out of order, with the number of its line."""
+    made = 0
+    for number, record in enumerate(records, start=1):
+        if isinstance(record, TakeHeader) and number > 1:
+            yield number, "a second take_header: this is more than one take"
+        if isinstance(record, TakeHeader | TakeReset):
+            made = 0
+            if not 0 <= record.seed <= MAX_NUMBER:
+                yield number, f"{record.seed} is no seed"
+        if isinstance(record, TakeHeader):
+            model = record.model
+            sizes = (model.height, model.width, model.block_frames, model.first_block_frames)
+            if min(*sizes, model.fps) < 1 or max(*sizes, model.fps) > MAX_SIZE:
+                yield number, "the model has impossible sizes or an impossible frame rate"
+        elif isinstance(record, TakeBlock):
+            if record.block != made:
+                yield number, f"block {record.block} follows {made} blocks; a line is missing, or there twice"
+            made += 1
+        elif isinstance(record, TakeRestore) and not 0 <= record.source <= record.block <= made:
+            yield number, f"it goes back to block {record.source} and on from {record.block}; there are {made} blocks"
 
 
 class TakeLog:

@@ -239,6 +239,6 @@ def _snapshot_sources(take: Take) -> dict[int, set[int]]:
     for record in take.records:
         if isinstance(record, TakeReset):
             generation = record.generation
-        elif isinstance(record, TakeRestore) and record.kind == "compact":
+        elif isinstance(record, TakeRestore) and record.kind != "open":
             sources.setdefault(generation, set()).add(record.source)
     return sources

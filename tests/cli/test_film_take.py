@@ -1,6 +1,8 @@
 """`longtake render --take`: a take file becomes a film."""
 
+import os
 import re
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,7 +11,7 @@ import av
 import pytest
 
 from longtake.runtime.cli.film_take import unshown_ticks
-from longtake.runtime.takes.file import Take, TakeCut, TakeEnd, TakeHeader, TakeReset
+from longtake.runtime.takes.file import Take, TakeBlock, TakeCut, TakeEnd, TakeHeader, TakeReset, encode_record
 from tests.clients.player.test_view import MODEL
 
 Call = Callable[..., Any]
@@ -34,6 +36,44 @@ def test_a_take_is_filmed_with_its_cues(
         assert sum(1 for _ in container.decode(video=0)) == int(told[1])
         titles = [chapter["metadata"]["title"] for chapter in container.chapters()]
     assert titles == (["start", "the same fox at dawn"] if name.endswith("mp4") else [])
+
+
+def test_the_pictures_of_other_weights_may_have_another_size(
+    call: Call, fake: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    made = call("render", "a fox", "--seconds", "1", "--record", "fox.take", "-o", "fox.mp4", *fake)
+    assert made.code == 0, made.err
+    monkeypatch.setenv("LONGTAKE_FAKE", '{"height": 24, "width": 36}')
+    filmed = call("render", "--take", "fox.take", "-o", "again.mp4", *fake)
+    assert filmed.code == 0, filmed.err
+    assert "height was 12, is 24" in filmed.out
+    with av.open("again.mp4") as container:
+        stream = container.streams.video[0]
+        assert (stream.width, stream.height) == (720, 480)
+
+
+def test_a_film_too_long_for_its_format_is_refused_before_its_frames_are_made(
+    call: Call, fake: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("LONGTAKE_FAKE", '{"step_s": 0.2}')  # 151 s of film would take two minutes
+    begun = time.monotonic()
+    assert "at most 150 s; write an MP4" in call("render", "a fox", "--seconds", "151", "-o", "fox.gif", *fake).line
+    header = TakeHeader(format=1, world="w", model=MODEL, seed=1, prompt="a fox")
+    blocks = [TakeBlock(block=number, digest="00" * 16) for number in range(601)]
+    Path("long.take").write_bytes(b"".join(encode_record(record) for record in [header, *blocks]))
+    assert "at most 150 s; write an MP4" in call("render", "--take", "long.take", "-o", "fox.webp", *fake).line
+    assert time.monotonic() - begun < 60
+    assert [path.name for path in tmp_path.iterdir()] == ["long.take"]
+
+
+def test_a_pipe_is_no_film_of_ours(call: Call, fake: list[str], tmp_path: Path) -> None:
+    for name in ("fox.mp4", "fox.png"):
+        os.mkfifo(tmp_path / name)
+        called = call("render", "a fox", "-o", tmp_path / "fox.mp4", *fake)
+        assert (called.code, f"{name} exists and is no film of ours" in called.line) == (2, True)
+        (tmp_path / name).unlink()
 
 
 def test_what_does_not_go_with_a_take(call: Call, tmp_path: Path) -> None:

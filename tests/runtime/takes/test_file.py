@@ -1,11 +1,14 @@
 """The take file: written record by record, read back whatever happened to its end."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
+import msgspec
 import pytest
 from fakes import FakeModel
 from hypothesis import given, settings
@@ -19,6 +22,8 @@ from longtake.runtime.takes.file import (
     TakeError,
     TakeHeader,
     TakeLog,
+    TakeReset,
+    TakeRestore,
     TakeWriter,
     encode_record,
     read_take,
@@ -124,3 +129,42 @@ def test_kill_9_loses_nothing_that_was_written(tmp_path: Path) -> None:
     blocks = read_take(path).blocks
     assert len(blocks) > 500
     assert [block.block for block in blocks] == list(range(len(blocks)))
+
+
+def test_line_ends_and_the_mark_of_an_editor_are_no_damage(tmp_path: Path) -> None:
+    data = written(tmp_path / "a.take")
+    for changed in (data.replace(b"\n", b"\r\n"), b"\xef\xbb\xbf" + data):
+        (tmp_path / "b.take").write_bytes(changed)
+        take = read_take(tmp_path / "b.take")
+        assert (take.header, take.records, take.torn) == (HEADER, RECORDS, False)
+
+
+def with_model(**fields: Any) -> TakeHeader:
+    return msgspec.structs.replace(HEADER, model=msgspec.structs.replace(HEADER.model, **fields))
+
+
+@pytest.mark.parametrize(
+    ("records", "problem"),
+    [
+        ([HEADER, *RECORDS[1:]], "line 3: block 1 follows 0 blocks; a line is missing"),
+        ([HEADER, RECORDS[0], *RECORDS], "line 3: block 0 follows 1 blocks; a line is missing, or there twice"),
+        ([HEADER, *RECORDS, HEADER, *RECORDS], "line 7: a second take_header: this is more than one take"),
+        ([HEADER, TakeBlock(block=-1, digest="")], "line 2: block -1 follows 0 blocks"),
+        ([HEADER, RECORDS[0], TakeRestore(block=1, source=2, kind="compact")], "line 3: it goes back to block 2"),
+        (
+            [HEADER, RECORDS[0], TakeRestore(block=9, source=0, kind="open")],
+            "line 3: it goes back to block 0 and on from 9",
+        ),
+        ([HEADER, RECORDS[0], TakeRestore(block=1, source=-5, kind="exact")], "line 3: it goes back to block -5"),
+        ([HEADER, TakeReset(generation=1, seed=-1, prompt="x")], "line 2: -1 is no seed"),
+        ([msgspec.structs.replace(HEADER, seed=2**60)], f"line 1: {2**60} is no seed"),
+        ([with_model(fps=0)], "line 1: the model has impossible sizes"),
+        ([with_model(height=0)], "line 1: the model has impossible sizes"),
+        ([with_model(fps=10**12)], "line 1: the model has impossible sizes"),
+    ],
+)
+def test_what_no_recording_says_is_named_with_its_line(tmp_path: Path, records: list[Any], problem: str) -> None:
+    path = tmp_path / "odd.take"
+    path.write_bytes(b"".join(encode_record(record) for record in records))
+    with pytest.raises(TakeError, match=re.escape(f"odd.take, {problem}")):
+        read_take(path)
