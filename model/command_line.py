@@ -87,7 +87,10 @@ def flags_of(parser: argparse.ArgumentParser, *, hidden: bool = True) -> list[st
 
 
 def meant(word: str, known: Iterable[str], near: float = NEAR) -> str:
-    """Return `; did you mean X?` for the nearest known word, or an empty string. Leading dashes do not count."""
-    bare = {name.lstrip("-"): name for name in known}
-    close = difflib.get_close_matches(word.lstrip("-"), bare, n=1, cutoff=near)
+    """Return `; did you mean X?` for the nearest known word, or an empty string.
+
+    Leading dashes and capitals do not count.
+    """
+    bare = {name.lstrip("-").lower(): name for name in known}
+    close = difflib.get_close_matches(word.lstrip("-").lower(), bare, n=1, cutoff=near)
     return f"; did you mean {bare[close[0]]}?" if close else ""

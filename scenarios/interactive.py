@@ -85,21 +85,23 @@ def first_tick(latent: int, model: ModelInfo) -> int:
 def text_lines(path: Path) -> list[tuple[int, str]]:
     r"""Return (number, text) of the lines that are not blank. Raises ScenarioError.
 
-    Lines end at "\n" alone, because other line ends may be part of a prompt. A byte-order mark is skipped.
+    Lines end at "\n" alone, because other line ends may be part of a prompt. A byte-order mark is skipped,
+    before any line, since files are put together.
     """
     try:
         text = path.read_bytes().decode("utf-8-sig")
     except OSError as error:
         raise ScenarioError(f"{path}: cannot be read: {error.strerror or error}") from error
     except UnicodeDecodeError as error:
-        raise ScenarioError(f"{path}: not UTF-8 text") from error
-    return [(number, line.strip()) for number, line in enumerate(text.split("\n"), start=1) if line.strip()]
+        raise ScenarioError(f"{path}: not UTF-8 text; save it as UTF-8") from error
+    lines = (line.strip().removeprefix("\ufeff").strip() for line in text.split("\n"))
+    return [(number, line) for number, line in enumerate(lines, start=1) if line]
 
 
 def checked_prompt(where: str, prompt: object) -> str:
     """Return a prompt as it will be sent. Raises ScenarioError."""
     text = clean(prompt).strip() if isinstance(prompt, str) else ""
-    if not 0 < len(text) <= MAX_PROMPT:
+    if not text.replace(",", "").strip() or len(text) > MAX_PROMPT:
         raise ScenarioError(f"{where}: expected a text of 1 to {MAX_PROMPT} visible characters")
     return text
 

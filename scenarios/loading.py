@@ -29,6 +29,8 @@ SLOT_PLACE = re.compile(r"\{([^{}]*)\}")
 """finds slots in a template"""
 NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")
 NAME_PROBLEM = "has 1 to 64 letters, digits, dots, - and _"
+MAX_PROMPT = 2000
+"""characters of a prompt, slots filled in"""
 MAX_BYTES = 1 << 20
 """a scenario file is a few kilobytes; more is a mistaken path"""
 
@@ -62,6 +64,7 @@ def problems(scenario: Scenario) -> Iterator[tuple[str, str]]:
     """Yield what does not fit together in a scenario, as (key, problem)."""
     yield from _template_problems(scenario)
     yield from _event_problems(scenario)
+    yield from _prompt_problems(scenario)
     yield from _timeline_problems(scenario)
     yield from _label_problems(scenario, "labels", scenario.labels)
     yield from _size_problems(scenario)
@@ -76,7 +79,7 @@ def problems(scenario: Scenario) -> Iterator[tuple[str, str]]:
 
 def _template_problems(scenario: Scenario) -> Iterator[tuple[str, str]]:
     fields = SLOT_PLACE.findall(scenario.template)
-    if not scenario.template.strip():
+    if _blank(scenario.template):
         yield "template", "is blank; write what the picture shows"
     if any(brace in SLOT_PLACE.sub("", scenario.template) for brace in "{}"):
         yield "template", "has a brace without its partner"
@@ -112,6 +115,27 @@ def _event_problems(scenario: Scenario) -> Iterator[tuple[str, str]]:
         keys[event.key.lower()] = name
 
 
+def _prompt_problems(scenario: Scenario) -> Iterator[tuple[str, str]]:
+    """Yield where the prompt would be empty or too long, at the start and after each event."""
+    first = {name: slot.default for name, slot in scenario.slots.items()}
+    for where, values in [
+        ("template", first),
+        *((f"events.{name}.set", first | event.set) for name, event in scenario.events.items()),
+    ]:
+        said = {name: slot.values.get(values[name], values[name]) for name, slot in scenario.slots.items()}
+        prompt = SLOT_PLACE.sub(lambda place, said=said: said[place.group(1)], scenario.template)
+        length = len(" ".join(prompt.split()))
+        if _blank(prompt):
+            yield where, "the prompt would be empty; write what the picture shows"
+        elif length > MAX_PROMPT:
+            yield where, f"the prompt would have {length} characters; at most {MAX_PROMPT} are accepted"
+
+
+def _blank(text: str) -> bool:
+    """Whether nothing is left of a text in a prompt: commas that empty phrases leave are removed."""
+    return not text.replace(",", "").strip()
+
+
 def _timeline_problems(scenario: Scenario) -> Iterator[tuple[str, str]]:
     named: set[str] = set()
     for index, moment in enumerate(scenario.timeline):
@@ -133,7 +157,7 @@ def _moment_problems(scenario: Scenario, where: str, moment: Moment, named: set[
     if sum(value is not None for value in (moment.prompt, moment.event, moment.input)) != 1:
         yield where, "give exactly one of prompt, event and input"
     yield from _input_problems(f"{where}.input", moment)
-    if moment.prompt is not None and not moment.prompt.strip():
+    if moment.prompt is not None and _blank(moment.prompt):
         yield f"{where}.prompt", "is blank; write what the picture shows"
     if moment.event is not None and moment.event not in scenario.events:
         yield f"{where}.event", f"{moment.event!r} is not an event; the events are {_list(scenario.events)}"
@@ -191,7 +215,7 @@ def _read(path_or_name: str | Path) -> tuple[str, str]:
         try:
             return path.read_text(encoding="utf-8-sig"), str(path)
         except UnicodeDecodeError as error:
-            raise ScenarioError(f"{path}: not UTF-8 text") from error
+            raise ScenarioError(f"{path}: not UTF-8 text; save it as UTF-8") from error
     if str(path_or_name) not in library_names():
         raise ScenarioNotFound(f"no scenario called {path_or_name!s}; the library has {_list(library_names())}")
     entry = resources.files("longtake.scenarios") / "library" / f"{path_or_name}.yaml"
@@ -225,16 +249,20 @@ def _convert(data: dict[str, Any], shown: str, lines: dict[str, int]) -> Scenari
 
 def _explain(shown: str, prefix: str, message: str, lines: dict[str, int]) -> str:
     """Return one line for a msgspec error such as "Object contains unknown field `x` - at `$.timeline[2]`"."""
-    problem, _, path = message.partition(" - at `")
-    key = prefix + path.rstrip("`").removeprefix("$").replace("[...]", "")
+    problem, _, path = message.partition(" - at ")
+    path = path.removeprefix("`key` in ")  # what is wrong is a key of the map, not a value in it
+    key = prefix + path.strip("`").removeprefix("$").replace("[...]", "")
     if "unknown field" in problem or "missing required field" in problem:
         key += "." + problem.split("`")[1]
         problem = "is missing" if "missing" in problem else "is not a known key"
     elif "matching regex" in problem:
         time = key.rpartition(".")[2] in ("at", "delay")
         problem = "is not a time such as 5s, 2.5s or 1m30s" if time else NAME_PROBLEM
-    elif "got `int`" in problem or "got `bool`" in problem:
-        problem += "; put the value in quotes" if "Expected `str" in problem else ""
+    elif problem.startswith("Expected `str") and ("got `int`" in problem or "got `bool`" in problem):
+        problem += "; put the value in quotes"
+    elif problem.startswith(("Expected `int", "Expected `float")) and "got `str`" in problem:
+        problem += "; write a plain number without quotes, such as 12"
+    problem = problem.replace("`object", "`map").replace("`array", "`list")
     key = key.lstrip(".")
     return f"{shown}{_at(key, lines)}: {key or 'scenario'}: {problem[:1].lower()}{problem[1:]}"
 

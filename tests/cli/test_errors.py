@@ -16,6 +16,9 @@ Call = Callable[..., Any]
     ("arguments", "said"),
     [
         (["rnu"], "did you mean run?"),
+        (["RUN"], "did you mean run?"),
+        (["run", "DEFAULT"], "did you mean default?"),
+        (["run", "default", "--SECONDS", "5"], "did you mean --seconds?"),
         (["run"], "scenario"),
         (["run", "defualt"], "did you mean default?"),
         (["run", "no/such.yaml"], "no/such.yaml"),

@@ -129,3 +129,16 @@ def test_switches_rise(tmp_path: Path, switches: tuple[int, ...]) -> None:
 def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     with pytest.raises(ScenarioError, match=r"none.jsonl: cannot be read"):
         takes(tmp_path / "none.jsonl", DIORAMA)
+
+
+def test_files_that_were_put_together_have_byte_order_marks_within(tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_text('\ufeff{"prompts": ["a"]}\n\ufeff{"prompts": ["b"]}\n', encoding="utf-8")
+    assert [line.prompts for line in read_prompts(tmp_path / "a.jsonl").lines] == [("a",), ("b",)]
+    (tmp_path / "b.txt").write_text('\ufeff\n\ufeff{"prompts": ["a"]}\n', encoding="utf-8")
+    assert [line.prompts for line in read_prompts(tmp_path / "b.txt").lines] == [("a",)]
+
+
+def test_a_file_in_another_encoding_says_what_to_do(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("a fox", encoding="utf-16")
+    with pytest.raises(ScenarioError, match=r"a\.txt: not UTF-8 text; save it as UTF-8"):
+        read_prompts(tmp_path / "a.txt")

@@ -280,6 +280,12 @@ SLOTS = "name: x\ntemplate: a {w}\nslots:\n  w: {default: 'no', values: {'no': a
         ("1: 2", "test.yaml:3: the key `1` is read as a number; put it in quotes"),
         ('"\\0": 2', "test.yaml:3: a key has no visible character"),
         ("<<: [1]", "test.yaml:3: `<<` takes a map"),
+        ('timeline: [{at: 1s, prompt: ", ,"}]', "test.yaml:3: timeline[0].prompt: is blank"),
+        ('timeline: [{at: 1s, input: {"a b": 1}}]', "test.yaml:3: timeline[0].input: has 1 to 64 letters"),
+        ("slots: {w: red}", "test.yaml:3: slots.w: expected `map`, got `str`"),
+        ("timeline: {at: 1s}", "test.yaml:3: timeline: expected `list`, got `map`"),
+        ("seconds: 60s", "test.yaml:3: seconds: expected `float`, got `str`; write a plain number without quotes"),
+        ("seconds: 1e2", "test.yaml:3: seconds: expected `float`, got `str`; write a plain number without quotes"),
         ("title: *nope", "test.yaml:3: not valid YAML"),
         ("title: a\x07b", "test.yaml:3: not valid YAML: the character U+0007 is not allowed"),
         ('title: "\\ud800"', "test.yaml:3: not valid YAML"),
@@ -344,3 +350,23 @@ def test_merged_maps_may_be_overridden(tmp_path: Path) -> None:
 def test_text_is_cleaned_and_a_byte_order_mark_skipped(tmp_path: Path) -> None:
     scenario = load(write(tmp_path, '\ufeffname: x\ntitle: "\\0"\ntemplate: "a\\u200b fox\\nruns"\n'))
     assert (scenario.title.strip(), scenario.template) == ("", "a fox runs")
+
+
+@pytest.mark.parametrize(
+    ("template", "default", "instead", "message"),
+    [
+        ("{w}", "''", "a fox", "test.yaml:2: template: the prompt would be empty"),
+        (", {w} ,", "''", "a fox", "test.yaml:2: template: the prompt would be empty"),
+        ("{w}", "a fox", "''", "test.yaml:6: events.n.set: the prompt would be empty"),
+        ("{w}" * 100, "z" * 30, "a", "test.yaml:2: template: the prompt would have 3000 characters; at most 2000"),
+        ("{w}" * 100, "a", "z" * 30, "test.yaml:6: events.n.set: the prompt would have 3000 characters; at most 2000"),
+    ],
+)
+def test_a_prompt_that_could_not_be_is_found_when_the_file_is_read(
+    tmp_path: Path, template: str, default: str, instead: str, message: str
+) -> None:
+    head = f'name: x\ntemplate: "{template}"\nslots:\n'
+    text = f"{head}  w: {{default: {default}}}\nevents:\n  n: {{set: {{w: {instead}}}}}\n"
+    with pytest.raises(ScenarioError) as caught:
+        load(write(tmp_path, text))
+    assert message in str(caught.value).replace(f"{tmp_path}/", "")
