@@ -209,11 +209,11 @@ class RequestHandler:
         return name
 
     def _record_stop(self, room: WorldRoom) -> str:
+        room.world.changed = True
         name = room.recorder.stop(room.world.tick)
         if not name:
             raise Refused("recording", "nothing is being recorded")
         room.world.notice("recording", f"{name} is complete")
-        room.world.changed = True
         return name
 
     def _displayed(self, client: Client, message: Displayed) -> None:

@@ -1,9 +1,11 @@
 """One world of a server with its members and its recording; carries out the world's effects."""
 
 import logging
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from longtake.protocol.errors import Refused
 from longtake.protocol.messages import Message, Role, Subscribe, Subscribed, WorldEntry
 from longtake.runtime.clock import Clock
 from longtake.runtime.generator.pool import standing
@@ -147,7 +149,8 @@ class WorldRoom:
 
     def end(self) -> None:
         """The world is closed: end its recording and its memberships."""
-        self.recorder.stop(self.world.tick)
+        with suppress(Refused):  # its members were told when it could not be written any more
+            self.recorder.stop(self.world.tick)
         self._to.publisher.forget_world(self.name)
         for member in self.members:
             member.roles.pop(self.name, None)

@@ -22,6 +22,8 @@ class Recorder:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._writer: TakeWriter | None = None
+        self._failure = ""
+        """why the last recording ended by itself, until somebody has tried to stop it or a new one began"""
 
     @property
     def name(self) -> str:
@@ -33,6 +35,7 @@ class Recorder:
         if self._writer is not None:
             raise Refused("recording", f"{self.name} is being recorded already; stop that first")
         path = self._folder / checked_name(name)
+        self._failure = ""
         try:
             self._writer = TakeWriter(path)
             self._writer.write(*records)
@@ -54,17 +57,22 @@ class Recorder:
         try:
             self._writer.write(record)
         except OSError as error:
-            text = f"{self.name} ends here, it cannot be written: {error.strerror or error}"
+            self._failure = f"{self.name} ends here, it cannot be written: {error.strerror or error}"
             self._close()
-            return text
+            return self._failure
         return ""
 
     def stop(self, tick: int) -> str:
-        """End the recording in order and return its name; empty if nothing was recorded."""
+        """End the recording in order and return its name; empty if nothing was recorded.
+
+        Raises `Refused("recording")` if it has ended before because it could not be written, or ends so now.
+        """
         name = self.name
-        if self._writer is not None:
-            self.write(TakeEnd(tick=tick))
+        if self._writer is not None and not self.write(TakeEnd(tick=tick)):
             self._close()
+        failure, self._failure = self._failure, ""
+        if failure:
+            raise Refused("recording", failure)
         return name
 
     def _close(self) -> None:

@@ -122,6 +122,25 @@ def test_a_disk_that_fails_ends_the_recording_and_nothing_else(start: Start, mon
         assert "No space left" in told[1]
         assert client.wait(messages.Status).recording == ""
         assert client.control_world(world, "advance", ticks=4).tick == 44
+        stopped = client.control_world(world, "record_stop")
+        assert (stopped.code, "No space left" in stopped.message) == ("recording", True)
+        assert client.control_world(world, "record_stop").message == "nothing is being recorded"
+
+
+def test_a_disk_that_fails_at_the_end_of_a_recording_is_no_complete_take(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("longtake.runtime.takes.recorder.TakeWriter", FullDisk)
+    local = start()
+    with RawClient(local) as client:
+        world = client.open(mode="lockstep").world
+        client.control_world(world, "record_start", path="full")
+        client.control_world(world, "advance", ticks=4)
+        stopped = client.control_world(world, "record_stop")
+        assert (stopped.code, "No space left" in stopped.message) == ("recording", True)
+        assert client.wait(messages.Status, recording="").tick == 4
+        assert not any(m.text.endswith("is complete") for m in client.seen if isinstance(m, messages.Notice))
+        assert client.control_world(world, "close").world == world
 
 
 def test_frames_that_cannot_be_decoded_take_the_world_back_to_its_snapshot(start: Start) -> None:

@@ -23,6 +23,9 @@ def test_a_full_disk_ends_the_recording_and_says_so(tmp_path: Path, monkeypatch:
     assert "No space left" in recorder.write(RECORDS[1])
     assert recorder.name == ""
     assert recorder.write(RECORDS[2]) == ""
+    with pytest.raises(Refused, match=r"a\.take ends here, it cannot be written: No space left"):
+        recorder.stop(8)
+    assert recorder.stop(8) == "", "that is said once"
 
 
 def test_a_recording_that_cannot_begin_leaves_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
