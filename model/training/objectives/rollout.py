@@ -10,7 +10,7 @@ it runs with them, and its clean latents are the block, which later blocks see t
 is constant, so no gradient flows from one block into another.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -169,6 +169,15 @@ class Rollout:
     def steps(self) -> int:
         """Steps of the sampler: the exit step is one of them."""
         return len(self.timesteps)
+
+    @property
+    def exits(self) -> range:
+        """Exit steps to draw from: all, or the last if the steps were distilled to lead just to the next level."""
+        return range(self.steps)[-1:] if self.config.sampler == "euler" else range(self.steps)
+
+    def draw_exit(self, choose: Callable[[int], int]) -> int:
+        """Return an exit step; `choose` returns one of 0 to a number - 1."""
+        return self.exits[choose(len(self.exits))]
 
     def open(self, conditioning: Conditioning, noise: NoiseSource) -> RolloutWorld:
         """Start a take.

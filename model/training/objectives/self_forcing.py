@@ -133,7 +133,7 @@ class FreshRollouts:
         latents = self.rollout.extend(
             world,
             blocks=self.blocks,
-            exit_step=draws.choose(self.rollout.steps),
+            exit_step=self.rollout.draw_exit(draws.choose),
             gradient_blocks=self.gradient_blocks if gradient else 0,
         )
         mask = None

@@ -178,7 +178,7 @@ class LongTakes:
             self.take = self._begin(prompts, switch_frame, draws)
         # The noise of a step comes from its own draws, so that a run that was stopped goes on with the same.
         self.take.world.noise = DrawnNoise(draws, len(self.take.prompts.first.text))
-        return self.take.next_chunk(exit_step=draws.choose(self.rollout.steps), gradient=gradient)
+        return self.take.next_chunk(exit_step=self.rollout.draw_exit(draws.choose), gradient=gradient)
 
     def state(self) -> dict[str, Any]:
         """Return what `restore` goes on from, as plain values and tensors."""

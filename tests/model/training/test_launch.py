@@ -112,7 +112,7 @@ def test_a_rank_that_is_lost_ends_the_run_in_one_line(tmp_path: Path, task: type
 
 
 def test_what_all_ranks_refuse_is_said_once(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(TrainingError, match="^these weights are of another network; then run the same command again"):
+    with pytest.raises(TrainingError, match=r"^these weights are of another network; then run the same command again"):
         launch(Refused, CONFIG, tmp_path, {})
     printed = capfd.readouterr()
     assert printed.out + printed.err == ""

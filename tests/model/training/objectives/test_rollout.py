@@ -1,5 +1,6 @@
 """Rollouts: the latents of inference, and the gradients that each block should have."""
 
+import random
 from typing import Any
 
 import pytest
@@ -69,6 +70,15 @@ def test_an_early_exit_is_the_samplers_estimate_at_that_step(small: Any) -> None
         rollout = Rollout(small.transformer(config), config)
         made = rollout.extend(start(rollout, text), blocks=1, exit_step=exit_step)
         assert small.error(made, seen[f"s{exit_step}"]) < 1e-5
+
+
+@pytest.mark.parametrize(("sampler", "drawn"), [("renoise", {0, 1, 2, 3}), ("multistep", {0, 1, 2, 3}), ("euler", {3})])
+def test_steps_that_were_distilled_to_lead_to_the_next_level_are_no_exits(
+    small: Any, sampler: str, drawn: set[int]
+) -> None:
+    config = small.config(sampler=sampler)
+    rollout, numbers = Rollout(small.transformer(config), config), random.Random(1)
+    assert {rollout.draw_exit(numbers.randrange) for _ in range(60)} == drawn
 
 
 def test_gradients_are_those_of_finite_differences(small: Any) -> None:
