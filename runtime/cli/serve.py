@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from longtake.protocol.endpoints import DEFAULT_ENDPOINT, parse_bind
-from longtake.protocol.errors import LongtakeError
+from longtake.protocol.errors import ConnectionLost, LongtakeError
 from longtake.runtime.cli.arguments import add_hosting_arguments, add_json_argument, file_path
 from longtake.runtime.cli.first_world import FirstWorld
 from longtake.runtime.cli.hosting import generator_config
@@ -82,6 +82,8 @@ def announce(
     if not options.empty:
         try:
             world = f"; {first.open()} plays {options.scenario}"
+        except ConnectionLost:
+            return  # the server has been told to end
         except LongtakeError as error:
             if not stop.is_set():
                 print(f"longtake serve: the scenario cannot be opened: {error}", file=sys.stderr)

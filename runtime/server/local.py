@@ -8,6 +8,7 @@ with local_server("diorama") as local:
 import contextlib
 import json
 import logging
+import os
 import subprocess
 import sys
 import threading
@@ -120,7 +121,8 @@ def server_thread(
 @contextlib.contextmanager
 def _server_process(config: ServerConfig) -> Iterator[LocalServer]:
     generator = config.generator
-    command = [sys.executable, "-m", "longtake.runtime.server.process", "--endpoint", config.endpoint, "--with-parent"]
+    command = [sys.executable, "-m", "longtake.runtime.server.process", "--endpoint", config.endpoint]
+    command += ["--with-parent", str(os.getpid())]
     for name in generator.models:
         command += ["--model", name]
     command += ["--factory", generator.factory, "--device", generator.device, "--precision", generator.precision]

@@ -1,7 +1,7 @@
 """A server as a process of its own, for `local_server`: `python -m longtake.runtime.server.process ...`.
 
 Prints one JSON line when it is ready, `{"endpoint": ...}`, or when it cannot be, `{"error": ...}`. Ends on
-SIGINT, SIGTERM, and, with `--with-parent`, when the process that started it is gone.
+SIGINT, SIGTERM, and, with `--with-parent`, when the process of that number, which started it, is gone.
 """
 
 import argparse
@@ -31,7 +31,7 @@ def main(arguments: list[str] | None = None) -> int:
         server.bind()
         threading.Thread(target=_announce, args=(server, ready), daemon=True).start()
         if options.with_parent:
-            threading.Thread(target=_watch_parent, args=(os.getppid(), stop), daemon=True).start()
+            threading.Thread(target=_watch_parent, args=(options.with_parent, stop), daemon=True).start()
         server.run(stop, ready)
     except (LongtakeError, ValueError) as error:
         print(json.dumps({"error": str(error)}), flush=True)
@@ -51,7 +51,7 @@ def parser() -> argparse.ArgumentParser:
     parser.add_argument("--option", action="append", type=parse_option, default=[], metavar="NAME=VALUE")
     parser.add_argument("--takes", type=Path, default=Path("takes"))
     parser.add_argument("--keep-s", type=float, default=60.0)
-    parser.add_argument("--with-parent", action="store_true")
+    parser.add_argument("--with-parent", type=int, default=0, metavar="PID")
     parser.add_argument("--log-level", default="warning")
     return parser
 
@@ -75,10 +75,14 @@ def _announce(server: Server, ready: threading.Event) -> None:
     print(json.dumps({"endpoint": server.endpoint}), flush=True)
 
 
-def _watch_parent(parent: int, stop: threading.Event) -> None:
-    while not stop.wait(1.0):
-        if os.getppid() != parent:
-            stop.set()
+def _watch_parent(started_by: int, stop: threading.Event) -> None:
+    """Set `stop` when the process that started this one is gone; it may have gone before this one looked."""
+    # On Windows the interpreter of a virtual environment is started by another program.
+    parent = os.getppid() if os.name == "nt" else started_by
+    while os.getppid() == parent:
+        if stop.wait(1.0):
+            return
+    stop.set()
 
 
 if __name__ == "__main__":

@@ -71,3 +71,34 @@ def test_nothing_is_left_behind(tmp_path: Path, arguments: list[str], signals: l
         time.sleep(0.05)
     assert sockets(tmp_path) == []
     assert sorted(path.name for path in tmp_path.iterdir()) == ["tmp"]
+
+
+def test_an_interrupt_while_the_program_is_still_being_read_is_one_line(tmp_path: Path) -> None:
+    code = (
+        "import builtins, sys\n"
+        "from longtake.__main__ import main\n"
+        "real = builtins.__import__\n"
+        "def read(name, *rest):\n"
+        "    if name == 'longtake.runtime.cli.main':\n"
+        "        raise KeyboardInterrupt\n"
+        "    return real(name, *rest)\n"
+        "builtins.__import__ = read\n"
+        "sys.exit(main())\n"
+    )
+    ended = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    assert (ended.returncode, ended.stderr) == (130, "longtake: interrupted\n")
+
+
+def test_a_server_whose_client_was_gone_before_it_looked_ends(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "longtake.runtime.server.process", "--model", "fake", "--factory", "fakes:load"]
+    with subprocess.Popen(["true"]) as gone:
+        pass
+    environment = {**os.environ, "PYTHONPATH": str(FAKES), "TMPDIR": str(tmp_path)}
+    ended = subprocess.run(
+        [*command, "--with-parent", str(gone.pid)],
+        cwd=tmp_path,
+        env=environment,
+        stdout=subprocess.DEVNULL,
+        timeout=60,
+    )
+    assert ended.returncode == 0
