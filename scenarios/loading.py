@@ -123,12 +123,17 @@ def _prompt_problems(scenario: Scenario) -> Iterator[tuple[str, str]]:
         *((f"events.{name}.set", first | event.set) for name, event in scenario.events.items()),
     ]:
         said = {name: slot.values.get(values[name], values[name]) for name, slot in scenario.slots.items()}
-        prompt = SLOT_PLACE.sub(lambda place, said=said: said[place.group(1)], scenario.template)
+        prompt = _filled(scenario.template, said)
         length = len(" ".join(prompt.split()))
         if _blank(prompt):
             yield where, "the prompt would be empty; write what the picture shows"
         elif length > MAX_PROMPT:
             yield where, f"the prompt would have {length} characters; at most {MAX_PROMPT} are accepted"
+
+
+def _filled(template: str, said: dict[str, str]) -> str:
+    """Return a template with a phrase for each slot."""
+    return SLOT_PLACE.sub(lambda place: said[place.group(1)], template)
 
 
 def _blank(text: str) -> bool:
