@@ -132,8 +132,8 @@ def _prompt_problems(scenario: Scenario) -> Iterator[tuple[str, str]]:
 
 
 def _filled(template: str, said: dict[str, str]) -> str:
-    """Return a template with a phrase for each slot."""
-    return SLOT_PLACE.sub(lambda place: said[place.group(1)], template)
+    """Return a template with a phrase for each slot that there is."""
+    return SLOT_PLACE.sub(lambda place: said.get(place.group(1), ""), template)
 
 
 def _blank(text: str) -> bool:
