@@ -74,11 +74,13 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     cues: list[CueReport]
     adherence: dict[str, Adherence]
     checks: list[Check]
+    take_lost: str = ""
+    """why the take file is not whole, if one was asked for"""
 
     @property
     def passed(self) -> bool:
-        """True if no check failed. An expectation that this mode does not measure counts as neither."""
-        return all(check.outcome != "failed" for check in self.checks)
+        """True if no check failed and no take was lost. An expectation that is not measured here counts as neither."""
+        return not self.take_lost and all(check.outcome != "failed" for check in self.checks)
 
     def json(self) -> str:
         """Return the report as one line of JSON, `passed` included."""
@@ -101,4 +103,6 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
             lines.append(f"{check.name:<24} {wanted:>16} {measured:>10}  {check.outcome}")
         if self.frames_digest:
             lines += ["", f"frames {self.frames_digest}"]
+        if self.take_lost:
+            lines += ["", f"the take is not whole: {self.take_lost}"]
         return lines

@@ -12,6 +12,8 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+import msgspec
+
 from longtake.clients.session import Picture, Session, Transport, World
 from longtake.protocol.axes import checked
 from longtake.protocol.errors import Refused
@@ -74,9 +76,17 @@ def run_scenario(
             hold(world, inputs)
             run = _Run(loaded, world, ticks, mode)
             run.go(cues, progress)
-            if record is not None:
-                world.record_stop()
-        return run.report()
+            take_lost = "" if record is None else _stopped(world)
+        return msgspec.structs.replace(run.report(), take_lost=take_lost)
+
+
+def _stopped(world: World) -> str:
+    """End the recording; return why the take is not whole, if it is not. What was run is not lost with it."""
+    try:
+        world.record_stop()
+    except Refused as refused:
+        return str(refused)
+    return ""
 
 
 def model_for(scenario: Scenario, models: Sequence[ModelInfo]) -> ModelInfo:

@@ -11,7 +11,9 @@ import msgspec
 import pytest
 from msgspec.structs import replace
 
+from longtake.clients.session import World
 from longtake.protocol import messages as m
+from longtake.protocol.errors import Refused
 from longtake.runtime.server.limits import Limits
 from longtake.scenarios.errors import ScenarioError
 from longtake.scenarios.report import Check
@@ -94,6 +96,18 @@ def test_seconds_and_seed_can_be_overridden_and_the_take_recorded(server: RealSe
     assert server.got["open"][0].seed == 99
     actions = [control.action for control in server.got["control"]]
     assert (actions[0], actions[-2:]) == ("record_start", ["record_stop", "close"])
+
+
+def test_a_take_that_a_full_disk_ended_costs_the_run_but_not_its_report(
+    server: RealServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(world: World) -> m.Done:
+        raise Refused("recording", "no space left on device")
+
+    monkeypatch.setattr(World, "record_stop", full)
+    report = run_scenario(SCENARIO, reach(server), mode="lockstep", seconds=1.5, record="a.take")
+    assert (report.ticks, report.passed) == (24, False)
+    assert "no space left on device" in report.lines()[-1]
 
 
 def test_cues_refused_as_too_fast_are_sent_again(tmp_path: Path) -> None:
