@@ -5,6 +5,7 @@ false and nothing are built: a date or any other type of YAML gets an error that
 """
 
 import math
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, cast
@@ -22,6 +23,7 @@ MAX_ENTRIES = 20_000
 """entries of maps and lists, with aliases followed: a short file of aliases can stand for billions"""
 TAG = "tag:yaml.org,2002:"
 PLAIN = frozenset(f"{TAG}{kind}" for kind in ("str", "int", "float", "bool", "null"))
+_OCTAL = re.compile(r"[-+]?0[0-7_]+")
 Pair = tuple[Any, Any]
 """the nodes of a key and of its value"""
 
@@ -147,6 +149,8 @@ class _Builder:
             raise self.error(node, key, f"{_short(node)} cannot be used as {_kind(node)}") from None
         if isinstance(value, float) and not math.isfinite(value):
             raise self.error(node, key, f"{_short(node)} is not a number that can be used")
+        if isinstance(value, int) and _OCTAL.fullmatch(str(node.value)):
+            raise self.error(node, key, f"{_short(node)} is read as {value}, to the base of eight; leave out the zero")
         return cast(str | int | float | bool | None, value)
 
     def error(self, node: Any, key: str, problem: str) -> ScenarioError:

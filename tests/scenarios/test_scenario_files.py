@@ -260,6 +260,7 @@ SLOTS = "name: x\ntemplate: a {w}\nslots:\n  w: {default: 'no', values: {'no': a
         ("title: 2024-02-30", "test.yaml:3: title: `2024-02-30` is read as a date; put it in quotes"),
         ("title: 2024-02-03", "test.yaml:3: title: `2024-02-03` is read as a date; put it in quotes"),
         ("title: !!int x", "test.yaml:3: title: `x` cannot be used as a number"),
+        ("seed: 010", "test.yaml:3: seed: `010` is read as 8, to the base of eight"),
         ("seed: !!bool maybe", "test.yaml:3: seed: `maybe` cannot be used as true or false"),
         ("seed: !!float x", "test.yaml:3: seed: `x` cannot be used as a number"),
         ("title: !!binary x", "test.yaml:3: title: `x` is read as the type 'binary'; put it in quotes"),
