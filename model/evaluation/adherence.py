@@ -63,7 +63,7 @@ def read_prompts(path: Path) -> list[EvalPrompt]:
         text = path.read_bytes().decode("utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"cannot read {path}: {error}") from None
-    rows = csv.DictReader(text.removesuffix("\n").split("\n"), delimiter="\t")
+    rows = csv.DictReader(text.removesuffix("\n").split("\n"), delimiter="\t", quoting=csv.QUOTE_NONE)
     missing = [name for name in ("prompt", *SCORED) if name not in (rows.fieldnames or [])]
     if missing:
         raise ConfigError(

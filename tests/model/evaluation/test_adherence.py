@@ -27,8 +27,13 @@ def test_wilson_interval_of_known_cases() -> None:
 
 def test_prompt_files_come_back(tmp_path: Path) -> None:
     partial = EvalPrompt(text="night", labels={"time": "night"})
-    write_prompts(tmp_path / "p.tsv", [PROMPT, partial])
-    assert read_prompts(tmp_path / "p.tsv") == [PROMPT, partial]
+    quoted = EvalPrompt(text='"The Long Way Home", by "night', labels={"time": "night"})
+    prompts = [PROMPT, quoted, partial]
+    write_prompts(tmp_path / "p.tsv", prompts)
+    assert read_prompts(tmp_path / "p.tsv") == prompts
+    crlf = (tmp_path / "p.tsv").read_bytes().replace(b"\n", b"\r\n")
+    (tmp_path / "crlf.tsv").write_bytes(b"\xef\xbb\xbf" + crlf)
+    assert read_prompts(tmp_path / "crlf.tsv") == prompts
     assert "\t?\t" in (tmp_path / "p.tsv").read_text()
 
 
