@@ -143,7 +143,7 @@ def take_name(path: Path | None, *, here: bool) -> str | None:
     except Refused as error:
         raise UsageError(f"--record: {error}") from None
     if here:
-        if path.exists():
+        if os.path.lexists(path):
             raise UsageError(f"{path} exists already; takes are never overwritten")
         check_writable(path)
     return path.name

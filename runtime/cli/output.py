@@ -37,13 +37,13 @@ def check_replaceable(path: Path) -> None:
     """Raise `UsageError` if a file exists that Longtake has not made."""
     from longtake.clients.film.signature import is_ours
 
-    if path.exists() and not is_ours(path):
+    if os.path.lexists(path) and not is_ours(path):
         raise UsageError(f"{path} exists and is no film of ours; choose another --output, or --overwrite it")
 
 
 def say_replaced(paths: Sequence[Path]) -> None:
     """Say on standard error which existing files a command will replace; nothing if there are none."""
-    there = [str(path) for path in paths if path.exists()]
+    there = [str(path) for path in paths if os.path.lexists(path)]
     if there:
         print(f"{' and '.join(there)} will be replaced", file=sys.stderr)
 

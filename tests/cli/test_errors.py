@@ -101,8 +101,12 @@ def test_outputs_that_cannot_be_written_are_found_out_before_a_model_is_loaded(
     (tmp_path / "bad.txt").write_text("a fox\n\u200b\n", encoding="utf-8")
     (tmp_path / "two.txt").write_text("a fox\na bird\n", encoding="utf-8")
     (tmp_path / "film-2.mp4").write_bytes(b"not ours")
+    for name in ("gone.mp4", "gone.take"):
+        (tmp_path / name).symlink_to("nowhere")
     before = sorted(tmp_path.iterdir())
     for arguments, said in (
+        (["render", "a fox", "--output", tmp_path / "gone.mp4"], "gone.mp4 exists and is no film of ours"),
+        (["run", "default", "--record", tmp_path / "gone.take"], "never overwritten"),
         (["render", "a fox", "--output", tmp_path / "fox.mp4"], "fox.png exists and is no film of ours"),
         (["render", "a fox", "--output", tmp_path / "film-2.mp4"], "film-2.mp4 exists and is no film of ours"),
         (["render", tmp_path / "two.txt", "--output", tmp_path / "film.mp4"], "film-2.mp4 exists and is no film"),
