@@ -14,6 +14,7 @@ from pathlib import Path
 from longtake.protocol.messages import ModelInfo
 from longtake.protocol.text import clean
 from longtake.scenarios.errors import ScenarioError
+from longtake.scenarios.loading import MAX_PROMPT, is_blank
 from longtake.scenarios.schema import Moment, Scenario
 
 PROMPT_SUFFIXES = (".jsonl", ".txt")
@@ -24,8 +25,6 @@ LATENT_FRAMES = 4
 LAST_LATENTS = 40
 """latent frames that the last prompt is shown for"""
 MAX_TAKES = 1000
-MAX_PROMPT = 2000
-"""characters"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,7 +100,7 @@ def text_lines(path: Path) -> list[tuple[int, str]]:
 def checked_prompt(where: str, prompt: object) -> str:
     """Return a prompt as it will be sent. Raises ScenarioError."""
     text = clean(prompt).strip() if isinstance(prompt, str) else ""
-    if not text.replace(",", "").strip() or len(text) > MAX_PROMPT:
+    if is_blank(text) or len(text) > MAX_PROMPT:
         raise ScenarioError(f"{where}: expected a text of 1 to {MAX_PROMPT} visible characters")
     return text
 

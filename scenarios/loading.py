@@ -79,7 +79,7 @@ def problems(scenario: Scenario) -> Iterator[tuple[str, str]]:
 
 def _template_problems(scenario: Scenario) -> Iterator[tuple[str, str]]:
     fields = SLOT_PLACE.findall(scenario.template)
-    if _blank(scenario.template):
+    if is_blank(scenario.template):
         yield "template", "is blank; write what the picture shows"
     if any(brace in SLOT_PLACE.sub("", scenario.template) for brace in "{}"):
         yield "template", "has a brace without its partner"
@@ -125,7 +125,7 @@ def _prompt_problems(scenario: Scenario) -> Iterator[tuple[str, str]]:
         said = {name: slot.values.get(values[name], values[name]) for name, slot in scenario.slots.items()}
         prompt = _filled(scenario.template, said)
         length = len(" ".join(prompt.split()))
-        if _blank(prompt):
+        if is_blank(prompt):
             yield where, "the prompt would be empty; write what the picture shows"
         elif length > MAX_PROMPT:
             yield where, f"the prompt would have {length} characters; at most {MAX_PROMPT} are accepted"
@@ -136,7 +136,7 @@ def _filled(template: str, said: dict[str, str]) -> str:
     return SLOT_PLACE.sub(lambda place: said.get(place.group(1), ""), template)
 
 
-def _blank(text: str) -> bool:
+def is_blank(text: str) -> bool:
     """Whether nothing is left of a text in a prompt: commas that empty phrases leave are removed."""
     return not text.replace(",", "").strip()
 
@@ -162,7 +162,7 @@ def _moment_problems(scenario: Scenario, where: str, moment: Moment, named: set[
     if sum(value is not None for value in (moment.prompt, moment.event, moment.input)) != 1:
         yield where, "give exactly one of prompt, event and input"
     yield from _input_problems(f"{where}.input", moment)
-    if moment.prompt is not None and _blank(moment.prompt):
+    if moment.prompt is not None and is_blank(moment.prompt):
         yield f"{where}.prompt", "is blank; write what the picture shows"
     if moment.event is not None and moment.event not in scenario.events:
         yield f"{where}.event", f"{moment.event!r} is not an event; the events are {_list(scenario.events)}"
