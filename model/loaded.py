@@ -35,13 +35,27 @@ class LoadedModel:
 
     def cue(self, world: AnyWorld, conditioning: Conditioning) -> None:
         """Make the next blocks under `conditioning`; a new prompt is followed by a recache, new actions are not."""
-        own = _own(world)
-        self.generator.steer(own, conditioning.actions)
-        if own.prompt.texts != (conditioning.prompt,) * own.batch:
-            self.generator.cue(own, conditioning.prompt)
-            if self.generator.device.type == "cuda":
-                # The runtime measures recaches, and plans with them.
-                torch.cuda.synchronize(self.generator.device)
+        self._cue(_own(world), conditioning, late=False)
+
+    def cue_late(self, world: AnyWorld, conditioning: Conditioning) -> None:
+        """Make the next blocks under `conditioning`; a new prompt's recache comes after the next block."""
+        self._cue(_own(world), conditioning, late=True)
+
+    def _cue(self, world: World, conditioning: Conditioning, *, late: bool) -> None:
+        self.generator.steer(world, conditioning.actions)
+        if world.prompt.texts != (conditioning.prompt,) * world.batch:
+            self.generator.cue(world, conditioning.prompt, late=late)
+            self._synchronize()
+
+    def _synchronize(self) -> None:
+        """The runtime measures recaches, and plans with them."""
+        if self.generator.device.type == "cuda":
+            torch.cuda.synchronize(self.generator.device)
+
+    def catch_up(self, world: AnyWorld) -> None:
+        """Rebuild the window after the first block of a late cue."""
+        self.generator.catch_up(_own(world))
+        self._synchronize()
 
     def step(self, world: AnyWorld) -> Block:
         """Make the next block."""

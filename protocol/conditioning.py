@@ -18,6 +18,8 @@ class Conditioning(msgspec.Struct, frozen=True, kw_only=True):
     via: str | None = None
     """the same prompt as for the block before, but in between the window was rebuilt under this one: a cue came and was
     taken back. A replay rebuilds it twice, too, because once is not the same as never"""
+    late: bool = False
+    """the prompt is new, and the window is rebuilt under it only after the block: the cue came too late for more"""
 
 
 class Fields(TypedDict):
@@ -33,6 +35,7 @@ class NewFields(TypedDict):
     prompt: str | None
     actions: tuple[float, ...]
     via: str | None
+    late: bool
 
 
 class Carrier(Protocol):
@@ -67,6 +70,11 @@ class NewCarrier(Protocol):
         """See `Conditioning`."""
         ...
 
+    @property
+    def late(self) -> bool:
+        """See `Conditioning`."""
+        ...
+
 
 def carried(message: Carrier) -> Conditioning:
     """Return the conditioning of a message or record."""
@@ -77,7 +85,7 @@ def newly_carried(message: NewCarrier) -> Conditioning | None:
     """Return the conditioning of a message or record; None if it is the same as for the block before."""
     if message.prompt is None:
         return None
-    return Conditioning(prompt=message.prompt, actions=message.actions, via=message.via)
+    return Conditioning(prompt=message.prompt, actions=message.actions, via=message.via, late=message.late)
 
 
 def fields(conditioning: Conditioning) -> Fields:
@@ -88,5 +96,7 @@ def fields(conditioning: Conditioning) -> Fields:
 def new_fields(conditioning: Conditioning | None) -> NewFields:
     """Return the fields of a step; None stands for a conditioning that has not changed."""
     if conditioning is None:
-        return NewFields(prompt=None, actions=(), via=None)
-    return NewFields(prompt=conditioning.prompt, actions=conditioning.actions, via=conditioning.via)
+        return NewFields(prompt=None, actions=(), via=None, late=False)
+    return NewFields(
+        prompt=conditioning.prompt, actions=conditioning.actions, via=conditioning.via, late=conditioning.late
+    )

@@ -49,6 +49,7 @@ class GenStep(Message, frozen=True, kw_only=True):
     prompt: str | None = None
     actions: tuple[float, ...] = ()
     via: str | None = None
+    late: bool = False
 
 
 class GenCue(Message, frozen=True, kw_only=True):
@@ -108,6 +109,8 @@ class GenStepped(Message, frozen=True, kw_only=True):
     block: int
     step_ms: float
     """the whole time that the generator was taken up, without the cost of a new prompt"""
+    recache_ms: float = 0.0
+    """what a new prompt cost after the block"""
 
 
 class GenCued(Message, frozen=True, kw_only=True):

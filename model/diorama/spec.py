@@ -35,7 +35,7 @@ def axes(sizes: TransformerConfig) -> tuple[Axis, ...]:
 
 def capabilities(sizes: TransformerConfig) -> tuple[str, ...]:
     """Return the capabilities of a network of these sizes."""
-    return ("reading", "snapshot", *(("actions",) if sizes.actions else ()))
+    return ("reading", "snapshot", "late_recache", *(("actions",) if sizes.actions else ()))
 
 
 def weights() -> Weights:

@@ -1,10 +1,11 @@
-"""The world model's verbs: open, cue, steer, step, settle, snapshot, restore, close.
+"""The world model's verbs: open, cue, steer, step, settle, catch_up, snapshot, restore, close.
 
     generator = Generator(transformer, decoder, text_encoder, preset("diorama"))
     world = generator.open(seed=7, prompt="a fox in the snow")
     block = generator.step(world)              # block.frames: [1, 4, 192, 320, 3] uint8
     generator.settle(world)                    # when the frames are on their way; otherwise the next verb does it
     generator.cue(world, "night falls")        # from the next block on
+    generator.cue(world, "it rains", late=True)  # too, but the recache comes after that block (`catch_up`)
     generator.steer(world, (1.0, 0.0))         # so is this, for a model with two axes
     saved = generator.snapshot(world)
     generator.close(world)
@@ -139,19 +140,34 @@ class Generator:
         Raises:
             ShapeError: the model has another number of axes.
         """
-        self.settle(world)
+        self.catch_up(world)
         self._check_actions(actions)
         world.actions = actions
 
     @torch.inference_mode()
-    def cue(self, world: World, prompt: str | Sequence[str] | None = None, *, embedding: Tensor | None = None) -> None:
-        """Change the prompt from the next block on, and recache. Arguments as in `open`."""
-        self.settle(world)
+    def cue(
+        self,
+        world: World,
+        prompt: str | Sequence[str] | None = None,
+        *,
+        embedding: Tensor | None = None,
+        late: bool = False,
+    ) -> None:
+        """Change the prompt from the next block on, and recache.
+
+        Args:
+            world: an open world.
+            prompt: as in `open`.
+            embedding: as in `open`.
+            late: recache after the next block instead of now; the block sees the new prompt through cross-attention.
+        """
+        self.catch_up(world)
         with world.stopwatch.region("text"):
             world.prompt = self.prompts.of_batch(world.batch, prompt, embedding)
             world.prompt_kv = self._prompt_kv(world.prompt)
-        with world.stopwatch.region("recache"):
-            recache(world, world.executor, self.config)
+        world.late_block = world.block if late else None
+        if not late:
+            self._recache(world)
 
     @torch.inference_mode()
     def step(self, world: World, trace: Trace | None = None) -> Block:
@@ -161,7 +177,7 @@ class Generator:
             world: an open world.
             trace: called after every sampler step (parity tests).
         """
-        self.settle(world)
+        self.catch_up(world)
         first_frame = world.cache.end_frame
         with world.stopwatch.region("denoise"):
             block = world.cache.begin((self.config.block_frames,))
@@ -211,9 +227,23 @@ class Generator:
             world.record(first_frame, latents, groups, self.config.window_frames, (world.actions,))
 
     @torch.inference_mode()
-    def snapshot(self, world: World, exact: bool = False) -> Snapshot:
-        """Save a world: compact, or exact (with cache and decoder state, so that it goes on bit for bit)."""
+    def catch_up(self, world: World) -> None:
+        """Settle the last block, and recache if it was the first one of a late cue. Every verb does so first."""
         self.settle(world)
+        if world.late_block is not None and world.block > world.late_block:
+            world.late_block = None
+            self._recache(world)
+
+    @torch.inference_mode()
+    def snapshot(self, world: World, exact: bool = False) -> Snapshot:
+        """Save a world: compact, or exact (with cache and decoder state, so that it goes on bit for bit).
+
+        Raises:
+            WorldError: a late cue waits for its block, which has to be made first.
+        """
+        self.catch_up(world)
+        if world.late_block is not None:
+            raise WorldError("a late cue waits for its block; make the block before saving the world")
         self._count_frames(world)
         held = None
         if exact:
@@ -321,6 +351,10 @@ class Generator:
             executor=executor,
             stopwatch=stopwatch,
         )
+
+    def _recache(self, world: World) -> None:
+        with world.stopwatch.region("recache"):
+            recache(world, world.executor, self.config)
 
     def _check(self, world: World) -> None:
         if world.closed:

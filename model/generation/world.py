@@ -158,6 +158,7 @@ class World(CachedWindow[WorldCache]):
         pending: the last block's frames where they may still be being decoded.
         next_noise: the next block's, where it has been drawn ahead.
         unsettled: the last block until its clean pass has been run; None after that.
+        late_block: the first block of a prompt under which the window is to be rebuilt after it; None if there is none.
     """
 
     noise: NoiseSource
@@ -172,3 +173,4 @@ class World(CachedWindow[WorldCache]):
     pending: "PendingFrames | None" = None
     next_noise: Tensor | None = None
     unsettled: Unsettled | None = None
+    late_block: int | None = None

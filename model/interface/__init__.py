@@ -3,7 +3,8 @@
 To add a world model:
 
 1. Write a class with the verbs of `WorldModel`: `open`, `prepare`, `cue`, `step`, `snapshot`, `restore`, `close` and
-   `read`, and its `info`; `settle` is optional (`SettlingModel`). It needs to import nothing but the types of this
+   `read`, and its `info`; `settle` is optional (`SettlingModel`), and so are `cue_late` and `catch_up`
+   (`LateRecacheModel`). It needs to import nothing but the types of this
    module. mypy checks it against the Protocols; a model that lacks a verb is refused when it is loaded.
 2. Write a `ModelSpec` beside it, in a module that imports no torch. Only `name`, `summary` and `load` are required;
    the other fields tell `longtake models`, `doctor` and `bench plan` about the model.
@@ -30,6 +31,7 @@ from longtake.model.interface.world_model import (
     Axis,
     Block,
     Conditioning,
+    LateRecacheModel,
     ModelInfo,
     SettlingModel,
     Snapshot,
@@ -46,6 +48,7 @@ __all__ = [
     "Axis",
     "Block",
     "Conditioning",
+    "LateRecacheModel",
     "LoadRequest",
     "ModelInfo",
     "ModelSpec",

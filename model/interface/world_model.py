@@ -49,7 +49,8 @@ class ModelInfo:
     window_blocks: int
     """blocks that attention can see"""
     capabilities: tuple[str, ...] = ()
-    """`snapshot`: worlds can be saved and restored. `reading`: `read` works. `actions`: there are `axes`."""
+    """`snapshot`: worlds can be saved and restored. `reading`: `read` works. `actions`: there are `axes`.
+    `late_recache`: the verbs of `LateRecacheModel` are there, and the runtime should use them."""
     axes: tuple[Axis, ...] = ()
     """what can be held while blocks are made"""
     weights: str = ""
@@ -173,6 +174,26 @@ class SettlingModel(Protocol):
 
         The runtime calls it after each step, once the frames are on their way. A model's other verbs do not rely on
         that: they finish the work first where it has not been done.
+        """
+        ...
+
+
+@runtime_checkable
+class LateRecacheModel(Protocol):
+    """A model that can show a new prompt in the next block and rebuild the window after it. Both verbs are optional.
+
+    A cue that comes just before its block then need not wait for the block after. The verbs are used if the model's
+    capabilities name `late_recache`.
+    """
+
+    def cue_late(self, world: World, conditioning: Conditioning) -> None:
+        """As `WorldModel.cue`, but leave the window as it is until the next block is made."""
+        ...
+
+    def catch_up(self, world: World) -> None:
+        """Rebuild the window after the first block of a late cue; return when it is done, on a device too.
+
+        The runtime calls it when the block's frames are on their way. A model's other verbs do not rely on that.
         """
         ...
 

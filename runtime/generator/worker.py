@@ -58,6 +58,8 @@ class HeldWorld:
     """of its conditioning; None if it is not known, after a restore"""
     ahead_ms: float = 0.0
     """what new prompts have cost since the last step"""
+    after_ms: float = 0.0
+    """what the last step's new prompt has cost after the block"""
     failure: threading.Lock = field(default_factory=threading.Lock)
     """taken for good by the first failure; the worker and the finisher may fail at the same time"""
 
@@ -84,6 +86,8 @@ class DenoisedBlock:
     """time that a new conditioning took in the step"""
     ahead_ms: float
     """and before it"""
+    after_ms: float
+    """and after the block before, which the model counts in this one"""
     stepped: bool
     """whether a `gen_stepped` says when the generator is free"""
 
@@ -243,6 +247,7 @@ class Worker:
             self._condition(held, Conditioning(prompt=command.via, actions=command.actions), begun)
         recache_ms = self._condition(held, newly_carried(command), begun)
         ahead_ms, held.ahead_ms = held.ahead_ms, 0.0
+        after_ms, held.after_ms = held.after_ms, 0.0
         block = held.model.step(held.world)
         if block.index != command.block:
             raise ValueError(f"the model made block {block.index} instead of block {command.block}")
@@ -254,7 +259,8 @@ class Worker:
             begun=begun,
             recache_ms=recache_ms,
             ahead_ms=ahead_ms,
-            stepped=settles or block.overlaps,
+            after_ms=after_ms,
+            stepped=settles or block.overlaps or command.late,
         )
         if not block.overlaps:
             self._send_frames(made)
@@ -266,7 +272,19 @@ class Worker:
             return
         interface.settle(held.model, held.world)
         step_ms = (time.perf_counter() - begun) * 1000 - recache_ms
-        self._send(GenStepped(world=command.world, generation=command.generation, block=block.index, step_ms=step_ms))
+        if command.late:
+            caught_up = time.perf_counter()
+            late_recache(held.model).catch_up(held.world)
+            held.after_ms = (time.perf_counter() - caught_up) * 1000
+        self._send(
+            GenStepped(
+                world=command.world,
+                generation=command.generation,
+                block=block.index,
+                step_ms=step_ms,
+                recache_ms=held.after_ms,
+            )
+        )
 
     def _condition(self, held: HeldWorld, conditioning: Conditioning | None, begun: float) -> float:
         """Bring a world under a conditioning if it is new; return what a new prompt cost, in milliseconds."""
@@ -276,8 +294,11 @@ class Worker:
         if new_prompt:
             self._encoder.encode(held.model, conditioning)
             held.prompt = conditioning.prompt
+        if conditioning.late:
+            late_recache(held.model).cue_late(held.world, for_model(conditioning))
+            return 0.0
         held.model.cue(held.world, for_model(conditioning))
-        # New actions alone cost nothing, and must not lower what the server takes a recache to last.
+        # What costs no recache must not lower what the server takes one to last.
         return (time.perf_counter() - begun) * 1000 if new_prompt else 0.0
 
     def _finish(self) -> None:
@@ -316,7 +337,8 @@ class Worker:
         labels, confidence = made.held.model.read(frames) if made.held.readings else ({}, {})
         timings = {key: float(value) for key, value in block.timings_ms.items()}
         # The server needs the whole cost of a new prompt, and which part of it the step did not have to bear.
-        timings["recache"] = max(timings.get("recache", 0.0), made.recache_ms + made.ahead_ms)
+        own_ms = max(0.0, timings.get("recache", 0.0) - made.after_ms)
+        timings["recache"] = max(own_ms, made.recache_ms + made.ahead_ms)
         if made.ahead_ms:
             timings["ahead"] = made.ahead_ms
         timings["total"] = (time.perf_counter() - made.begun) * 1000
@@ -347,6 +369,13 @@ class Worker:
         data = snapshot.to_bytes()
         saved = GenSaved(world=command.world, generation=command.generation, block=snapshot.block, exact=command.exact)
         self._send(saved, data)
+
+
+def late_recache(model: interface.WorldModel) -> interface.LateRecacheModel:
+    """Return a model as one that can recache late. Raises ValueError if it cannot: another one made the take."""
+    if not isinstance(model, interface.LateRecacheModel):
+        raise ValueError(f"a new prompt is to be recached after its block, which {model.info.name} cannot")
+    return model
 
 
 def for_model(conditioning: Conditioning) -> interface.Conditioning:

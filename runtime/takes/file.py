@@ -85,7 +85,8 @@ class TakeBlock(TakeRecord, frozen=True, kw_only=True):
     prompt: str | None = None
     actions: tuple[float, ...] = ()
     via: str | None = None
-    """as in `longtake.protocol.conditioning.Conditioning`"""
+    late: bool = False
+    """both as in `longtake.protocol.conditioning.Conditioning`"""
 
 
 class TakeCut(TakeRecord, frozen=True, kw_only=True):

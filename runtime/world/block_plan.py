@@ -142,12 +142,23 @@ class BlockPlan:
             self.input.hold_later(block, values, who)
         return AcceptedInput(block=block, tick=self.grid.first_tick(block), axes=self.input.preview(block))
 
-    def issue(self) -> tuple[int, Conditioning | None]:
-        """Return the next step's block, and its conditioning if that differs from the block before."""
+    def issue(self, *, late: bool = False) -> tuple[int, Conditioning | None]:
+        """Return the next step's block, and its conditioning if that differs from the block before.
+
+        With `late`, a new prompt's window is rebuilt after the block, if it `can_be_late`.
+        """
         block = self.next_block
-        conditioning = self._commit(block) if block == self.committed else self._recovery.conditioning_of(block)
+        if block == self.committed:
+            conditioning = self._commit(block, late=late and self.can_be_late)
+        else:
+            conditioning = self._recovery.conditioning_of(block)
         self.running = block
         return block, conditioning
+
+    @property
+    def can_be_late(self) -> bool:
+        """Whether the next block can show a new prompt before the window is rebuilt: no cue has been brought ahead."""
+        return self._ahead is None and self.next_block == self.committed > 0
 
     def wants_ahead(self) -> Conditioning | None:
         """Return what the generator should be brought under before the next block's step; None if it is already."""
@@ -248,7 +259,7 @@ class BlockPlan:
         self.next_block = self.committed = self.made = self._last_cue = self._first_open = 0
         self.interrupted()
 
-    def _commit(self, block: int) -> Conditioning | None:
+    def _commit(self, block: int, *, late: bool) -> Conditioning | None:
         """Fix the conditioning of a new block; return None if nothing changes."""
         cues = [replace(cue, block=block) for cue in self._queue.take(block)]
         for cue in cues:
@@ -259,6 +270,8 @@ class BlockPlan:
         self.input.sample(block)
         after = self.conditioning
         changed = after if after != self._in_force or self._ahead is not None else None
+        if changed is not None and late and after.prompt != self._in_force.prompt:
+            changed = msgspec.structs.replace(changed, late=True)
         # A replay has to do what was done here, the detour over a prompt that was taken back included.
         detour = self._via if after.prompt == self._in_force.prompt else None
         self._in_force, self._ahead, self._via = after, None, None

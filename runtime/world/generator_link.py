@@ -148,9 +148,9 @@ class GeneratorLink:
             self.cueing_since = None
             self._lead.observe_recache(message.recache_ms / 1000)
 
-    def ask_step(self, now: float) -> GenStep:
-        """Return the command for the next block; this fixes its conditioning."""
-        block, conditioning = self._plan.issue()
+    def ask_step(self, now: float, *, late: bool = False) -> GenStep:
+        """Return the command for the next block; this fixes its conditioning. `late` as in `BlockPlan.issue`."""
+        block, conditioning = self._plan.issue(late=late)
         self._asked_at[block] = now
         return GenStep(world=self.world, generation=self.generation, block=block, **new_fields(conditioning))
 
@@ -167,6 +167,7 @@ class GeneratorLink:
         else:
             self.settling = None
         self._lead.turn_s.add(message.step_ms / 1000)
+        self._lead.observe_recache(message.recache_ms / 1000)
 
     def wrong_shape(self, message: GenBlock) -> str:
         """Return what is wrong with a block's shape, or nothing."""

@@ -99,6 +99,17 @@ class Lead:
             recache = max(0.0, recache - max(0.0, self._film_s - max(block, self._turn_takes_s(block))))
         return self._bounded(block + recache)
 
+    def recache_fits_after(self, worlds_on_generator: int = 1) -> bool:
+        """Whether a recache after a block leaves time for the next one, and for the turns of the other worlds.
+
+        It does not before anything is measured.
+        """
+        block = self.block_s.slowest()
+        if block is None:
+            return False
+        turns = max(1, worlds_on_generator) * max(block, self._turn_takes_s(block))
+        return turns + self.recache_takes_s() + self._config.margin_s <= self._film_s
+
     def target_frames(self, worlds_on_generator: int = 1) -> int:
         """Return the number of unshown frames that cover `needed_s`."""
         frames = math.ceil(self.needed_s(worlds_on_generator) * self._fps - 1e-9)

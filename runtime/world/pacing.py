@@ -8,8 +8,9 @@ that the block still meets the cues and inputs that come meanwhile:
     turn               when the block is begun: the latest start, or a recache before it (see `Lead`)
 
 Between two blocks the generator is idle. A cue that comes then is encoded and recached at once, and once more if
-another follows. One that would not be done by the latest start goes to the block after the next: the deadline has
-priority.
+another follows. If that would not be done by the latest start, the deadline has priority: the next block shows the new
+prompt, and the window is rebuilt after it, where the model can (`late_recache`); otherwise the cue goes to the block
+after the next.
 """
 
 from typing import Literal
@@ -60,6 +61,12 @@ class Pacing:
             return None
         return ends - self._lead.needed_s(self.worlds_on_generator)
 
+    @property
+    def recaches_late(self) -> bool:
+        """Whether the next block may show a new prompt whose window is rebuilt after it."""
+        able = self._config.mode == "live" and "late_recache" in self._config.model.capabilities
+        return able and self._lead.recache_fits_after(self.worlds_on_generator)
+
     def takes_cue(self, now: float) -> bool:
         """Whether the next block can take a cue that comes now, without being late.
 
@@ -69,6 +76,10 @@ class Pacing:
         ends = self.film_ends
         if ends is None or now >= ends or self._link.making or self._link.behind:
             return True
+        return (self.recaches_late and self._plan.can_be_late) or self._recache_fits(now, ends)
+
+    def _recache_fits(self, now: float, ends: float) -> bool:
+        """Whether a recache that is asked for now is done by the latest start of the next block."""
         recache_s = self._lead.recache_takes_s()
         begins = now
         if self._link.cueing_since is not None:
@@ -83,8 +94,15 @@ class Pacing:
             return "snapshot"
         if self._wants_step(now):
             return "step"
-        ahead = self._config.mode == "live" and self._plan.wants_ahead() is not None
-        return "ahead" if ahead else ""
+        return "ahead" if self._wants_ahead(now) else ""
+
+    def _wants_ahead(self, now: float) -> bool:
+        """Whether the next block's prompt should be brought ahead of it now."""
+        if self._config.mode != "live" or self._plan.wants_ahead() is None:
+            return False
+        ends = self.film_ends
+        late = self.recaches_late and self._plan.can_be_late
+        return not late or ends is None or self._recache_fits(now, ends)
 
     def urgency(self, now: float) -> float:
         """Return when the block that is wanted now was due; infinity if it is not needed at a certain time."""

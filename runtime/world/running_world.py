@@ -132,7 +132,9 @@ class RunningWorld:
         ahead = self.plan.wants_ahead() if want == "ahead" else None
         if ahead is not None:
             return self.link.ask_ahead(ahead, now)
-        return self.link.ask_snapshot(now) if want == "snapshot" else self.link.ask_step(now)
+        if want == "snapshot":
+            return self.link.ask_snapshot(now)
+        return self.link.ask_step(now, late=self.pacing.recaches_late)
 
     def cued(self, message: GenCued) -> None:
         """The world is under the next block's prompt, ahead of its step."""

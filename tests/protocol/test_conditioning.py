@@ -28,10 +28,11 @@ def test_a_step_carries_a_new_conditioning_only() -> None:
         "prompt": "a fox",
         "actions": [1.0, -0.25],
         "via": None,
+        "late": False,
     }
 
 
-def test_a_step_carries_the_detour_and_an_opening_has_none() -> None:
-    back = msgspec.structs.replace(FOX, via="a boat")
+def test_a_step_carries_detour_and_lateness_and_an_opening_has_neither() -> None:
+    back = msgspec.structs.replace(FOX, via="a boat", late=True)
     assert newly_carried(GenStep(world="w1", generation=0, block=3, **new_fields(back))) == back
-    assert "via" not in fields(back)
+    assert fields(back).keys().isdisjoint({"via", "late"})

@@ -51,6 +51,8 @@ class FakeConfig:
     """it takes input: two sticks and a button"""
     stick: bool = False
     """it takes input: what diorama takes"""
+    late: bool = False
+    """it can rebuild its past after a new prompt's first block (needs the verbs: see `LateFakeModel`)"""
 
 
 @dataclass(kw_only=True)
@@ -113,6 +115,7 @@ class FakeModel:
         config = self.config
         axes = STICK if config.stick else AXES * config.axes
         capabilities = ("snapshot",) * config.snapshots + ("reading",) * config.readings + ("actions",) * bool(axes)
+        capabilities += ("late_recache",) * config.late
         return ModelInfo(
             name=self.name,
             height=self.config.height,
@@ -195,6 +198,33 @@ class FakeModel:
 
     def close(self, world: World) -> None:
         self.closed += 1
+
+
+@dataclass(kw_only=True)
+class LateFakeModel(FakeModel):
+    """A prompt change rebuilds its past under the new prompt, as recaches do, before the block or after it.
+
+    Twice is once, and once is not never.
+    """
+
+    config: FakeConfig = field(default_factory=lambda: FakeConfig(late=True, stick=True))
+    catching_up: int = 0
+
+    def cue(self, world: World, conditioning: Conditioning) -> None:
+        if own(world).prompt != conditioning.prompt:
+            self._rebuild(own(world), conditioning.prompt)
+        super().cue(world, conditioning)
+
+    def cue_late(self, world: World, conditioning: Conditioning) -> None:
+        super().cue(world, conditioning)
+
+    def catch_up(self, world: World) -> None:
+        self.catching_up += 1
+        time.sleep(self.config.cue_s)
+        self._rebuild(own(world), own(world).prompt)
+
+    def _rebuild(self, world: FakeWorld, prompt: str) -> None:
+        world.past = world.past.split("|")[0] + "|" + prompt
 
 
 def own(world: World) -> FakeWorld:

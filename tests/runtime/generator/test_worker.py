@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from fakes import FakeConfig, FakeModel
+from fakes import FakeConfig, FakeModel, LateFakeModel
 
 from longtake.model.interface import Conditioning
 from longtake.protocol.generator_messages import (
@@ -19,6 +19,7 @@ from longtake.protocol.generator_messages import (
     GenSaved,
     GenSnapshot,
     GenStep,
+    GenStepped,
     GenStop,
 )
 from longtake.runtime.generator.worker import Worker, digest_of, is_fatal, one_line, pixels_of
@@ -152,3 +153,30 @@ def test_prompts_are_encoded_on_the_encoders_thread() -> None:
 def test_frames_of_another_layout_are_errors(frames: Any) -> None:
     with pytest.raises(ValueError, match="uint8, not"):
         pixels_of(frames)
+
+
+def test_after_a_late_cue_the_frames_leave_before_the_recache() -> None:
+    model = LateFakeModel(config=FakeConfig(late=True, cue_s=0.02))
+    desk = Desk(model)
+    desk.open()
+    desk.step(0)
+    desk.worker.carry_out(GenStep(world="w", generation=0, block=1, prompt="y", late=True), b"")
+    block, stepped = desk.answers[-2:]
+    assert isinstance(block, GenBlock)
+    assert isinstance(stepped, GenStepped)
+    assert block.stepped
+    assert block.timings_ms["recache"] == 0
+    assert stepped.recache_ms >= 20
+    assert stepped.step_ms < stepped.recache_ms + 20
+    assert model.catching_up == 1
+    after = desk.step(2)
+    assert after.timings_ms["recache"] == 0, "it is not counted twice"
+
+
+def test_a_late_cue_needs_a_model_that_can() -> None:
+    desk = Desk()
+    desk.open()
+    desk.step(0)
+    error = desk.do(GenStep(world="w", generation=0, block=1, prompt="y", late=True))
+    assert isinstance(error, GenError)
+    assert "recached after its block, which fake cannot" in error.message

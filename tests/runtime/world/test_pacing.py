@@ -5,11 +5,11 @@ from statistics import median
 from typing import Any
 
 import pytest
-from fakes import FakeModel, own
-from simulation import DIORAMA, FASTER, FRAME_MS, LONGLIVE, Simulation, Times
+from fakes import FakeConfig, FakeModel, LateFakeModel
+from simulation import DIORAMA, FASTER, FRAME_MS, LONGLIVE, SLOWER_CPU, Simulation, Times
 from stage import FakeGenerator, Stage
 
-from longtake.protocol.conditioning import new_fields, newly_carried
+from longtake.protocol.conditioning import fields, new_fields, newly_carried
 from longtake.protocol.generator_messages import GenBlock, GenCue, GenOpen, GenSnapshot, GenStep
 from longtake.protocol.messages import Ack, Applied, EventDef, Script, Slot
 from longtake.runtime.takes.file import TakeBlock
@@ -54,6 +54,46 @@ def test_diorama_is_within_its_bounds_with_axes_too() -> None:
     assert world.held == 0
     assert world.percentile(50) <= 300
     assert world.percentile(95) <= 450
+
+
+@pytest.mark.parametrize(
+    ("times", "cut_in", "p50_ms", "p95_ms"),
+    [
+        (SLOWER_CPU, False, 300, 450),
+        (SLOWER_CPU, True, 125, 200),
+        (DIORAMA, False, 225, 350),
+        (DIORAMA, True, 75, 125),
+    ],
+    ids=["slower", "slower-cut", "diorama", "diorama-cut"],
+)
+def test_a_recache_after_the_block_saves_its_time(times: Times, cut_in: bool, p50_ms: float, p95_ms: float) -> None:
+    early, late = (
+        Simulation(times=times, block_frames=4, first_block_frames=4, axes=True, cut_in=cut_in, late=late).run(SECONDS)
+        for late in (False, True)
+    )
+    assert early.held == late.held == 0
+    assert late.percentile(50) <= p50_ms
+    assert late.percentile(95) <= p95_ms
+    saved = early.percentile(50) - late.percentile(50)
+    assert saved == pytest.approx(1000 * median(times.recaches), abs=40)
+
+
+@pytest.mark.parametrize("cut_in", [False, True])
+def test_a_recache_that_leaves_no_time_for_the_next_block_comes_before_it(cut_in: bool) -> None:
+    times = Times(first_block=0.6, blocks=(0.219, 0.21, 0.2, 0.23), recaches=(0.15, 0.16), clean_pass=1 / 6)
+    early, late = (
+        Simulation(times=times, block_frames=4, first_block_frames=4, axes=True, cut_in=cut_in, late=late).run(60.0)
+        for late in (False, True)
+    )
+    assert late.latencies_ms == early.latencies_ms
+    assert late.held == 0
+
+
+def test_several_worlds_hold_nothing_with_late_recaches() -> None:
+    times = Times(first_block=0.3, blocks=(0.05, 0.052), recaches=(0.04, 0.041), clean_pass=1 / 6)
+    world = Simulation(times=times, worlds=3, block_frames=4, first_block_frames=4, axes=True, late=True).run(120.0)
+    assert world.held == 0
+    assert len(world.latencies_ms) > 30
 
 
 def test_the_picture_says_that_a_cut_is_shown_at_once() -> None:
@@ -257,25 +297,16 @@ def test_without_a_clock_nothing_is_done_ahead(mode: str) -> None:
 # --- what is made is the same ------------------------------------------------------------------------------------
 
 
-class Recaching(FakeModel):
-    """A prompt change rebuilds its past under the new prompt, as recaches do: twice is once, and once is not never."""
-
-    def cue(self, world: object, conditioning: Any) -> None:
-        if own(world).prompt != conditioning.prompt:
-            own(world).past = own(world).past.split("|")[0] + "|" + conditioning.prompt
-        super().cue(world, conditioning)
-
-
 def say(stage: Stage, text: str) -> Ack:
     return stage.world.cue("prompt", text, at_tick=None, cut_in=False, request=2, now=stage.clock.now())
 
 
 def replayed(stage: Stage) -> list[str]:
     """The digests of a take's blocks when they are made again from its records."""
-    generator = FakeGenerator(Recaching())
+    generator = FakeGenerator(LateFakeModel())
     start = stage.world.chronicle.first_conditioning
     worker, names = generator.worker, {"world": "w", "generation": 0}
-    worker.carry_out(GenOpen(**names, model="fake", seed=0, prompt=start.prompt), b"")
+    worker.carry_out(GenOpen(**names, model="fake", seed=0, **fields(start)), b"")
     for record in stage.world.chronicle.records():
         if isinstance(record, TakeBlock):
             worker.carry_out(GenStep(**names, block=record.block, **new_fields(newly_carried(record))), b"")
@@ -292,7 +323,7 @@ def fall_idle(stage: Stage) -> None:
     "cues", [["a fox"], ["a fox", "a boat"], ["a fox", "a red balloon"], ["a fox", "a boat", "a red balloon", "a fox"]]
 )
 def test_a_replay_of_cues_done_ahead_is_the_same_bit_for_bit(cues: list[str]) -> None:
-    stage = Stage(model=Recaching()).open()
+    stage = Stage(model=LateFakeModel(config=FakeConfig())).open()
     stage.run(16)
     fall_idle(stage)
     for text in cues:
@@ -308,7 +339,7 @@ def test_a_replay_of_cues_done_ahead_is_the_same_bit_for_bit(cues: list[str]) ->
 
 
 def test_cues_that_are_lost_with_the_generator_are_made_again_the_same_way() -> None:
-    stage = Stage(model=Recaching(), snapshot_every_s=0.5).open()
+    stage = Stage(model=LateFakeModel(config=FakeConfig()), snapshot_every_s=0.5).open()
     stage.run(24)
     fall_idle(stage)
     for text in ("a fox", "a red balloon"):
@@ -320,7 +351,7 @@ def test_cues_that_are_lost_with_the_generator_are_made_again_the_same_way() -> 
     assert stage.world.playback.tick > 40
     assert replayed(stage) == stage.digests
 
-    stage = Stage(model=Recaching(), snapshot_every_s=1e6).open()
+    stage = Stage(model=LateFakeModel(config=FakeConfig()), snapshot_every_s=1e6).open()
     stage.run(24)
     fall_idle(stage)
     for text in ("a fox", "a red balloon"):
@@ -335,8 +366,70 @@ def test_cues_that_are_lost_with_the_generator_are_made_again_the_same_way() -> 
     assert replayed(stage) == stage.digests, "made a second time, with the detour"
 
 
+def with_late_cue(**config: Any) -> Stage:
+    """A live world that got a cue just before a block's turn."""
+    stage = Stage(model=LateFakeModel(), **config).open()
+    stage.run(24)
+    before_turn(stage)
+    assert say(stage, "a fox").block == stage.world.plan.committed
+    stage.work()
+    return stage
+
+
+def before_turn(stage: Stage, seconds: float = 0.02) -> None:
+    """Go to that long before a block's turn. On the stage nothing takes time, so say what blocks and recaches take."""
+    turn_at = None
+    while turn_at is None or not seconds < turn_at - stage.clock.time < 1 / 16:
+        stage.run(1)
+        for _ in range(64):
+            stage.world.lead.observe(block_s=0.05, recache_s=0.04)
+        turn_at = stage.world.pacing.turn_at
+    stage.clock.time = turn_at - seconds
+
+
+def test_a_late_cue_is_recached_after_its_block_and_a_replay_does_the_same() -> None:
+    stage = with_late_cue()
+    assert stage.commands(GenCue) == [], "20 ms are too few for a recache of 40"
+    stage.run(16)
+    (step,) = (step for step in stage.commands(GenStep) if step.prompt)
+    assert (step.prompt, step.via, step.late) == ("a fox", None, True)
+    assert stage.generator.model.catching_up == 1
+    assert stage.world.playback.held == 0
+    (changed,) = (r for r in stage.world.chronicle.records() if isinstance(r, TakeBlock) and r.prompt)
+    assert changed.late
+    assert replayed(stage) == stage.digests
+
+
+@pytest.mark.parametrize("snapshot_every_s", [0.5, 1e6])
+def test_a_late_cue_that_is_lost_with_the_generator_is_made_again_the_same_way(snapshot_every_s: float) -> None:
+    stage = with_late_cue(snapshot_every_s=snapshot_every_s)
+    stage.run(6)
+    before = list(stage.digests)
+    stage.die()
+    stage.revive()
+    stage.run(24)
+    assert stage.digests[: len(before)] == before
+    assert replayed(stage) == stage.digests
+
+
+def test_a_cue_after_one_that_was_brought_ahead_is_not_late() -> None:
+    stage = Stage(model=LateFakeModel()).open()
+    stage.run(24)
+    before_turn(stage, 0.055)
+    say(stage, "a boat")
+    stage.work()
+    assert stage.commands(GenCue)[-1].prompt == "a boat"
+    assert stage.world.pacing.recaches_late
+    assert not stage.world.plan.can_be_late, "the window is under the boat already"
+    stage.clock.time += 0.035
+    assert say(stage, "a train").block == stage.world.plan.committed + 1
+    stage.run(16)
+    assert stage.world.plan.state.prompt() == "a train"
+    assert replayed(stage) == stage.digests
+
+
 def test_a_reset_forgets_what_was_done_ahead() -> None:
-    stage = Stage(model=Recaching()).open()
+    stage = Stage(model=LateFakeModel(config=FakeConfig())).open()
     stage.run(16)
     fall_idle(stage)
     say(stage, "a fox")
