@@ -119,7 +119,9 @@ class BlockPlan:
         first = max(self.committed + put_off, self._first_open)
         block = first if at_tick is None else max(first, self.grid.block_for(at_tick))
         amend = kind == "prompt" and (amends(label) if amend is None else amend)
-        cue = Cue(number=self._numbers + 1, kind=kind, label=label, block=block, amend=amend)
+        cue = Cue(
+            number=self._numbers + 1, kind=kind, label=label, block=block, amend=amend, timed=at_tick is not None
+        )
         state = cue.apply(self._queue.preview(self.state, block))
         state.check()
         coalesced = self._queue.add(cue)
@@ -157,8 +159,13 @@ class BlockPlan:
 
     @property
     def can_be_late(self) -> bool:
-        """Whether the next block can show a new prompt before the window is rebuilt: no cue has been brought ahead."""
-        return self._ahead is None and self.next_block == self.committed > 0
+        """Whether the next block can show a new prompt before the window is rebuilt.
+
+        It cannot if a cue has been brought ahead, or was asked for at its tick: such a cue makes the same frames in
+        every mode and on every machine.
+        """
+        new = self.next_block == self.committed > 0
+        return new and self._ahead is None and not self._queue.timed(self.committed)
 
     def wants_ahead(self) -> Conditioning | None:
         """Return what the generator should be brought under before the next block's step; None if it is already."""

@@ -64,6 +64,8 @@ class Cue:
     block: int
     amend: bool = False
     """a typed text that changes a part of the prompt in force, instead of replacing it"""
+    timed: bool = False
+    """its block was asked for, so what is made of it must not depend on when it came"""
 
     def apply(self, state: PromptState) -> PromptState:
         """Return the prompt state after this cue."""
@@ -98,6 +100,10 @@ class CueQueue:
     def due(self, block: int) -> bool:
         """Whether a cue waits that is due at or before `block`."""
         return bool(self._cues) and self._cues[0].block <= block
+
+    def timed(self, block: int) -> bool:
+        """Whether one of the cues that are due at or before `block` was asked for at its tick."""
+        return any(cue.timed for cue in self._cues if cue.block <= block)
 
     def preview(self, state: PromptState, block: int) -> PromptState:
         """Return what `state` will be at `block`, going by the cues known now."""

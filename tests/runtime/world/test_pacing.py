@@ -412,6 +412,21 @@ def test_a_late_cue_that_is_lost_with_the_generator_is_made_again_the_same_way(s
     assert replayed(stage) == stage.digests
 
 
+@pytest.mark.parametrize("at_tick", [None, 0])
+def test_a_cue_that_is_asked_for_at_its_tick_is_never_late(at_tick: int | None) -> None:
+    """What it makes is the same in every mode; a cue beside it waits for the recache too."""
+    stage = Stage(model=LateFakeModel()).open()
+    stage.run(24)
+    before_turn(stage)
+    plan = stage.world.plan
+    assert plan.accept("prompt", "a fox", at_tick).cue.block == plan.committed
+    assert plan.can_be_late == (at_tick is None)
+    assert stage.world.pacing.takes_cue(stage.clock.now()) == (at_tick is None)
+    _, conditioning = plan.issue(late=True)
+    assert conditioning is not None
+    assert conditioning.late == (at_tick is None)
+
+
 def test_a_cue_after_one_that_was_brought_ahead_is_not_late() -> None:
     stage = Stage(model=LateFakeModel()).open()
     stage.run(24)
