@@ -119,9 +119,7 @@ class BlockPlan:
         first = max(self.committed + put_off, self._first_open)
         block = first if at_tick is None else max(first, self.grid.block_for(at_tick))
         amend = kind == "prompt" and (amends(label) if amend is None else amend)
-        cue = Cue(
-            number=self._numbers + 1, kind=kind, label=label, block=block, amend=amend, timed=at_tick is not None
-        )
+        cue = Cue(number=self._numbers + 1, kind=kind, label=label, block=block, amend=amend, timed=at_tick is not None)
         state = cue.apply(self._queue.preview(self.state, block))
         state.check()
         coalesced = self._queue.add(cue)

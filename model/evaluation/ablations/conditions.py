@@ -12,6 +12,7 @@ from pathlib import Path
 
 from longtake.model.config import GeneratorConfig, RecacheMode, SamplerName, even_timesteps
 from longtake.model.diorama.loading import load_diorama
+from longtake.model.interface import Conditioning
 from longtake.model.loaded import LoadedModel
 from longtake.model.options import BackendOptions
 
@@ -26,6 +27,8 @@ class Condition:
     """names its takes; two conditions with one name are the same"""
     says: str
     """what is different, in a few words"""
+    late: bool = False
+    """the recache comes after the first block of a new prompt"""
     recache: RecacheMode | None = None
     sink_frames: int | None = None
     timesteps: tuple[float, ...] | None = None
@@ -45,6 +48,7 @@ class Condition:
 
 AS_IS = Condition(name="as-is", says="as the weights are used")
 KEEP = Condition(name="keep", says="the window's keys and values stay under the old prompt", recache="none")
+LATE = Condition(name="late", says="the recache comes after the first block of the new prompt", late=True)
 CLEAR = Condition(name="clear", says="the window is emptied at the switch", recache="clear")
 NO_SINK = Condition(name="no-sink", says="as many latent frames, none of them the take's first", sink_frames=0)
 INT8 = Condition(name="int8", says="int8 weights and activations in the layers", linear="int8")
@@ -79,7 +83,7 @@ def conditions(config: GeneratorConfig, *, precision: str) -> dict[str, dict[str
     """
     other = other_sampler(config)
     return {
-        "switch": {"recache": AS_IS, "keep": KEEP, "clear": CLEAR},
+        "switch": {"recache": AS_IS, "late recache": LATE, "keep": KEEP, "clear": CLEAR},
         "sink": {"with sink": AS_IS, "without": NO_SINK},
         "long": {"these weights": AS_IS},
         "steps": {
@@ -104,13 +108,21 @@ def load_under(
 ) -> LoadedModel:
     """Load diorama under a condition; arguments and errors as of `load_diorama`."""
     options = options or BackendOptions()
-    return load_diorama(
+    model = load_diorama(
         folder,
         device=device,
         precision=condition.precision or precision,
         options=replace(options, linear=condition.linear or options.linear),
         drive=condition.drive,
     )
+    return _RecachedLate(model.generator, model.info, model.probe) if condition.late else model
+
+
+class _RecachedLate(LoadedModel):
+    """A model all of whose cues are late."""
+
+    def cue(self, world: object, conditioning: Conditioning) -> None:
+        self.cue_late(world, conditioning)
 
 
 Conditions = Mapping[str, Mapping[str, Condition]]

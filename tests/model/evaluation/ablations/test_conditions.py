@@ -10,11 +10,13 @@ from longtake.model.evaluation.ablations.conditions import (
     AS_IS,
     CLEAR,
     KEEP,
+    LATE,
     NO_SINK,
     Condition,
     conditions,
     load_under,
 )
+from longtake.model.interface import Conditioning
 from longtake.model.pieces import pieces
 
 CONFIG = preset("diorama")
@@ -23,6 +25,7 @@ CONFIG = preset("diorama")
 def test_every_condition_changes_what_it_names_and_nothing_else() -> None:
     assert AS_IS.drive(CONFIG) == CONFIG
     assert KEEP.drive(CONFIG) == replace(CONFIG, recache="none")
+    assert LATE.drive(CONFIG) == CONFIG
     assert CLEAR.drive(CONFIG) == replace(CONFIG, recache="clear")
     assert NO_SINK.drive(CONFIG) == replace(CONFIG, sink_frames=0)
     by_count = dict(conditions(CONFIG, precision="fp32")["steps"])
@@ -67,6 +70,18 @@ def test_a_loaded_model_runs_under_its_condition() -> None:
         assert load(conditions(CONFIG, precision="fp32")["precision"][name]) == (usual, name)
     with pytest.raises(BackendError, match="'te-fp8' needs a CUDA device"):
         load(Condition(name="x", says="", linear="te-fp8"))
+
+
+@pytest.mark.skipif(not all(pieces(path) for path in part_paths(bundled_folder())), reason="the weights are not here")
+def test_cues_are_late_under_that_condition_alone() -> None:
+    blocks = {}
+    for condition in (AS_IS, LATE):
+        model = load_under(bundled_folder(), condition, device="cpu", precision="fp32")
+        world = model.open(seed=1, conditioning=Conditioning(prompt="a red fox in the snow"))
+        model.step(world)
+        model.cue(world, Conditioning(prompt="a red fox by the sea"))
+        blocks[condition.name] = world.late_block
+    assert blocks == {"as-is": None, "late": 1}
 
 
 def test_weights_of_another_model_are_named(tmp_path: Path) -> None:
