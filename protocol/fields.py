@@ -8,6 +8,8 @@ from msgspec import Meta
 VERSION_MAJOR = 1
 VERSION_MINOR = 1
 
+MAX_PROMPT = 2000
+"""characters of a typed prompt on the wire, and of a rendered one"""
 MAX_NUMBER = 2**53 - 1
 """the largest whole number of any field: the largest that every language holds exactly, JavaScript included"""
 
@@ -20,7 +22,7 @@ MarkKind = Literal["prompt", "event", "start"]
 Action = Literal["pause", "resume", "step", "advance", "reset", "close", "record_start", "record_stop"]
 
 Name = Annotated[str, Meta(min_length=1, max_length=64, pattern=r"\A[A-Za-z0-9._-]+\Z")]
-Text = Annotated[str, Meta(min_length=1, max_length=2000)]
+Text = Annotated[str, Meta(min_length=1, max_length=MAX_PROMPT)]
 Phrase = Annotated[str, Meta(max_length=300)]
 Count = Annotated[int, Meta(ge=0, le=MAX_NUMBER)]
 Seed = Annotated[int, Meta(ge=0, le=MAX_NUMBER)]

@@ -11,10 +11,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from longtake.protocol.fields import MAX_PROMPT
 from longtake.protocol.messages import ModelInfo
 from longtake.protocol.text import clean
 from longtake.scenarios.errors import ScenarioError
-from longtake.scenarios.loading import MAX_PROMPT, is_blank
+from longtake.scenarios.loading import is_blank
 from longtake.scenarios.schema import Moment, Scenario
 
 PROMPT_SUFFIXES = (".jsonl", ".txt")

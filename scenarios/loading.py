@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from longtake.protocol.errors import ProtocolError
+from longtake.protocol.fields import MAX_PROMPT
 from longtake.protocol.keys import NAMED_KEYS, PLAYER_KEYS
 from longtake.protocol.messages import Open
 from longtake.protocol.wire import encode_checked
@@ -29,8 +30,6 @@ SLOT_PLACE = re.compile(r"\{([^{}]*)\}")
 """finds slots in a template"""
 NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")
 NAME_PROBLEM = "has 1 to 64 letters, digits, dots, - and _"
-MAX_PROMPT = 2000
-"""characters of a prompt, slots filled in"""
 MAX_BYTES = 1 << 20
 """a scenario file is a few kilobytes; more is a mistaken path"""
 

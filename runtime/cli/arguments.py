@@ -7,10 +7,11 @@ from collections.abc import Collection
 from pathlib import Path
 
 from longtake.model.interface import Argument, ModelSpec, model_names, model_spec, model_specs
+from longtake.protocol.fields import MAX_PROMPT
 from longtake.protocol.text import clean
 from longtake.runtime.cli.usage import UsageError, unknown
 from longtake.runtime.options import parse_option
-from longtake.runtime.world.prompt_state import MAX_PROMPT_CHARACTERS, tidy
+from longtake.runtime.world.prompt_state import tidy
 
 DEFAULT_MODEL = "diorama"
 MAX_SEED = 2**53 - 1
@@ -52,8 +53,8 @@ def prompt(text: str) -> str:
     if any("\ud800" <= character <= "\udfff" for character in text):
         raise argparse.ArgumentTypeError("the prompt is not valid UTF-8")
     cleaned = tidy(clean(text))
-    if not 0 < len(cleaned) <= MAX_PROMPT_CHARACTERS:
-        raise argparse.ArgumentTypeError(f"a prompt has 1 to {MAX_PROMPT_CHARACTERS} visible characters")
+    if not 0 < len(cleaned) <= MAX_PROMPT:
+        raise argparse.ArgumentTypeError(f"a prompt has 1 to {MAX_PROMPT} visible characters")
     return clean(text)
 
 

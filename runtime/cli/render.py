@@ -29,7 +29,6 @@ from longtake.runtime.cli.output import check_replaceable, check_writable, print
 from longtake.runtime.cli.scenario_argument import WHAT, Plan, add_switches_argument, is_prompt_file, plan_of
 from longtake.runtime.cli.trial import is_trial, run_trial
 from longtake.runtime.cli.usage import OK, UsageError
-from longtake.runtime.world.prompt_state import MAX_PROMPT_CHARACTERS
 
 if TYPE_CHECKING:
     from longtake.clients.film.headless import Filmed
@@ -39,7 +38,6 @@ if TYPE_CHECKING:
 
 PROMPT_SECONDS = 10.0
 """default length of a film of a prompt"""
-MAX_PROMPT = MAX_PROMPT_CHARACTERS
 SUFFIXES = (".mp4", ".gif", ".webp")
 """of films"""
 DEFAULT_OUTPUT = Path("renders/take.mp4")

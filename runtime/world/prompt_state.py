@@ -10,11 +10,10 @@ from collections import Counter
 from dataclasses import dataclass, field, replace
 
 from longtake.protocol.errors import Refused
+from longtake.protocol.fields import MAX_PROMPT
 from longtake.protocol.messages import EventDef, Script, Slot
 from longtake.runtime.world.amending import Reader, amended, no_labels
 
-MAX_PROMPT_CHARACTERS = 2000
-"""limit of the rendered prompt, and on the wire of a typed one"""
 _PLACE = re.compile(r"\{([^{}]*)\}")
 
 
@@ -56,11 +55,11 @@ def _check_events(script: Script, template: str) -> None:
             new_length += places[name] * (len(phrase) - len(first[name]))
             new_saying += (name in places) * (_says(phrase) - _says(first[name]))
         # What `tidy` removes is not known here. Twice the limit is too long in any case.
-        if not new_saying or new_length > 2 * MAX_PROMPT_CHARACTERS:
+        if not new_saying or new_length > 2 * MAX_PROMPT:
             raise Refused("invalid", f"after event {event!r} {_problem(new_saying and new_length)}")
-        if new_length > MAX_PROMPT_CHARACTERS:
+        if new_length > MAX_PROMPT:
             rendered = len(PromptState(script=script).with_event(event).prompt())
-            if rendered > MAX_PROMPT_CHARACTERS:
+            if rendered > MAX_PROMPT:
                 raise Refused("invalid", f"after event {event!r} {_problem(rendered)}")
 
 
@@ -73,7 +72,7 @@ def _problem(length: int) -> str:
     """Say why a prompt of this length cannot be."""
     if not length:
         return "the prompt would be empty; write what the picture shows"
-    return f"the prompt would have {length} characters; at most {MAX_PROMPT_CHARACTERS} are accepted"
+    return f"the prompt would have {length} characters; at most {MAX_PROMPT} are accepted"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -121,9 +120,9 @@ class PromptState:
     def check(self) -> None:
         """Raise `Refused("invalid")` if the rendered prompt is empty or longer than a prompt may be."""
         length = len(self.prompt())
-        if not 0 < length <= MAX_PROMPT_CHARACTERS:
+        if not 0 < length <= MAX_PROMPT:
             # A prompt that amends grows with each change, and events add their clauses.
-            more = ": type the whole scene again" if len(self.base or "") > MAX_PROMPT_CHARACTERS else ""
+            more = ": type the whole scene again" if len(self.base or "") > MAX_PROMPT else ""
             raise Refused("invalid", _problem(length) + more)
 
     def _definition(self, name: str) -> EventDef:

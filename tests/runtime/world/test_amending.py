@@ -5,9 +5,10 @@ import time
 import pytest
 
 from longtake.protocol.errors import Refused
+from longtake.protocol.fields import MAX_PROMPT
 from longtake.protocol.messages import EventDef, Script, Slot
 from longtake.runtime.world.amending import OPENINGS, REFERENCES, amended, amends
-from longtake.runtime.world.prompt_state import MAX_PROMPT_CHARACTERS, PromptState
+from longtake.runtime.world.prompt_state import PromptState
 from longtake.runtime.world.understanding import reader_of
 from tests.protocol.test_specification import SPECIFICATION
 
@@ -153,7 +154,7 @@ def test_changes_without_end():
 
 
 def test_a_hostile_text_is_amended_quickly():
-    before = "fox, " * (MAX_PROMPT_CHARACTERS // 5)
+    before = "fox, " * (MAX_PROMPT // 5)
     begun = time.perf_counter()
     assert amended(before, "now a train", labels_of) == "now a train"
     assert time.perf_counter() - begun < 2
