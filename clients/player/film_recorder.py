@@ -109,7 +109,7 @@ class FilmRecorder:
             world = session.join(self._world, role="viewer", delivery="every", buffer_frames=BUFFER_FRAMES)
             info, timeline = world.info, FilmTimeline()
             title = info.script.title or info.prompt
-            with VideoWriter(self.path, fps=info.model.fps, title=title, replace=False) as writer:
+            with VideoWriter(self.path, fps=info.model.fps, title=title, replace=False, live=True) as writer:
                 for picture in self._pictures(world):
                     if timeline.take(picture.header):
                         writer.write(picture.pixels)

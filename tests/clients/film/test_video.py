@@ -57,6 +57,22 @@ def test_any_size_can_be_written(tmp_path: Path, size: tuple[int, int]) -> None:
         assert frame.height >= 480
 
 
+def test_a_live_film_is_made_with_less_work_and_shows_the_same(tmp_path: Path) -> None:
+    made = {}
+    for live in (False, True):
+        path = tmp_path / f"{live}.mp4"
+        with VideoWriter(path, fps=16, live=live) as video:
+            for tick in range(8):
+                video.write(picture(tick))
+        with av.open(str(path)) as film:
+            made[live] = np.stack([frame.to_ndarray(format="rgb24") for frame in film.decode(video=0)]).astype(float)
+        settings = path.read_bytes()
+        assert (b" subme=1 " in settings) == live, "superfast, as x264 writes down its settings"
+        assert not live or b" threads=1 " in settings
+    assert made[True].shape == made[False].shape
+    assert np.abs(made[True] - made[False]).mean() < 2
+
+
 def test_a_video_that_fails_leaves_nothing_behind(tmp_path: Path) -> None:
     def write() -> None:
         with VideoWriter(tmp_path / "take.mp4", fps=16) as writer:
