@@ -70,10 +70,10 @@ DISTILLED: Final = (
 )
 """settings of progressive distillation: the ones that the committed weights were distilled with"""
 REHEARSED: Final = {
-    "self_forcing": ("prompts_each=1", "blocks=4"),
-    "streaming": ("prompts_each=1", "window_frames=4", "chunk_frames=3", "longest_frames=10"),
+    "self_forcing": ("prompts_each=1", "blocks=4", "samples_every_s=0"),
+    "streaming": ("prompts_each=1", "window_frames=4", "chunk_frames=3", "longest_frames=10", "samples_every_s=0"),
 }
-"""settings of stages for which there are only seconds"""
+"""settings of stages for which there are only seconds; the first stage has a sheet of samples"""
 MARGIN: Final = 0.05
 """of the time, for starting processes and for the export"""
 REHEARSAL_HOURS: Final = 0.1

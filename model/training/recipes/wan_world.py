@@ -169,7 +169,8 @@ class WanWorld(TrainingWorld):
 
     def studio(self, device: torch.device) -> Studio:
         """See `TrainingWorld`."""
-        shown = [pair.first for pair in self.pairs[:SHOWN]]
+        # A rehearsal shows that there are pictures; of random weights one is like another.
+        shown = [pair.first for pair in self.pairs[: 1 if self._random else SHOWN]]
         return Studio(decoder=self._decoder(device), text=CachedText(self, device), prompts=shown, together=1)
 
     def _decoder(self, device: torch.device) -> WanDecoder:

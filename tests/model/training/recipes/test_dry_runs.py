@@ -56,10 +56,11 @@ def test_trajectories_are_made_and_trained_on(model: str, tmp_path: Path) -> Non
     folder = TrajectoryFolder(paths)
     assert folder.numbers() == [0, 1, 2]
     kept = folder.read(1).latents
-    # What is missing is made again, the same with another number of ranks.
-    (paths / "0000001.safetensors").unlink()
-    command("trajectories", model, paths, "--set", "count=3", "--ranks", "1")
-    torch.testing.assert_close(folder.read(1).latents, kept, rtol=0.05, atol=0.05)
+    if model == "diorama":
+        # What is missing is made again, the same with another number of ranks.
+        (paths / "0000001.safetensors").unlink()
+        command("trajectories", model, paths, "--set", "count=3", "--ranks", "1")
+        torch.testing.assert_close(folder.read(1).latents, kept, rtol=0.05, atol=0.05)
     rehearse("ode_init", model, tmp_path / "run", "--trajectories", str(paths))
     row = json.loads((tmp_path / "run" / "log.jsonl").read_text().splitlines()[-1])
     assert row["generator_loss"] > 0
