@@ -9,6 +9,7 @@ import io
 import logging
 import random
 import time
+import warnings
 from collections import deque
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -46,6 +47,9 @@ IDLE_S = 0.5
 """seconds between two drawings while nothing happens"""
 FPS_SPAN_S = 2.0
 """seconds over which frames are counted"""
+SHRINK_TRIES = 10
+SHRINK_WAIT_MS = 50
+"""how often, and how long apart, a window that filled the screen asks for its old size"""
 FULLSCREEN_WIDTH = 2560
 """pixels; wider screens are drawn at a fraction of their size and scaled up"""
 MAX_SEED = 2**31
@@ -96,6 +100,22 @@ def fitting(size: tuple[int, int], desktop: tuple[int, int]) -> tuple[int, int]:
     """Return a window's size, made smaller where the desktop is: not every window manager does that."""
     width, height = (min(wanted, there) for wanted, there in zip(size, desktop, strict=True))
     return width, height
+
+
+def window_of(size: tuple[int, int]) -> pygame.Surface:
+    """Make the window that filled the screen a window of this size again, or of the size that it is given.
+
+    A window manager takes its time to let go of a full screen, and until then X11 refuses another size.
+    """
+    for _ in range(SHRINK_TRIES):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", RuntimeWarning)
+            surface = pygame.display.set_mode(size, pygame.RESIZABLE)
+        if surface.get_size() == size:
+            break
+        pygame.event.pump()
+        pygame.time.wait(SHRINK_WAIT_MS)
+    return surface
 
 
 class Player:
@@ -232,7 +252,7 @@ class Player:
         """Fill the screen, or go back to the window."""
         self._fullscreen = not self._fullscreen
         if not self._fullscreen:
-            self.view.resize(pygame.display.set_mode(self._size, pygame.RESIZABLE))
+            self.view.resize(window_of(self._size))
             return
         self._size = pygame.display.get_window_size()
         width, height = pygame.display.get_desktop_sizes()[0]

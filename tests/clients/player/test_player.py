@@ -9,7 +9,7 @@ import pytest
 from longtake.clients.player import theme
 from longtake.clients.player.demo import Demo, DemoCue
 from longtake.clients.player.entry import JoinWorld, OpenWorld
-from longtake.clients.player.player import WINDOW, Player, fitting, play
+from longtake.clients.player.player import SHRINK_TRIES, WINDOW, Player, fitting, play, window_of
 from longtake.clients.player.view import badges
 from longtake.clients.session import Session
 from longtake.protocol import messages as m
@@ -180,3 +180,20 @@ def test_a_prompt_and_a_title_that_cannot_be_drawn_end_no_player(
             director.prompt("two\0 foxes\u202e")
         turn_until(player, lambda: player.state.prompt == "two foxes")
         player.connector.stop()
+
+
+@pytest.mark.parametrize(("refusals", "tries"), [(0, 1), (2, 3), (99, SHRINK_TRIES)])
+def test_a_window_asks_for_its_old_size_until_the_screen_is_let_go(
+    monkeypatch: pytest.MonkeyPatch, refusals: int, tries: int
+) -> None:
+    asked: list[tuple[int, int]] = []
+
+    def set_mode(size: tuple[int, int], flags: int) -> pygame.Surface:
+        asked.append(size)
+        return pygame.Surface(size if len(asked) > refusals else (1600, 1000))
+
+    monkeypatch.setattr(pygame.display, "set_mode", set_mode)
+    monkeypatch.setattr(pygame.event, "pump", lambda: None)
+    monkeypatch.setattr(pygame.time, "wait", lambda ms: None)
+    assert window_of((1280, 800)).get_size() == ((1280, 800) if refusals < SHRINK_TRIES else (1600, 1000))
+    assert asked == [(1280, 800)] * tries
