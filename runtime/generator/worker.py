@@ -7,7 +7,6 @@ command. What else a step leaves (`settle`) is done when the frames have been se
 
 import hashlib
 import logging
-import queue
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -39,6 +38,7 @@ from longtake.protocol.generator_messages import (
     GenStop,
 )
 from longtake.protocol.messages import Message, ModelInfo
+from longtake.runtime.generator.encoder import Encoder, for_model
 
 log = logging.getLogger(__name__)
 
@@ -90,44 +90,6 @@ class DenoisedBlock:
     """and after the block before, which the model counts in this one"""
     stepped: bool
     """whether a `gen_stepped` says when the generator is free"""
-
-
-class Encoder:
-    """Prepares conditionings ahead of their steps, on a thread of its own. The models keep the results."""
-
-    MAX_WAITING = 32
-    """more hints are ignored; the step then prepares its conditioning itself"""
-
-    def __init__(self) -> None:
-        self._hints: queue.SimpleQueue[tuple[interface.WorldModel, Conditioning] | None] = queue.SimpleQueue()
-        self._lock = threading.Lock()
-        self._thread: threading.Thread | None = None
-
-    def hint(self, model: interface.WorldModel, conditioning: Conditioning) -> None:
-        """Prepare a conditioning soon, on the encoder's thread."""
-        if self._thread is None:
-            self._thread = threading.Thread(target=self._run, name="generator-encoder", daemon=True)
-            self._thread.start()
-        if self._hints.qsize() < self.MAX_WAITING:
-            self._hints.put((model, conditioning))
-
-    def encode(self, model: interface.WorldModel, conditioning: Conditioning) -> None:
-        """Prepare a conditioning; waits if the encoder's thread is busy with it."""
-        with self._lock:
-            model.prepare(for_model(conditioning))
-
-    def close(self) -> None:
-        """End the thread."""
-        if self._thread is not None:
-            self._hints.put(None)
-            self._thread.join(timeout=5)
-
-    def _run(self) -> None:
-        while (item := self._hints.get()) is not None:
-            try:
-                self.encode(*item)
-            except Exception:  # The step will meet the same error and answer with it.
-                log.exception("a conditioning could not be prepared ahead")
 
 
 class Worker:
@@ -376,11 +338,6 @@ def late_recache(model: interface.WorldModel) -> interface.LateRecacheModel:
     if not isinstance(model, interface.LateRecacheModel):
         raise ValueError(f"a new prompt is to be recached after its block, which {model.info.name} cannot")
     return model
-
-
-def for_model(conditioning: Conditioning) -> interface.Conditioning:
-    """Return a conditioning as models take it: the only place where one becomes the other."""
-    return interface.Conditioning(prompt=conditioning.prompt, actions=conditioning.actions)
 
 
 def announced(info: interface.ModelInfo) -> ModelInfo:

@@ -67,6 +67,11 @@ class Pacing:
         able = self._config.mode == "live" and "late_recache" in self._config.model.capabilities
         return able and self._lead.recache_fits_after(self.worlds_on_generator)
 
+    @property
+    def _can_be_late(self) -> bool:
+        """Whether it may, going by what waits for it, too."""
+        return self.recaches_late and self._plan.can_be_late
+
     def takes_cue(self, now: float) -> bool:
         """Whether the next block can take a cue that comes now, without being late.
 
@@ -76,7 +81,7 @@ class Pacing:
         ends = self.film_ends
         if ends is None or now >= ends or self._link.making or self._link.behind:
             return True
-        return (self.recaches_late and self._plan.can_be_late) or self._recache_fits(now, ends)
+        return self._can_be_late or self._recache_fits(now, ends)
 
     def _recache_fits(self, now: float, ends: float) -> bool:
         """Whether a recache that is asked for now is done by the latest start of the next block."""
@@ -101,8 +106,7 @@ class Pacing:
         if self._config.mode != "live" or self._plan.wants_ahead() is None:
             return False
         ends = self.film_ends
-        late = self.recaches_late and self._plan.can_be_late
-        return not late or ends is None or self._recache_fits(now, ends)
+        return not self._can_be_late or ends is None or self._recache_fits(now, ends)
 
     def urgency(self, now: float) -> float:
         """Return when the block that is wanted now was due; infinity if it is not needed at a certain time."""

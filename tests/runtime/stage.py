@@ -5,7 +5,7 @@ from typing import Any
 from fakes import FakeModel
 
 from longtake.protocol.generator_messages import GenBlock, GenCued, GenDone, GenError, GenSaved, GenStepped
-from longtake.protocol.messages import Message
+from longtake.protocol.messages import Ack, Message
 from longtake.runtime.generator.worker import Worker
 from longtake.runtime.takes.file import TakeBlock, TakeRecord
 from longtake.runtime.world.config import WorldConfig
@@ -188,3 +188,8 @@ class Stage:
         self.alive = True
         self.world.generator_back()
         self.work()
+
+
+def say(stage: Stage, text: str) -> Ack:
+    """Type a prompt now."""
+    return stage.world.cue("prompt", text, at_tick=None, cut_in=False, request=2, now=stage.clock.now())

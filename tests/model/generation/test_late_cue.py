@@ -6,8 +6,10 @@ import pytest
 import torch
 
 from longtake.model.errors import WorldError
+from longtake.model.generation.generator import Generator
 from longtake.model.generation.noise import SeededNoise
 from longtake.model.generation.recache import recache
+from longtake.model.generation.world import World
 
 LAYOUT = {"block_frames": 1, "window_frames": 5, "sink_frames": 1, "recache": "causal"}
 
@@ -52,33 +54,37 @@ def test_when_the_window_catches_up_changes_no_byte(small: Any, caught_up: str) 
     assert torch.equal(generator.step(world).latents, generator.step(other).latents)
 
 
-def test_of_several_cues_before_a_block_only_the_last_counts(small: Any) -> None:
-    config = small.config(**LAYOUT)
-    generator = small.generator(config)
-    worlds = [generator.open(seed=3, embedding=small.embedding(config, 0)) for _ in range(2)]
-    for world, cues in zip(worlds, ((7, 8, 9), (9,)), strict=True):
+def two_worlds(small: Any, generator: Generator) -> list[World]:
+    """Alike, after three blocks."""
+    worlds = [generator.open(seed=3, embedding=small.embedding(generator.config, 0)) for _ in range(2)]
+    for world in worlds:
         for _ in range(3):
             generator.step(world)
-        for number in cues:
-            generator.cue(world, embedding=small.embedding(config, number), late=True)
+    return worlds
+
+
+def assert_the_same_from_here(generator: Generator, worlds: list[World]) -> None:
     for _ in range(3):
         one, other = (generator.step(world).latents for world in worlds)
         assert torch.equal(one, other)
+
+
+def test_of_several_cues_before_a_block_only_the_last_counts(small: Any) -> None:
+    generator = small.generator(small.config(**LAYOUT))
+    worlds = two_worlds(small, generator)
+    for world, cues in zip(worlds, ((7, 8, 9), (9,)), strict=True):
+        for number in cues:
+            generator.cue(world, embedding=small.embedding(generator.config, number), late=True)
+    assert_the_same_from_here(generator, worlds)
 
 
 def test_an_early_cue_takes_the_place_of_a_late_one(small: Any) -> None:
-    config = small.config(**LAYOUT)
-    generator = small.generator(config)
-    worlds = [generator.open(seed=3, embedding=small.embedding(config, 0)) for _ in range(2)]
+    generator = small.generator(small.config(**LAYOUT))
+    worlds = two_worlds(small, generator)
+    generator.cue(worlds[0], embedding=small.embedding(generator.config, 9), late=True)
     for world in worlds:
-        for _ in range(3):
-            generator.step(world)
-    generator.cue(worlds[0], embedding=small.embedding(config, 9), late=True)
-    for world in worlds:
-        generator.cue(world, embedding=small.embedding(config, 5))
-    for _ in range(3):
-        one, other = (generator.step(world).latents for world in worlds)
-        assert torch.equal(one, other)
+        generator.cue(world, embedding=small.embedding(generator.config, 5))
+    assert_the_same_from_here(generator, worlds)
 
 
 def test_a_world_is_not_saved_before_the_block_of_its_late_cue(small: Any) -> None:
