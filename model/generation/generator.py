@@ -161,10 +161,16 @@ class Generator:
             embedding: as in `open`.
             late: recache after the next block instead of now; the block sees the new prompt through cross-attention.
         """
-        self.catch_up(world)
+        self._check(world)
         with world.stopwatch.region("text"):
-            world.prompt = self.prompts.of_batch(world.batch, prompt, embedding)
-            world.prompt_kv = self._prompt_kv(world.prompt)
+            # First, so that a prompt that is refused changes nothing.
+            chosen = self.prompts.of_batch(world.batch, prompt, embedding)
+            prompt_kv = self._prompt_kv(chosen)
+        if late or self._owes_recache(world):
+            self.catch_up(world)
+        else:
+            self._settle(world, rewritten=self._recaches)
+        world.prompt, world.prompt_kv = chosen, prompt_kv
         world.late_block = world.block if late else None
         if not late:
             self._recache(world)
@@ -214,23 +220,14 @@ class Generator:
 
         Every verb that needs the cache does so first. Called between two steps it changes no byte of what is made.
         """
-        self._check(world)
-        unsettled, world.unsettled = world.unsettled, None
-        if unsettled is None:
-            return
-        block, first_frame, latents = unsettled
-        with world.stopwatch.region("clean"):
-            condition = world.executor.condition(CLEAN, (world.actions,))
-            world.executor.write(block, latents, world.prompt_kv, condition)
-            world.cache.commit(block)
-            groups = (self.config.block_frames,)
-            world.record(first_frame, latents, groups, self.config.window_frames, (world.actions,))
+        self._settle(world, rewritten=False)
 
     @torch.inference_mode()
     def catch_up(self, world: World) -> None:
         """Settle the last block, and recache if it was the first one of a late cue. Every verb does so first."""
-        self.settle(world)
-        if world.late_block is not None and world.block > world.late_block:
+        owes = self._owes_recache(world)
+        self._settle(world, rewritten=owes and self._recaches)
+        if owes:
             world.late_block = None
             self._recache(world)
 
@@ -351,6 +348,31 @@ class Generator:
             executor=executor,
             stopwatch=stopwatch,
         )
+
+    @property
+    def _recaches(self) -> bool:
+        """Whether a prompt change rewrites, or forgets, what the last block left in the cache."""
+        return self.config.recache != "none"
+
+    @staticmethod
+    def _owes_recache(world: World) -> bool:
+        """Whether the first block of a late cue has been made, and the window is not yet rebuilt."""
+        return world.late_block is not None and world.block > world.late_block
+
+    def _settle(self, world: World, *, rewritten: bool) -> None:
+        """See `settle`; `rewritten` if a recache follows at once, which makes the clean pass needless."""
+        self._check(world)
+        unsettled, world.unsettled = world.unsettled, None
+        if unsettled is None:
+            return
+        block, first_frame, latents = unsettled
+        with world.stopwatch.region("clean"):
+            if not rewritten:
+                condition = world.executor.condition(CLEAN, (world.actions,))
+                world.executor.write(block, latents, world.prompt_kv, condition)
+            world.cache.commit(block)
+            groups = (self.config.block_frames,)
+            world.record(first_frame, latents, groups, self.config.window_frames, (world.actions,))
 
     def _recache(self, world: World) -> None:
         with world.stopwatch.region("recache"):

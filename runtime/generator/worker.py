@@ -232,9 +232,11 @@ class Worker:
             self._finisher.submit(self._finish_one, made)
         if not made.stepped:
             return
-        interface.settle(held.model, held.world)
+        if not command.late:
+            interface.settle(held.model, held.world)
         step_ms = (time.perf_counter() - begun) * 1000 - recache_ms
         if command.late:
+            # It settles the block too, without the clean pass, whose place the recache takes.
             caught_up = time.perf_counter()
             late_recache(held.model).catch_up(held.world)
             held.after_ms = (time.perf_counter() - caught_up) * 1000
