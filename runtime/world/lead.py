@@ -96,7 +96,7 @@ class Lead:
         recache = self.recache_takes_s()
         if self._has_axes and worlds_on_generator <= 1:
             # What does not fit between two blocks delays the second one.
-            recache = max(0.0, recache - max(0.0, self._film_s - max(block, self._turn_takes_s(block))))
+            recache = max(0.0, recache - max(0.0, self._film_s - self._turn_takes_s(block)))
         return self._bounded(block + recache)
 
     def recache_fits_after(self, worlds_on_generator: int = 1) -> bool:
@@ -107,7 +107,7 @@ class Lead:
         block = self.block_s.slowest()
         if block is None:
             return False
-        turns = max(1, worlds_on_generator) * max(block, self._turn_takes_s(block))
+        turns = max(1, worlds_on_generator) * self._turn_takes_s(block)
         return turns + self.recache_takes_s() + self._config.margin_s <= self._film_s
 
     def target_frames(self, worlds_on_generator: int = 1) -> int:

@@ -59,6 +59,20 @@ def test_what_a_block_leaves_delays_others_and_not_its_own_frames() -> None:
     assert with_axes.needed_s() == pytest.approx(0.1 + 0.02), "60 ms of the 80 fit before the next block"
 
 
+def test_a_recache_runs_while_the_block_before_it_is_decoded() -> None:
+    """Times of a processor where decoding takes 60 ms on another thread: what counts is when the generator is free."""
+    lead = Lead(WITH_AXES, LeadConfig(margin_s=0.015))
+    for _ in range(20):
+        lead.turn_s.add(0.11)
+        lead.observe(block_s=0.16, recache_s=0.12)
+    assert lead.recache_fits_after()
+    assert lead.needed_s() == pytest.approx(0.16 + 0.015), "the recache fits between two blocks"
+    assert not lead.recache_fits_after(2)
+    for _ in range(20):
+        lead.turn_s.add(0.12)
+    assert not lead.recache_fits_after(), "10 ms are left, and not the margin of 15"
+
+
 def test_a_slow_first_block_is_forgotten_in_seconds() -> None:
     """Times of LongLive on an H100: the first block warms up."""
     lead = Lead(LONG)
