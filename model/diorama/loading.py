@@ -17,6 +17,7 @@ from torch import Tensor
 from longtake.model.backend import Backend
 from longtake.model.config import GeneratorConfig, even_timesteps, preset
 from longtake.model.diorama.autoencoder import SHIPPED
+from longtake.model.diorama.cpu_decoder import quicken
 from longtake.model.diorama.files import bundled_folder, digest, part_paths
 from longtake.model.diorama.moving_decoder import MovingDecoder
 from longtake.model.diorama.options import DioramaOptions
@@ -93,6 +94,8 @@ def load_diorama(
         module.eval().requires_grad_(False)
     decoder_dtype = product_precision(dtype, chosen)
     decoder.to(chosen, decoder_dtype, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    if chosen.type == "cpu" and decoder_dtype == torch.float32:
+        quicken(decoder, config.transformer.latent_shape[1:])
     generator = Generator(
         transformer,
         CastingDecoder(decoder, decoder_dtype),

@@ -68,15 +68,16 @@ class MovingDecoder(nn.Module):
     def parts(self, latent: Tensor, previous: Tensor) -> Parts:
         """Both [B, C, h, w]; `previous` is zeros for a take's first latent frame."""
         features = self.body(two_latents(latent, previous))
+        # Contiguous: what follows is far slower on channels-last pictures.
         return Parts(
-            key=self.pixels(self.key(features)),
+            key=self.pixels(self.key(features)).contiguous(),
             motion=self.motion(features),
-            change=self.pixels(self.change(features)).unflatten(1, (3, BETWEEN)),
+            change=self.pixels(self.change(features)).contiguous().unflatten(1, (3, BETWEEN)),
         )
 
     def frames(self, parts: Parts, key_before: Tensor) -> Tensor:
         """Blend the block's frames, [B, 4, 3, H, W] float32; `key_before` is `parts.key` in a take's first block."""
-        keys = torch.stack([parts.key, key_before], 1).float().contiguous()
+        keys = torch.stack([parts.key, key_before], 1).float()
         batch, _, _, height, width = keys.shape
         # Places in a picture need more digits than bf16 has.
         places, weights, kept = _seen_where(parts.motion.float(), (height, width))
@@ -86,7 +87,7 @@ class MovingDecoder(nn.Module):
         ).view(batch, 2, 3, BETWEEN, height, width)
         blended = torch.lerp(seen[:, 0], seen[:, 1], weights.unsqueeze(1))
         first = torch.addcmul(parts.change.float(), blended, kept.unsqueeze(1))
-        return torch.cat([first, keys[:, 0].unsqueeze(2)], 2).add_(0.5).transpose(1, 2)
+        return torch.cat([first.transpose(1, 2), keys[:, :1]], 1).add_(0.5)
 
     def forward(self, latent: Tensor, previous: Tensor, key_before: Tensor | None = None) -> Tensor:
         """One block; without `key_before` it is a take's first."""
@@ -144,17 +145,32 @@ def _seen_where(motion: Tensor, size: tuple[int, int]) -> tuple[Tensor, Tensor, 
         [B, 2, 3, H, W, 2] for `grid_sample`, and twice [B, 3, H, W].
     """
     height, width = motion.shape[-2:]
-    velocity, extra, logits, kept = motion.split(_MOTION_CHANNELS, 1)
+    velocity, extra, logits, kept = motion.contiguous().split(_MOTION_CHANNELS, 1)
     # What a frame shows at x is at x + 3 v in the key picture three frames later, and at x - v in the one before.
-    frame = torch.arange(BETWEEN, device=motion.device)
+    frame = torch.arange(BETWEEN, device=motion.device, dtype=motion.dtype)
     times = torch.stack([BETWEEN - frame, -1 - frame]).view(1, 2, BETWEEN, 1, 1, 1)
-    offsets = times * velocity[:, None, None] + extra.unflatten(1, (2, BETWEEN, 2))
+    offsets = torch.addcmul(extra.unflatten(1, (2, BETWEEN, 2)), times, velocity[:, None, None])
     offsets = offsets * torch.tensor([1 / width, 1 / height], device=motion.device).view(2, 1, 1)
     low = torch.cat([offsets.flatten(1, 3), _weights(logits), torch.sigmoid(kept + _KEPT)], 1)
-    high = functional.interpolate(low, size=size, mode="bilinear", align_corners=False)
-    moved, weights, kept = high.split([2 * BETWEEN * 2, BETWEEN, BETWEEN], 1)
-    places = moved.unflatten(1, (2, BETWEEN, 2)).movedim(3, -1).contiguous() + _places(*size, motion.device)
+    # Two products enlarge bilinearly, in less time than `interpolate`, and leave x and y side by side.
+    down, across = (_enlarging(*sizes, motion.device) for sizes in zip(low.shape[-2:], size, strict=True))
+    y, x = (_places(count, motion.device) for count in size)
+    with torch.autocast(motion.device.type, enabled=False):
+        wide = low @ across.T
+        moved = wide[:, : -2 * BETWEEN].unflatten(1, (2, BETWEEN, 2)).movedim(3, -1)
+        # Two more rows add each pixel's own place: x, the same in every row of the picture, and y.
+        zeros, ones = torch.zeros_like(x), torch.ones_like(x)
+        own = torch.stack([torch.stack([x, zeros], -1), torch.stack([zeros, ones], -1)])
+        moved = torch.cat([moved, own.expand(*moved.shape[:3], -1, -1, -1)], 3).flatten(-2)
+        places = (torch.cat([down, torch.ones_like(y)[:, None], y[:, None]], 1) @ moved).unflatten(-1, (-1, 2))
+        weights, kept = (down @ wide[:, -2 * BETWEEN :]).split(BETWEEN, 1)
     return places, weights, kept
+
+
+def _enlarging(count: int, wanted: int, device: torch.device) -> Tensor:
+    """Return what enlarges `count` samples in a line to `wanted`, linearly: [wanted, count]."""
+    lines = torch.eye(count, device=device).unsqueeze(0)
+    return functional.interpolate(lines, size=wanted, mode="linear", align_corners=False)[0].T
 
 
 def _weights(logits: Tensor) -> Tensor:
@@ -163,8 +179,6 @@ def _weights(logits: Tensor) -> Tensor:
     return torch.sigmoid(logits + torch.log((BETWEEN - frame) / (1 + frame)).view(BETWEEN, 1, 1))
 
 
-def _places(height: int, width: int, device: torch.device) -> Tensor:
-    """Each pixel's own place for `grid_sample`, [H, W, 2] (x, y), -1..1 from edge to edge."""
-    y = (torch.arange(height, device=device) + 0.5) * (2 / height) - 1
-    x = (torch.arange(width, device=device) + 0.5) * (2 / width) - 1
-    return torch.stack(torch.broadcast_tensors(x, y[:, None]), -1)
+def _places(count: int, device: torch.device) -> Tensor:
+    """Return the places of pixels in a line for `grid_sample`, [count], -1..1 from edge to edge."""
+    return (torch.arange(count, device=device) + 0.5) * (2 / count) - 1

@@ -183,4 +183,4 @@ class Decoding:
 def _to_pixels(pictures: Tensor) -> Tensor:
     """[B, n, 3, H, W] float, 0 to 1 -> [B, n, H, W, 3] uint8."""
     pixels = pictures.float().mul(255).round_().clamp_(0, 255).to(torch.uint8)
-    return pixels.permute(0, 1, 3, 4, 2).contiguous()
+    return torch.stack(pixels.unbind(2), -1)
