@@ -5,7 +5,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from longtake.model.choice import Target
-from longtake.model.ops.linear.base import LinearOp, with_gelu
+from longtake.model.ops.linear.base import LinearOp, gelu_tanh
 
 LARGEST_INT8 = 127.0
 
@@ -20,11 +20,14 @@ def int8_linear(weight: Tensor, bias: Tensor, *, gelu: bool = False) -> LinearOp
 
     def product(x: Tensor) -> Tensor:
         rows = x.reshape(-1, x.shape[-1])
-        row_scale = rows.abs().amax(dim=-1, keepdim=True).float().clamp_min(1e-12) / LARGEST_INT8
-        out = torch.addcmul(full_bias, multiply((rows / row_scale).round_()) * column_scale, row_scale)
+        largest = rows.abs().amax(dim=-1, keepdim=True).float().clamp_min_(1e-12)
+        sums = multiply((rows * (LARGEST_INT8 / largest)).round_())
+        out = torch.addcmul(full_bias, sums.mul_(largest / LARGEST_INT8), column_scale)
+        if gelu:
+            out = gelu_tanh(out)
         return out.to(x.dtype).view(*x.shape[:-1], -1)
 
-    return with_gelu(product, gelu)
+    return product
 
 
 def multiplies_int8() -> bool:
@@ -34,14 +37,14 @@ def multiplies_int8() -> bool:
 
 
 def _products(columns: Tensor) -> LinearOp:
-    """Return rows [M, in] -> rows columns^T, both of whole numbers that fit in int8.
+    """Return rows [M, in] -> rows columns^T in float32, both of whole numbers that fit in int8.
 
     Without instructions for it the sums are fp32's, which are exact up to 2^24, that is for some thousand columns.
     """
     if not multiplies_int8():
         return lambda rows: F.linear(rows.float(), columns)
     narrow = columns.to(torch.int8).t()
-    return lambda rows: torch._int_mm(rows.to(torch.int8), narrow)
+    return lambda rows: torch._int_mm(rows.to(torch.int8), narrow).float()
 
 
 def missing_int8(target: Target) -> str | None:
