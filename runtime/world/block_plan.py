@@ -73,6 +73,8 @@ class BlockPlan:
         self.made = 0
         self.running: int | None = None
         """the block whose step the generator is making"""
+        self.late = False
+        """whether the newest block asked for is followed by the recache of its prompt"""
         self.awaiting_decode: list[int] = []
         """blocks after their step, whose frames are still being decoded"""
         self._recovery = Recovery(every_s=snapshot_every_s)
@@ -153,6 +155,7 @@ class BlockPlan:
         else:
             conditioning = self._recovery.conditioning_of(block)
         self.running = block
+        self.late = conditioning is not None and conditioning.late
         return block, conditioning
 
     @property
@@ -225,7 +228,7 @@ class BlockPlan:
 
     def interrupted(self) -> None:
         """Forget the blocks that were requested: they will not arrive."""
-        self.running = None
+        self.running, self.late = None, False
         self.awaiting_decode.clear()
         self._ahead = self._via = None
 

@@ -48,6 +48,7 @@ class Lead:
         self._first_guess = model.block_frames
         self._film_s = model.block_frames / model.fps
         self._has_axes = bool(model.axes)
+        self._recaches_late = "late_recache" in model.capabilities
         self.most_frames = max(config.most_blocks * model.block_frames, config.least_frames)
         self.block_s = self._pace()
         """from request to arrival, without a recache"""
@@ -96,19 +97,27 @@ class Lead:
         recache = self.recache_takes_s()
         if self._has_axes and worlds_on_generator <= 1:
             # What does not fit between two blocks delays the second one.
-            recache = max(0.0, recache - max(0.0, self._film_s - self._turn_takes_s(block)))
+            spare = max(0.0, self._film_s - self._turn_takes_s(block))
+            recache = max(0.0, recache + (self._config.margin_s if self._recaches_late else 0.0) - spare)
         return self._bounded(block + recache)
 
-    def recache_fits_after(self, worlds_on_generator: int = 1) -> bool:
+    def recache_fits_after(self, worlds_on_generator: int = 1, within_s: float | None = None) -> bool:
         """Whether a recache after a block leaves time for the next one, and for the turns of the other worlds.
 
         It does not before anything is measured.
+
+        Args:
+            worlds_on_generator: as in `block_needs_s`.
+            within_s: time from the block's begin to the latest start of the next one; None for that of the usual, the
+                film of a block, less the margin.
         """
         block = self.block_s.slowest()
         if block is None:
             return False
+        if within_s is None:
+            within_s = self._film_s - self._config.margin_s
         turns = max(1, worlds_on_generator) * self._turn_takes_s(block)
-        return turns + self.recache_takes_s() + self._config.margin_s <= self._film_s
+        return turns + self.recache_takes_s() <= within_s + 1e-9
 
     def target_frames(self, worlds_on_generator: int = 1) -> int:
         """Return the number of unshown frames that cover `needed_s`."""

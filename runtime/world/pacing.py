@@ -61,27 +61,41 @@ class Pacing:
             return None
         return ends - self._lead.needed_s(self.worlds_on_generator)
 
-    @property
-    def recaches_late(self) -> bool:
-        """Whether the next block may show a new prompt whose window is rebuilt after it."""
-        able = self._config.mode == "live" and "late_recache" in self._config.model.capabilities
-        return able and self._lead.recache_fits_after(self.worlds_on_generator)
+    def recaches_late(self, now: float, *, cut_in: bool = False) -> bool:
+        """Whether the next block may show a new prompt whose window is rebuilt after it.
 
-    @property
-    def _can_be_late(self) -> bool:
+        Either that always fits between two blocks, or the lead makes up for what does not, once: the next block then
+        begins later than it would, but in time. A cut (`cut_in`, or one that waits already) uses up the lead.
+        """
+        if self._config.mode != "live" or "late_recache" not in self._config.model.capabilities:
+            return False
+        worlds, ends = self.worlds_on_generator, self.film_ends
+        if self._lead.recache_fits_after(worlds):
+            return True
+        if ends is None or cut_in or self.cut_blocks or now > ends:
+            return False
+        begins = max(now, ends - self._lead.needed_s(worlds))
+        film_s = self._config.model.block_frames / self._config.model.fps
+        next_starts = ends + film_s - self._lead.block_needs_s(worlds)
+        return self._lead.recache_fits_after(worlds, next_starts - begins)
+
+    def _can_be_late(self, now: float, *, cut_in: bool = False) -> bool:
         """Whether it may, going by what waits for it, too."""
-        return self.recaches_late and self._plan.can_be_late
+        return self._plan.can_be_late and self.recaches_late(now, cut_in=cut_in)
 
-    def takes_cue(self, now: float) -> bool:
+    def takes_cue(self, now: float, *, cut_in: bool = False) -> bool:
         """Whether the next block can take a cue that comes now, without being late.
 
-        While a block is being made there is time for a recache after it: the lead sees to that. A block that is late
-        already, or waits for a lost generator, takes every cue.
+        While a block is being made there is time for a recache after it: the lead sees to that. But there may not be
+        for another one if the block has its own. A block that is late already, or waits for a lost generator, takes
+        every cue.
         """
         ends = self.film_ends
-        if ends is None or now >= ends or self._link.making or self._link.behind:
+        if ends is None or now >= ends or self._link.behind:
             return True
-        return self._can_be_late or self._recache_fits(now, ends)
+        if self._link.making:
+            return not self._plan.late or self._lead.recache_fits_after(self.worlds_on_generator)
+        return self._can_be_late(now, cut_in=cut_in) or self._recache_fits(now, ends)
 
     def _recache_fits(self, now: float, ends: float) -> bool:
         """Whether a recache that is asked for now is done by the latest start of the next block."""
@@ -106,7 +120,7 @@ class Pacing:
         if self._config.mode != "live" or self._plan.wants_ahead() is None:
             return False
         ends = self.film_ends
-        return not self._can_be_late or ends is None or self._recache_fits(now, ends)
+        return not self._can_be_late(now) or ends is None or self._recache_fits(now, ends)
 
     def urgency(self, now: float) -> float:
         """Return when the block that is wanted now was due; infinity if it is not needed at a certain time."""

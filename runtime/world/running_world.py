@@ -134,7 +134,7 @@ class RunningWorld:
             return self.link.ask_ahead(ahead, now)
         if want == "snapshot":
             return self.link.ask_snapshot(now)
-        return self.link.ask_step(now, late=self.pacing.recaches_late)
+        return self.link.ask_step(now, late=self.pacing.recaches_late(now))
 
     def cued(self, message: GenCued) -> None:
         """The world is under the next block's prompt, ahead of its step."""
@@ -226,7 +226,8 @@ class RunningWorld:
             raise Refused("wrong_mode", "a cut-in cue needs a live world; elsewhere nothing waits to be shown")
         if cut_in and at_tick is not None:
             raise Refused("invalid", "cut_in asks for now and at_tick for later: send one of the two")
-        accepted = self.plan.accept(kind, label, at_tick, amend=amend, put_off=not self.pacing.takes_cue(now))
+        put_off = not self.pacing.takes_cue(now, cut_in=cut_in)
+        accepted = self.plan.accept(kind, label, at_tick, amend=amend, put_off=put_off)
         if cut_in:
             self.pacing.cut_blocks.add(accepted.cue.block)
         self.effects.append(Command(message=GenEncode(model=self.config.model.name, **fields(accepted.conditioning))))

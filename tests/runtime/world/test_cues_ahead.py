@@ -145,7 +145,7 @@ def test_a_cue_after_one_that_was_brought_ahead_is_not_late() -> None:
     say(stage, "a boat")
     stage.work()
     assert stage.commands(GenCue)[-1].prompt == "a boat"
-    assert stage.world.pacing.recaches_late
+    assert stage.world.pacing.recaches_late(stage.clock.now())
     assert not stage.world.plan.can_be_late, "the window is under the boat already"
     stage.clock.time += 0.035
     assert say(stage, "a train").block == stage.world.plan.committed + 1

@@ -75,15 +75,37 @@ def test_a_recache_after_the_block_saves_its_time(times: Times, cut_in: bool, p5
     assert saved == pytest.approx(1000 * median(times.recaches), abs=40)
 
 
-@pytest.mark.parametrize("cut_in", [False, True])
-def test_a_recache_that_leaves_no_time_for_the_next_block_comes_before_it(cut_in: bool) -> None:
-    times = Times(first_block=0.6, blocks=(0.219, 0.21, 0.2, 0.23), recaches=(0.15, 0.16), clean_pass=1 / 6)
+@pytest.mark.parametrize("cue_every_s", [2.0, 0.3])
+def test_a_recache_that_does_not_fit_between_two_blocks_is_late_when_the_lead_makes_up_for_it(
+    cue_every_s: float,
+) -> None:
+    """A second one right after it is not: its cue goes to the block after the next."""
+    times = Times(first_block=0.6, blocks=(0.14, 0.15, 0.135, 0.145, 0.16), recaches=(0.11, 0.12), clean_pass=1 / 6)
+    assert median(times.blocks) + times.clean_s + median(times.recaches) > 0.25
     early, late = (
-        Simulation(times=times, block_frames=4, first_block_frames=4, axes=True, cut_in=cut_in, late=late).run(60.0)
+        Simulation(
+            times=times, block_frames=4, first_block_frames=4, axes=True, late=late, cue_every_s=cue_every_s
+        ).run(SECONDS)
         for late in (False, True)
     )
-    assert late.latencies_ms == early.latencies_ms
-    assert late.held == 0
+    assert early.held == late.held == 0
+    assert late.percentile(50) <= early.percentile(50) - 60
+    assert late.percentile(95) <= early.percentile(95) - 60
+
+
+@pytest.mark.parametrize(
+    ("block_s", "recache_s", "cut_in"), [(0.16, 0.12, False), (0.16, 0.12, True), (0.21, 0.15, True), (0.21, 0.15, False)]
+)
+def test_on_a_slow_processor_a_late_recache_holds_no_frames(block_s: float, recache_s: float, cut_in: bool) -> None:
+    blocks = tuple(block_s * factor for factor in (1.0, 0.95, 1.05, 0.97, 1.02))
+    times = Times(first_block=0.6, blocks=blocks, recaches=(recache_s, 1.05 * recache_s), clean_pass=1 / 6)
+    early, late = (
+        Simulation(times=times, block_frames=4, first_block_frames=4, axes=True, cut_in=cut_in, late=late).run(SECONDS)
+        for late in (False, True)
+    )
+    assert late.held <= early.held == 0
+    assert late.percentile(50) <= early.percentile(50) + 5
+    assert late.percentile(95) <= early.percentile(95) + 10
 
 
 def test_several_worlds_hold_nothing_with_late_recaches() -> None:
