@@ -24,15 +24,16 @@ from longtake.model.backend import Backend
 from longtake.model.cache.base import CacheBlock
 from longtake.model.config import GeneratorConfig
 from longtake.model.errors import ConfigError, ShapeError, SnapshotError, WorldError
-from longtake.model.execution.base import CLEAN, Actions
+from longtake.model.execution.base import Actions
 from longtake.model.execution.building import build_executor
 from longtake.model.execution.cuda_graphs import cuda_capture
+from longtake.model.generation import settling
 from longtake.model.generation.block import Block
 from longtake.model.generation.caches import WorldCaches
 from longtake.model.generation.decoding import Decoding
 from longtake.model.generation.noise import NoiseSource, SeededNoise
 from longtake.model.generation.prompts import Prompts
-from longtake.model.generation.recache import live_lengths, rebuild, recache, rewrite
+from longtake.model.generation.recache import live_lengths, rebuild, rewrite
 from longtake.model.generation.sampler import Sampler
 from longtake.model.generation.schedule import Schedule, clean
 from longtake.model.generation.snapshot import Exact, Snapshot
@@ -166,14 +167,14 @@ class Generator:
             # First, so that a prompt that is refused changes nothing.
             chosen = self.prompts.of_batch(world.batch, prompt, embedding)
             prompt_kv = self._prompt_kv(chosen)
-        if late or self._owes_recache(world):
-            self.catch_up(world)
+        if late or settling.owes_recache(world):
+            settling.catch_up(world, self.config)
         else:
-            self._settle(world, rewritten=self._recaches)
+            settling.settle(world, self.config, recached=True)
         world.prompt, world.prompt_kv = chosen, prompt_kv
         world.late_block = world.block if late else None
         if not late:
-            self._recache(world)
+            settling.rebuild_window(world, self.config)
 
     @torch.inference_mode()
     def step(self, world: World, trace: Trace | None = None) -> Block:
@@ -220,16 +221,14 @@ class Generator:
 
         Every verb that needs the cache does so first. Called between two steps it changes no byte of what is made.
         """
-        self._settle(world, rewritten=False)
+        self._check(world)
+        settling.settle(world, self.config)
 
     @torch.inference_mode()
     def catch_up(self, world: World) -> None:
         """Settle the last block, and recache if it was the first one of a late cue. Every verb does so first."""
-        owes = self._owes_recache(world)
-        self._settle(world, rewritten=owes and self._recaches)
-        if owes:
-            world.late_block = None
-            self._recache(world)
+        self._check(world)
+        settling.catch_up(world, self.config)
 
     @torch.inference_mode()
     def snapshot(self, world: World, exact: bool = False) -> Snapshot:
@@ -348,35 +347,6 @@ class Generator:
             executor=executor,
             stopwatch=stopwatch,
         )
-
-    @property
-    def _recaches(self) -> bool:
-        """Whether a prompt change rewrites, or forgets, what the last block left in the cache."""
-        return self.config.recache != "none"
-
-    @staticmethod
-    def _owes_recache(world: World) -> bool:
-        """Whether the first block of a late cue has been made, and the window is not yet rebuilt."""
-        return world.late_block is not None and world.block > world.late_block
-
-    def _settle(self, world: World, *, rewritten: bool) -> None:
-        """See `settle`; `rewritten` if a recache follows at once, which makes the clean pass needless."""
-        self._check(world)
-        unsettled, world.unsettled = world.unsettled, None
-        if unsettled is None:
-            return
-        block, first_frame, latents = unsettled
-        with world.stopwatch.region("clean"):
-            if not rewritten:
-                condition = world.executor.condition(CLEAN, (world.actions,))
-                world.executor.write(block, latents, world.prompt_kv, condition)
-            world.cache.commit(block)
-            groups = (self.config.block_frames,)
-            world.record(first_frame, latents, groups, self.config.window_frames, (world.actions,))
-
-    def _recache(self, world: World) -> None:
-        with world.stopwatch.region("recache"):
-            recache(world, world.executor, self.config)
 
     def _check(self, world: World) -> None:
         if world.closed:

@@ -24,9 +24,7 @@ def decoders(height: int, width: int) -> tuple[MovingDecoder, MovingDecoder]:
     return trained, quick
 
 
-@pytest.mark.parametrize(
-    ("height", "width", "replaced"), [(12, 20, [True, True, False]), (6, 9, [False, True, False])]
-)
+@pytest.mark.parametrize(("height", "width", "replaced"), [(12, 20, [True, True, False]), (6, 9, [False, True, False])])
 @torch.inference_mode()
 def test_pictures_are_the_same(height: int, width: int, replaced: list[bool]) -> None:
     trained, quick = decoders(height, width)

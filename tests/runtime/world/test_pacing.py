@@ -94,7 +94,8 @@ def test_a_recache_that_does_not_fit_between_two_blocks_is_late_when_the_lead_ma
 
 
 @pytest.mark.parametrize(
-    ("block_s", "recache_s", "cut_in"), [(0.16, 0.12, False), (0.16, 0.12, True), (0.21, 0.15, True), (0.21, 0.15, False)]
+    ("block_s", "recache_s", "cut_in"),
+    [(0.16, 0.12, False), (0.16, 0.12, True), (0.21, 0.15, True), (0.21, 0.15, False)],
 )
 def test_on_a_slow_processor_a_late_recache_holds_no_frames(block_s: float, recache_s: float, cut_in: bool) -> None:
     blocks = tuple(block_s * factor for factor in (1.0, 0.95, 1.05, 0.97, 1.02))
