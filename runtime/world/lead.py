@@ -7,7 +7,8 @@ recache would not fit goes to the next block anyway, so a block may as well begi
 then finds the generator idle more often. Only a model with axes waits longer, because inputs are read when a block
 begins.
 
-The lead learns from steady blocks: see `Pace`.
+The lead learns from steady blocks: see `Pace`. Where other programs take the processor now and then, that is too
+little for the next slow blocks, so each frame that is held for one makes the margin larger for some minutes.
 """
 
 import math
@@ -29,13 +30,20 @@ class LeadConfig:
     """of film, in which what one slow block adds to the lead goes back to a half"""
     margin_s: float = 0.015
     """for the loop itself and the messages between the processes"""
+    held_adds_s: float = 0.015
+    """to the margin, for every frame that is held because its block is late"""
+    held_adds_most_s: float = 0.06
+    held_halves_in_s: float = 300.0
+    """of film, in which what held frames added goes back to a half"""
     least_frames: int = 1
     most_blocks: int = 2
     """upper bound: a longer queue does not help a generator slower than real time, it only delays cues"""
 
     def __post_init__(self) -> None:
         counts = min(self.least_frames, self.most_blocks, self.window) >= 1
-        if not counts or self.margin_s < 0 or self.halves_in_s <= 0 or not 0 < self.percent <= 100:
+        added = min(self.margin_s, self.held_adds_s, self.held_adds_most_s) >= 0
+        halves = min(self.halves_in_s, self.held_halves_in_s) > 0
+        if not counts or not added or not halves or not 0 < self.percent <= 100:
             raise ValueError(f"impossible lead: {self}")
 
 
@@ -56,11 +64,19 @@ class Lead:
         """the generator's time for a block, without a recache: less than `block_s` if it decodes a block while it makes
         the next one, more if it finishes the block when the frames have left"""
         self.recache_s = self._pace()
+        self._wary_s = 0.0
+
+    def held(self) -> None:
+        """A frame was held because its block is late. It counts once there are blocks enough to have learned from."""
+        if len(self.block_s) < self._config.window:
+            return
+        self._wary_s = min(self._wary_s + self._config.held_adds_s, self._config.held_adds_most_s)
 
     def observe(self, *, block_s: float, recache_s: float = 0.0) -> None:
         """Add one measured step: the time from request to arrival, without its recache."""
         self.block_s.forget(self._film_s)
         self.turn_s.forget(self._film_s)
+        self._wary_s *= 0.5 ** (self._film_s / self._config.held_halves_in_s)
         self.block_s.add(block_s)
         self.recache_s.forget(self._film_s, first_guess=self.block_s.slowest())
         self.observe_recache(recache_s)
@@ -87,7 +103,7 @@ class Lead:
         if block is None:
             return min(self._first_guess, self.most_frames) / self._fps
         others = (max(1, worlds_on_generator) - 1) * self._turn_takes_s(block)
-        return self._bounded(block + others + self._config.margin_s)
+        return self._bounded(block + others + self._config.margin_s + self._wary_s)
 
     def needed_s(self, worlds_on_generator: int = 1) -> float:
         """Return how long before its first deadline a block is begun."""

@@ -200,6 +200,8 @@ class RunningWorld:
             return False
         shown = self.playback.show(now)
         if shown is not None:
+            if shown.held and self.phase == "ready" and not self.plan.catching_up and self.plan.made:
+                self.lead.held()
             self._publish(shown)
         self._finish_runs()
         return shown is not None

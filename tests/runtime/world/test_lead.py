@@ -168,3 +168,24 @@ def test_a_pace_forgets_all_when_it_is_cleared() -> None:
     pace.clear()
     pace.forget(1.0)
     assert pace.slowest() is None
+
+
+def test_held_frames_make_the_margin_larger_for_minutes() -> None:
+    lead = measured(0.1, 0.02)
+    calm = lead.block_needs_s()
+    lead.held()
+    assert lead.block_needs_s() == pytest.approx(calm + 0.015)
+    for _ in range(20):
+        lead.held()
+    assert lead.block_needs_s() == pytest.approx(calm + 0.06), "at the most"
+    for _ in range(1200):  # five minutes
+        lead.observe(block_s=0.1)
+    assert lead.block_needs_s() == pytest.approx(calm + 0.03)
+
+
+def test_frames_that_are_held_while_the_lead_still_learns_do_not_count() -> None:
+    lead = Lead(MODEL)
+    lead.observe(block_s=0.1)
+    needed = lead.block_needs_s()
+    lead.held()
+    assert lead.block_needs_s() == needed

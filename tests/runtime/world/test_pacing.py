@@ -109,6 +109,18 @@ def test_on_a_slow_processor_a_late_recache_holds_no_frames(block_s: float, reca
     assert late.percentile(95) <= early.percentile(95) + 10
 
 
+def test_a_processor_that_others_take_now_and_then_is_learned_to_be_unsteady() -> None:
+    """Blocks of 100 ms, and a few of 150 every ten seconds: each time the pace of the newest ones is too short."""
+    steady, slow = (0.1, 0.098, 0.103, 0.101) * 9, (0.15, 0.155, 0.148, 0.16)
+    times = Times(first_block=0.3, blocks=steady + slow, recaches=(0.08, 0.085), clean_pass=1 / 6)
+    world = Simulation(times=times, block_frames=4, first_block_frames=4, axes=True, late=True).run(120.0)
+    held = world.held
+    assert 0 < held <= 10
+    world.run(600.0)
+    assert world.held <= held + 4
+    assert world.percentile(50) <= 325
+
+
 def test_several_worlds_hold_nothing_with_late_recaches() -> None:
     times = Times(first_block=0.3, blocks=(0.05, 0.052), recaches=(0.04, 0.041), clean_pass=1 / 6)
     world = Simulation(times=times, worlds=3, block_frames=4, first_block_frames=4, axes=True, late=True).run(120.0)
