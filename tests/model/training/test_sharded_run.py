@@ -60,6 +60,22 @@ def test_a_run_goes_on_exactly_and_with_other_ranks(tmp_path: Path) -> None:
     assert [path.name for path in (tmp_path / "ranks" / "checkpoints").iterdir()] == ["step-000004"]
 
 
+def test_a_run_goes_on_with_the_settings_that_it_is_given_then(tmp_path: Path) -> None:
+    train(tmp_path, steps=1)
+    other = AdamWConfig(lr=0.25, betas=(0.5, 0.6), weight_decay=0.125)
+    made = DistillationTask(replace(settings(tmp_path), generator=other), LOOP, CPU)
+    try:
+        ShardedRun(made, LOOP, tmp_path).resume()
+        groups = {name: each.optimizer.param_groups[0] for name, each in made.learners.items()}
+        held = made.learners["generator"].optimizer.state
+    finally:
+        made.close()
+    assert (groups["generator"]["lr"], groups["critic"]["lr"]) == (0.25, 1e-3)
+    assert (groups["generator"]["betas"], groups["generator"]["weight_decay"]) == ((0.5, 0.6), 0.125)
+    assert {float(state["step"]) for state in held.values()} == {1.0}
+    assert sum(float(state["exp_avg_sq"].sum()) for state in held.values()) > 0, "what it has learned is kept"
+
+
 def test_a_checkpoint_of_another_run_is_refused(tmp_path: Path) -> None:
     train(tmp_path, steps=1)
     task = replace(settings(tmp_path), lora_rank=2)
