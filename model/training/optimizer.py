@@ -5,7 +5,8 @@ orthogonal matrix, found with five Newton-Schulz steps. `torch.optim.Muon` takes
 on every rank; here kernels are flattened to matrices and each rank does its share.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor, distributed, nn
@@ -109,4 +110,14 @@ class Optimizers:
     def load_state_dict(self, states: list[dict[str, object]]) -> None:
         """The inverse of `state_dict`."""
         for part, state in zip(self.parts, states, strict=True):
-            part.load_state_dict(state)
+            with own_settings(part):
+                part.load_state_dict(state)
+
+
+@contextmanager
+def own_settings(optimizer: torch.optim.Optimizer) -> Iterator[None]:
+    """Keep an optimiser's step size, decay and the like while a checkpoint's state, which has its own, is loaded."""
+    own = [{name: value for name, value in group.items() if name != "params"} for group in optimizer.param_groups]
+    yield
+    for group, settings in zip(optimizer.param_groups, own, strict=True):
+        group.update(settings)

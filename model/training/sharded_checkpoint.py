@@ -27,6 +27,7 @@ from torch.distributed.checkpoint.state_dict_saver import save
 
 from longtake.model.errors import TrainingError
 from longtake.model.training.files import write_whole
+from longtake.model.training.optimizer import own_settings
 from longtake.model.training.sharding import Averages
 
 FOLDER: Final = "checkpoints"
@@ -125,13 +126,10 @@ def load_checkpoint(
         load(state, checkpoint_id=path)
         for name, learner in learners.items():
             set_model_state_dict(learner.module, state[name]["module"], options=_TRAINED)
-            settings = [{k: v for k, v in group.items() if k != "params"} for group in learner.optimizer.param_groups]
-            set_optimizer_state_dict(
-                learner.module, learner.optimizer, state[name]["optimizer"], options=StateDictOptions(strict=False)
-            )
-            # A checkpoint has the step size of its time; what counts is what this run was given.
-            for group, given in zip(learner.optimizer.param_groups, settings, strict=True):
-                group.update(given)
+            with own_settings(learner.optimizer):
+                set_optimizer_state_dict(
+                    learner.module, learner.optimizer, state[name]["optimizer"], options=StateDictOptions(strict=False)
+                )
     except (CheckpointException, RuntimeError, KeyError, ValueError, OSError) as error:
         raise TrainingError(
             f"{path} is no checkpoint of this run ({_line(error)}); choose another folder, or give the settings it had"

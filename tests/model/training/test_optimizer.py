@@ -42,3 +42,18 @@ def test_muon_moves_every_matrix_by_an_even_step() -> None:
         values = torch.linalg.svdvals((p.detach() - old).flatten(1))
         assert float(values.min()) > 0.2
         assert float(values.max()) < 0.75
+
+
+def test_a_checkpoints_state_leaves_the_settings_as_they_are() -> None:
+    def optimizers(weight_decay: float) -> Optimizers:
+        module = nn.Linear(4, 3)
+        made = Optimizers(module, lr=0.1, adam_lr=0.01, weight_decay=weight_decay, adam_names=())
+        module(torch.ones(1, 4)).sum().backward()
+        made.step(1.0)
+        return made
+
+    begun, resumed = optimizers(0.2), optimizers(0.3)
+    resumed.load_state_dict(begun.state_dict())
+    assert resumed.parts[0].param_groups[0]["weight_decay"] == 0.3
+    (kept,), (saved,) = (made.parts[1].state.values() for made in (resumed, begun))
+    assert torch.equal(kept["exp_avg"], saved["exp_avg"])
