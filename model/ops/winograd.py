@@ -93,4 +93,5 @@ class WinogradConv:
 
 def in_tiles(pictures: Tensor, tile: int) -> Tensor:
     """Return a view of pictures [B, H, W, C] as [B, H / m, m, W / m, m, C]."""
-    return pictures.unflatten(2, (-1, tile)).unflatten(1, (-1, tile))
+    tiles: Tensor = pictures.unflatten(2, (-1, tile)).unflatten(1, (-1, tile))
+    return tiles
