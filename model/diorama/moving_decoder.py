@@ -10,6 +10,7 @@ then fades in over the block.
 Its memory is the last latent frame and the last key picture, which depends on two latent frames and no more.
 """
 
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
 import torch
@@ -155,7 +156,7 @@ def _seen_where(motion: Tensor, size: tuple[int, int]) -> tuple[Tensor, Tensor, 
     # Two products enlarge bilinearly, in less time than `interpolate`, and leave x and y side by side.
     down, across = (_enlarging(*sizes, motion.device) for sizes in zip(low.shape[-2:], size, strict=True))
     y, x = (_places(count, motion.device) for count in size)
-    with torch.autocast(motion.device.type, enabled=False):
+    with _in_full_precision(motion.device):
         wide = low @ across.T
         moved = wide[:, : -2 * BETWEEN].unflatten(1, (2, BETWEEN, 2)).movedim(3, -1)
         # Two more rows add each pixel's own place: x, the same in every row of the picture, and y.
@@ -165,6 +166,11 @@ def _seen_where(motion: Tensor, size: tuple[int, int]) -> tuple[Tensor, Tensor, 
         places = (torch.cat([down, torch.ones_like(y)[:, None], y[:, None]], 1) @ moved).unflatten(-1, (-1, 2))
         weights, kept = (down @ wide[:, -2 * BETWEEN :]).split(BETWEEN, 1)
     return places, weights, kept
+
+
+def _in_full_precision(device: torch.device) -> AbstractContextManager[object]:
+    """Multiply in the operands' own type, whatever training has asked for; the `meta` device knows no such thing."""
+    return nullcontext() if device.type == "meta" else torch.autocast(device.type, enabled=False)
 
 
 def _enlarging(count: int, wanted: int, device: torch.device) -> Tensor:
