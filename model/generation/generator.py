@@ -167,9 +167,10 @@ class Generator:
             # First, so that a prompt that is refused changes nothing.
             chosen = self.prompts.of_batch(world.batch, prompt, embedding)
             prompt_kv = self._prompt_kv(chosen)
-        if late or settling.owes_recache(world):
+        if late:
             settling.catch_up(world, self.config)
         else:
+            # The recache takes the place of one that is owed to a late cue, too.
             settling.settle(world, self.config, recached=True)
         world.prompt, world.prompt_kv = chosen, prompt_kv
         world.late_block = world.block if late else None

@@ -24,14 +24,9 @@ def settle(world: World, config: GeneratorConfig, *, recached: bool = False) -> 
         world.record(first_frame, latents, (config.block_frames,), config.window_frames, (world.actions,))
 
 
-def owes_recache(world: World) -> bool:
-    """Whether the first block of a late cue has been made, and the window is not yet rebuilt."""
-    return world.late_block is not None and world.block > world.late_block
-
-
 def catch_up(world: World, config: GeneratorConfig) -> None:
     """Settle the last block, and recache if it was the first one of a late cue."""
-    owes = owes_recache(world)
+    owes = world.late_block is not None and world.block > world.late_block
     settle(world, config, recached=owes)
     if owes:
         world.late_block = None

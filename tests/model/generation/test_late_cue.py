@@ -98,3 +98,19 @@ def test_a_world_is_not_saved_before_the_block_of_its_late_cue(small: Any) -> No
     generator.step(world)
     again = generator.restore(generator.snapshot(world, exact=True))
     assert torch.equal(generator.step(again).latents, generator.step(world).latents)
+
+
+@pytest.mark.parametrize("sink", ["keep", "refresh"])
+@pytest.mark.parametrize("more_blocks", [0, 5])
+def test_an_early_cue_takes_the_place_of_a_recache_that_is_owed(small: Any, sink: str, more_blocks: int) -> None:
+    generator = small.generator(small.config(**LAYOUT, sink_on_recache=sink))
+    worlds = two_worlds(small, generator)
+    for world in worlds:
+        for _ in range(more_blocks):
+            generator.step(world)
+        generator.cue(world, embedding=small.embedding(generator.config, 9), late=True)
+        generator.step(world)
+    generator.catch_up(worlds[0])
+    for world in worlds:
+        generator.cue(world, embedding=small.embedding(generator.config, 5))
+    assert_the_same_from_here(generator, worlds)

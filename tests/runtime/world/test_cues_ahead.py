@@ -59,25 +59,26 @@ def test_a_replay_of_cues_done_ahead_is_the_same_bit_for_bit(cues: list[str]) ->
     assert [mark.label for mark in stage.of(Applied) if mark.cue] == cues
 
 
-def test_cues_that_are_lost_with_the_generator_are_made_again_the_same_way() -> None:
-    stage = Stage(model=LateFakeModel(config=FakeConfig()), snapshot_every_s=0.5).open()
+def with_cues_ahead(**config: Any) -> Stage:
+    """A live world that has brought two cues ahead, one after the other."""
+    stage = Stage(model=LateFakeModel(config=FakeConfig()), **config).open()
     stage.run(24)
     fall_idle(stage)
     for text in ("a fox", "a red balloon"):
         say(stage, text)
         stage.work()
+    return stage
+
+
+def test_cues_that_are_lost_with_the_generator_are_made_again_the_same_way() -> None:
+    stage = with_cues_ahead(snapshot_every_s=0.5)
     stage.die()
     stage.revive()
     stage.run(24)
     assert stage.world.playback.tick > 40
     assert replayed(stage) == stage.digests
 
-    stage = Stage(model=LateFakeModel(config=FakeConfig()), snapshot_every_s=1e6).open()
-    stage.run(24)
-    fall_idle(stage)
-    for text in ("a fox", "a red balloon"):
-        say(stage, text)
-        stage.work()
+    stage = with_cues_ahead(snapshot_every_s=1e6)
     lose_after(stage, 12)
     assert replayed(stage) == stage.digests, "made a second time, with the detour"
 
