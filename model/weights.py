@@ -1,6 +1,7 @@
 """Reads files of weights, strictly."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Final, TypeVar, cast, get_args
@@ -125,7 +126,11 @@ def _said(path: Path) -> dict[str, str]:
 
 def fill(module: nn.Module, path: Path) -> None:
     """Load a part's weights into a module, strictly; raises CheckpointError naming file, key and remedy."""
-    state = read(path)
+    put(module, read(path), path)
+
+
+def put(module: nn.Module, state: Mapping[str, Tensor], path: Path) -> None:
+    """Load tensors into a module, strictly; as `fill`, for tensors that were read from `path` and chosen from."""
     own = module.state_dict()
     for key, value in own.items():
         if key not in state:

@@ -5,9 +5,10 @@ import logging
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import TypeVar
+from typing import NoReturn, TypeVar
 
 from longtake.model.errors import ModelError
+from longtake.model.training.ending import leave
 from longtake.model.training.launch import FAILED
 from longtake.model.training.pace import PaceConfig
 
@@ -74,11 +75,17 @@ def positive(text: str) -> float:
     return number
 
 
-def run(main: Callable[[], None]) -> None:
-    """Run a recipe's main; an error that is raised on purpose becomes one line and exit status 2."""
+def run(main: Callable[[], None]) -> NoReturn:
+    """Run a part's main and end the process: an error of the model's or a file's is one line and exit status 2."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     try:
         main()
     except ModelError as error:
         log.error("longtake train: %s", error)
-        raise SystemExit(FAILED) from None
+        leave(FAILED)
+    except OSError as error:
+        if error.filename is None:
+            raise
+        log.error("longtake train: %s: %s", error.filename, error.strerror)
+        leave(FAILED)
+    leave(0)

@@ -16,15 +16,16 @@ from pathlib import Path
 from typing import Final
 
 import torch
-from safetensors.torch import load_file
 from torch import Tensor
 from torch.nn import functional
 
 from longtake.model.command_line import Parser
 from longtake.model.config import TransformerConfig
+from longtake.model.errors import TrainingError
+from longtake.model.training import command
 from longtake.model.training.files import write_whole
 from longtake.model.training.weights import half, write_weights
-from longtake.model.weights import read_sampling, read_sizes
+from longtake.model.weights import read, read_sampling, read_sizes
 
 TRANSFORMER_RUNS: Final = ("streaming", "self_forcing", "progressive", "transformer")
 """runs that train the transformer, the last stage first"""
@@ -69,13 +70,13 @@ def export(runs: Path, out: Path, *, actions: bool = True) -> list[str]:
     done = []
     whole = runs / "autoencoder" / "ema.safetensors"
     if whole.exists():
-        state = load_file(whole)
+        state = read(whole)
         write_weights(half(part(state, "decoder.")), out / "decoder.safetensors")
         write_weights(half(part(state, "encoder.")), out / "encoder.safetensors")
         done += ["decoder", "encoder"]
     decoder = runs / "decoder" / "ema.safetensors"
     if decoder.exists():
-        write_weights(half(part(load_file(decoder), "decoder.")), out / "decoder.safetensors")
+        write_weights(half(part(read(decoder), "decoder.")), out / "decoder.safetensors")
         done.append("larger decoder")
     stages = [runs / name / "ema.safetensors" for name in TRANSFORMER_RUNS]
     for name, source in (
@@ -84,7 +85,7 @@ def export(runs: Path, out: Path, *, actions: bool = True) -> list[str]:
         ("probe", runs / "probe" / "ema.safetensors"),
     ):
         if source.exists():
-            state, sizes = load_file(source), sizes_of(source.parent) if name == "transformer" else None
+            state, sizes = read(source), sizes_of(source.parent) if name == "transformer" else None
             if sizes is not None and sizes.actions and not actions:
                 state, sizes = without_actions(state), replace(sizes, actions=0)
             sampling = read_sampling(source) if name == "transformer" else None
@@ -103,8 +104,11 @@ def main() -> None:
     parser.add_argument("--without-actions", action="store_true", help="leave out axes that were not learned")
     args = parser.parse_args()
     with torch.inference_mode():
-        print(json.dumps({"exported": export(args.runs, args.out, actions=not args.without_actions)}))
+        exported = export(args.runs, args.out, actions=not args.without_actions)
+    if not exported:
+        raise TrainingError(f"{args.runs} holds no run with weights to export; name the folder of the runs with --runs")
+    print(json.dumps({"exported": exported}))
 
 
 if __name__ == "__main__":
-    main()
+    command.run(main)

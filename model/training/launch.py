@@ -21,6 +21,7 @@ from longtake.model.ops.allocator import hold_memory
 from longtake.model.ops.precision import choose_device
 from longtake.model.training.child import handing_on
 from longtake.model.training.compute import agree_on_dtype
+from longtake.model.training.ending import leave
 from longtake.model.training.files import write_whole
 from longtake.model.training.loop import LoopConfig, Run
 from longtake.model.training.pace import Loop, PaceConfig
@@ -190,8 +191,9 @@ def _rank_main(
     except ModelError as error:
         # What all ranks refuse is said once, by the process that started them.
         meeting.compare_set(REASON, "", str(error))
-        sys.exit(FAILED)
+        leave(FAILED)
     distributed.destroy_process_group()
+    leave(0)
 
 
 def _wait(context: ProcessContext, meeting: TCPStore) -> None:

@@ -27,6 +27,8 @@ from longtake.model.diorama.actions import ACTION_FRAMES, AXES, Actions, action_
 from longtake.model.diorama.labels import FPS, HEIGHT, WIDTH
 from longtake.model.diorama.renderer import Clip, render_clip
 from longtake.model.diorama.scene import Scene, Switch, balanced_scene, random_change
+from longtake.model.errors import ConfigError, TrainingError
+from longtake.model.training import command
 from longtake.model.whole_file import write_whole
 
 log = logging.getLogger(__name__)
@@ -56,9 +58,9 @@ class ClipsConfig:
 
     def __post_init__(self) -> None:
         if self.clips < 1 or self.scale < 1:
-            raise ValueError(f"clips and scale must be 1 or more, got {self.clips} and {self.scale}")
+            raise ConfigError(f"clips and scale must be 1 or more, got {self.clips} and {self.scale}")
         if self.frames < SWITCH_LEAD + SWITCH_TAIL:
-            raise ValueError(f"a clip needs {SWITCH_LEAD + SWITCH_TAIL} frames to fit a switch, got {self.frames}")
+            raise ConfigError(f"a clip needs {SWITCH_LEAD + SWITCH_TAIL} frames to fit a switch, got {self.frames}")
 
     @property
     def clip_shape(self) -> tuple[int, int, int, int]:
@@ -139,10 +141,10 @@ def write_clips(folder: Path, config: ClipsConfig, workers: int = 1) -> None:
     """Write a folder of clips; it counts as finished only once its marker is there.
 
     Raises:
-        FileExistsError: the folder holds finished clips already.
+        TrainingError: the folder holds finished clips already.
     """
     if (folder / _DONE).exists():
-        raise FileExistsError(f"{folder} holds finished clips; choose another folder or remove it")
+        raise TrainingError(f"{folder} holds finished clips; choose another folder or remove it")
     folder.mkdir(parents=True, exist_ok=True)
     for shard, first in enumerate(range(0, config.clips, config.shard_clips)):
         count = min(config.shard_clips, config.clips - first)
@@ -210,21 +212,27 @@ class Clips:
     `velocity` `[N, T] float32`, and a clip each in the lists `scenes`, `switches` (None without one) and `seeds`.
 
     Raises:
-        FileNotFoundError: the folder has no finish marker, or it was written before clips had actions.
+        TrainingError: the folder has no finish marker, or was written before clips had actions, or is damaged.
     """
 
     def __init__(self, folder: str | Path) -> None:
         folder = Path(folder)
         if not (folder / _DONE).exists():
-            raise FileNotFoundError(f"{folder} holds no finished clips; write them with `longtake train clips`")
+            raise TrainingError(f"{folder} holds no finished clips; write them with `longtake train clips`")
         if not (folder / _ACTIONS).exists():
-            raise FileNotFoundError(f"{folder} was written before clips had actions; render it again")
+            raise TrainingError(f"{folder} was written before clips had actions; render it again")
+        try:
+            self._read(folder)
+        except (OSError, EOFError, ValueError, LookupError, TypeError) as error:
+            raise TrainingError(f"{folder} is damaged; render it again ({error})") from error
+
+    def _read(self, folder: Path) -> None:
         done = json.loads((folder / _DONE).read_text())
         self.fps: int = done["fps"]
         self.scale: int = done["scale"]
         self.frames = Frames([np.load(path, mmap_mode="r") for path in sorted(folder.glob("frames_*.npy"))])
         if list(self.frames.shape) != done["shape"]:
-            raise ValueError(f"{folder} holds frames {list(self.frames.shape)} but was written as {done['shape']}")
+            raise ValueError(f"it holds frames {list(self.frames.shape)} but was written as {done['shape']}")
         self.boxes: NDArray[np.float32] = np.load(folder / _BOXES)
         self.actions: Actions = np.load(folder / _ACTIONS)
         self.velocity: NDArray[np.float32] = np.load(folder / _VELOCITY)
@@ -261,4 +269,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    command.run(main)

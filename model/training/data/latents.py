@@ -5,9 +5,10 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors.torch import load_file
 
 from longtake.model.diorama.autoencoder import SHIPPED, Encoder
+from longtake.model.errors import TrainingError
+from longtake.model.weights import read
 
 
 def box_cover(boxes: NDArray[np.floating], height: int, width: int, cell: int = 8) -> NDArray[np.float32]:
@@ -25,20 +26,21 @@ def load_encoder(path: Path) -> Encoder:
     """Load an encoder from a run's weights (the whole autoencoder's), or from a folder or file of the encoder alone.
 
     Raises:
-        FileNotFoundError: there is no such file.
-        ValueError: it holds no encoder.
+        TrainingError: there is no such file, or it holds no encoder.
     """
     file = path / "encoder.safetensors" if path.is_dir() else path
     if not file.exists():
-        raise FileNotFoundError(f"{file} does not exist; give a run's ema.safetensors or a folder with the encoder")
-    state = load_file(file)
+        raise TrainingError(f"{file} does not exist; give a run's ema.safetensors or a folder with the encoder")
+    state = read(file)
     own = {
         name.removeprefix("encoder."): value for name, value in state.items() if name.startswith("encoder.")
     } or state
     encoder = Encoder(SHIPPED)
     wanted = encoder.state_dict()
     if {name: value.shape for name, value in own.items()} != {name: value.shape for name, value in wanted.items()}:
-        raise ValueError(f"{file} holds no encoder; give a run's ema.safetensors or a folder with encoder.safetensors")
+        raise TrainingError(
+            f"{file} holds no encoder; give a run's ema.safetensors or a folder with encoder.safetensors"
+        )
     # What ships is in bf16, but statistics are better kept in full.
     encoder.load_state_dict({name: value.to(wanted[name].dtype) for name, value in own.items()})
     return encoder.eval().to(memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]

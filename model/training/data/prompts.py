@@ -12,6 +12,7 @@ from longtake.model.diorama.captions import caption
 from longtake.model.diorama.labels import SCORED
 from longtake.model.diorama.scene import balanced_scene
 from longtake.model.evaluation.adherence import EvalPrompt, write_prompts
+from longtake.model.training import command
 
 SEED = 2026
 
@@ -38,4 +39,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    command.run(main)

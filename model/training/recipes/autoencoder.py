@@ -12,14 +12,16 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn import functional
 
 from longtake.model.command_line import Parser
 from longtake.model.diorama.autoencoder import SHIPPED, Autoencoder, psnr_db
 from longtake.model.diorama.labels import HEIGHT, WIDTH
+from longtake.model.errors import TrainingError
 from longtake.model.evaluation.motion import Motion, compare, measure
+from longtake.model.training import command
 from longtake.model.training.compute import CPU, half_precision, to_device
 from longtake.model.training.data.clips import Clips
 from longtake.model.training.files import write_whole
@@ -28,6 +30,7 @@ from longtake.model.training.loop import LoopConfig
 from longtake.model.training.objectives.adversary import Adversary, adversarial_losses, balance, pairs_of
 from longtake.model.training.objectives.pictures import PictureLossConfig, picture_loss
 from longtake.model.training.task import Figures, Task, Turn
+from longtake.model.weights import put, read
 
 SCALE = SHIPPED.upscale
 """of the clips, and of the decoder's output"""
@@ -114,7 +117,7 @@ class AutoencoderTask(Task[Batch]):
         self.config, self.device = config, device
         self.module: nn.Module = Autoencoder(SHIPPED)
         if config.start:
-            self.module.load_state_dict(weights_of(Path(config.start)))
+            put(self.module, weights_of(Path(config.start)), Path(config.start))
         if config.adversary_weight:
             self.module.add_module("adversary", Adversary())
         self.module.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -125,7 +128,7 @@ class AutoencoderTask(Task[Batch]):
         self.held_out = Clips(Path(config.held_out))
         for clips in (*folders, self.held_out):
             if clips.scale != SCALE:
-                raise ValueError(f"the clips are of scale {clips.scale}, the decoder's pictures of {SCALE}")
+                raise TrainingError(f"the clips are of scale {clips.scale}, the decoder's pictures of {SCALE}")
 
     def batch(self, turn: Turn) -> Batch:
         """Return crops, or whole frames towards the end."""
@@ -275,9 +278,9 @@ def averaged(frames: Tensor) -> Tensor:
 def weights_of(path: Path) -> dict[str, Tensor]:
     """Return an autoencoder's weights from its file, or from a folder with one file for each half."""
     if path.is_file():
-        return {name: x for name, x in load_file(path).items() if not name.startswith("adversary.")}
+        return {name: x for name, x in read(path).items() if not name.startswith("adversary.")}
     halves = ("encoder", "decoder")
-    return {f"{half}.{name}": x for half in halves for name, x in load_file(path / f"{half}.safetensors").items()}
+    return {f"{half}.{name}": x for half in halves for name, x in read(path / f"{half}.safetensors").items()}
 
 
 @torch.inference_mode()
@@ -350,4 +353,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    command.run(main)

@@ -22,7 +22,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -33,7 +33,9 @@ from longtake.model.diorama.labels import LABELS, SCORED
 from longtake.model.diorama.loose_words import LOOSE
 from longtake.model.diorama.scene import Scene, random_scene
 from longtake.model.diorama.text_encoder import TextEncoder, TextEncoderConfig, bucket_tensor, split_words
+from longtake.model.training import command
 from longtake.model.training.files import write_whole
+from longtake.model.weights import fill
 
 log = logging.getLogger(__name__)
 KINDS = tuple(LABELS)
@@ -383,10 +385,10 @@ def main() -> None:
     like = None
     if args.like:
         like = TextEncoder(encoder.config).eval()
-        like.load_state_dict(load_file(args.like))
+        fill(like, args.like)
     if args.start:
-        encoder.load_state_dict(load_file(args.start / "text_encoder.safetensors"))
-        heads.load_state_dict(load_file(args.start / "heads.safetensors"))
+        fill(encoder, args.start / "text_encoder.safetensors")
+        fill(heads, args.start / "heads.safetensors")
     else:
         every, vectors = vocabulary(args.words.read_text("utf-8").split() if args.words else ())
         log.info("%d words in the vocabulary", len(every))
@@ -402,4 +404,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    command.run(main)

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from longtake.model.errors import TrainingError
 from longtake.model.training.data.clips import Clips, ClipsConfig, make_clip, plan, write_clips
 
 CONFIG = ClipsConfig(clips=3, frames=40, seed=9)
@@ -33,20 +34,31 @@ def test_what_was_written_is_read_back(folder: Path) -> None:
 
 
 def test_a_full_folder_is_not_written_over(folder: Path) -> None:
-    with pytest.raises(FileExistsError, match="finished clips"):
+    with pytest.raises(TrainingError, match="finished clips"):
         write_clips(folder, CONFIG)
 
 
 def test_an_unfinished_folder_is_not_read(folder: Path, tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError, match="no finished clips"):
+    with pytest.raises(TrainingError, match="no finished clips"):
         Clips(tmp_path)
 
 
 def test_clips_from_before_actions_are_refused(folder: Path, tmp_path: Path) -> None:
     shutil.copytree(folder, tmp_path / "old")
     (tmp_path / "old" / "actions.npy").unlink()
-    with pytest.raises(FileNotFoundError, match="before clips had actions; render it again"):
+    with pytest.raises(TrainingError, match="before clips had actions; render it again"):
         Clips(tmp_path / "old")
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [("done.json", "{}"), ("done.json", "["), ("labels.jsonl", "x\n"), ("boxes.npy", "x"), ("frames_000.npy", "")],
+)
+def test_a_damaged_folder_is_refused(name: str, content: str, folder: Path, tmp_path: Path) -> None:
+    shutil.copytree(folder, tmp_path / "damaged")
+    (tmp_path / "damaged" / name).write_text(content)
+    with pytest.raises(TrainingError, match="damaged; render it again"):
+        Clips(tmp_path / "damaged")
 
 
 def test_several_shards_read_as_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:

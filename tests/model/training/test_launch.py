@@ -1,5 +1,6 @@
 """Ranks of a run: started, agreed, stopped and lost."""
 
+import atexit
 import json
 import os
 import signal
@@ -63,6 +64,13 @@ class Killed(Line):
         if turn.step == 2 and rank_and_ranks()[0] == 1:
             os.kill(os.getpid(), signal.SIGKILL)
         return super().batch(turn)
+
+
+class Aborting(Line):
+    """Every rank's interpreter aborts while it is torn down."""
+
+    def prepare(self) -> None:
+        atexit.register(os.abort)
 
 
 class Left(Line):
@@ -130,6 +138,12 @@ def test_ranks_whose_launcher_is_killed_save_and_end(tmp_path: Path) -> None:
         time.sleep(0.1)
     launch(Line, replace(CONFIG, steps=1), tmp_path, {})
     assert (tmp_path / "finished").exists(), "it can be gone on with"
+
+
+def test_what_happens_in_the_interpreters_teardown_does_not_lose_a_run(tmp_path: Path) -> None:
+    """Gloo's threads may abort it."""
+    launch(Aborting, replace(CONFIG, ranks=2), tmp_path, {})
+    assert (tmp_path / "finished").exists()
 
 
 def test_a_folder_is_one_runs(tmp_path: Path) -> None:
