@@ -4,10 +4,14 @@ import atexit
 import json
 import os
 import signal
+import sys
 import time
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
+from typing import NoReturn
 
 import numpy as np
 import pytest
@@ -66,11 +70,23 @@ class Killed(Line):
         return super().batch(turn)
 
 
+class Aborts:
+    """Aborts the process that lets go of it."""
+
+    def __del__(self, abort: Callable[[], NoReturn] = os.abort) -> None:
+        abort()
+
+
 class Aborting(Line):
-    """Every rank's interpreter aborts while it is torn down."""
+    """Every rank's interpreter aborts while it is torn down; before that it does what is to be done at the end."""
+
+    def __init__(self, device: torch.device, folder: Path) -> None:
+        super().__init__(device)
+        self.folder = folder
 
     def prepare(self) -> None:
-        atexit.register(os.abort)
+        sys.modules["aborts"] = Aborts()  # type: ignore[assignment]
+        atexit.register((self.folder / f"{rank_and_ranks()[0]}").touch)
 
 
 class Left(Line):
@@ -142,8 +158,10 @@ def test_ranks_whose_launcher_is_killed_save_and_end(tmp_path: Path) -> None:
 
 def test_what_happens_in_the_interpreters_teardown_does_not_lose_a_run(tmp_path: Path) -> None:
     """Gloo's threads may abort it."""
-    launch(Aborting, replace(CONFIG, ranks=2), tmp_path, {})
+    launch(partial(Aborting, folder=tmp_path), replace(CONFIG, ranks=2), tmp_path, {})
     assert (tmp_path / "finished").exists()
+    assert (tmp_path / "0").exists()
+    assert (tmp_path / "1").exists()
 
 
 def test_a_folder_is_one_runs(tmp_path: Path) -> None:

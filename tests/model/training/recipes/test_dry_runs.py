@@ -19,6 +19,7 @@ def command(recipe: str, model: str, folder: Path, *arguments: str, before: Sequ
     given = ["--model", model, "--rehearsal", "--out", str(folder), *arguments]
     done = subprocess.run([sys.executable, "-m", *before, module, *given], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-2000:]
+    assert "leaked" not in done.stderr
 
 
 def rehearse(recipe: str, model: str, folder: Path, *arguments: str, before: Sequence[str] = ()) -> None:
