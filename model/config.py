@@ -6,6 +6,7 @@ Presets are Python and found by name: `preset("diorama")`.
 from dataclasses import dataclass
 from typing import Literal, get_args
 
+from longtake.model.bounds import at_least, positive
 from longtake.model.errors import ConfigError
 
 Positions = Literal["absolute", "relative"]
@@ -41,11 +42,10 @@ class TransformerConfig:
     """Axes of the action vector that conditions a latent frame; 0 for a model without actions."""
 
     def __post_init__(self) -> None:
-        if self.actions < 0:
-            raise ConfigError(f"actions must not be negative, not {self.actions}")
-        for name in ("dim", "ffn_dim", "heads", "layers", "text_tokens", "text_dim", "latent_channels"):
-            if getattr(self, name) < 1:
-                raise ConfigError(f"{name} must be at least 1, not {getattr(self, name)}")
+        at_least(self, 0, "actions")
+        at_least(self, 1, "dim", "ffn_dim", "heads", "layers", "text_tokens", "text_dim")
+        at_least(self, 1, "latent_channels", "latent_height", "latent_width")
+        positive(self, "eps")
         if self.dim % self.heads or self.head_dim % 2:
             raise ConfigError(f"dim {self.dim} over {self.heads} heads: the head width must be whole and even")
         if self.time_frequencies < 2 or self.time_frequencies % 2:
@@ -104,10 +104,8 @@ class GeneratorConfig:
     """Pictures a second."""
 
     def __post_init__(self) -> None:
-        if self.block_frames < 1:
-            raise ConfigError(f"block_frames must be at least 1, not {self.block_frames}")
-        if self.sink_frames < 0:
-            raise ConfigError(f"sink_frames must not be negative, not {self.sink_frames}")
+        at_least(self, 1, "block_frames")
+        at_least(self, 0, "sink_frames")
         if self.window_frames < self.sink_frames + self.block_frames:
             raise ConfigError(
                 f"window_frames {self.window_frames} must hold the sink ({self.sink_frames}) "
@@ -120,8 +118,7 @@ class GeneratorConfig:
             raise ConfigError(f"timesteps must lie in (0, 1000], not {self.timesteps}")
         if list(self.timesteps) != sorted(set(self.timesteps), reverse=True):
             raise ConfigError(f"timesteps must fall, not {self.timesteps}")
-        if self.shift <= 0 or self.fps <= 0:
-            raise ConfigError(f"shift and fps must be positive, not {self.shift} and {self.fps}")
+        positive(self, "shift", "fps")
 
     @property
     def noise_draws(self) -> int:

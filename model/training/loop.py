@@ -13,6 +13,7 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, distributed, nn
 
+from longtake.model.bounds import at_least, part, positive, share
 from longtake.model.errors import TrainingError
 from longtake.model.training.files import write_whole
 from longtake.model.training.optimizer import Optimizers
@@ -39,6 +40,14 @@ class LoopConfig(PaceConfig):
     ema: float = 0.999
     adam_names: tuple[str, ...] = ()
     """parameters whose name contains one of these go to AdamW although they are matrices"""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        positive(self, "lr", "adam_lr", "decay_fraction")
+        at_least(self, 0, "weight_decay")
+        at_least(self, 1, "warmup_steps")
+        share(self, "decay_fraction")
+        part(self, "ema")
 
 
 def schedule_factor(progress: float, step: int, config: LoopConfig) -> float:

@@ -19,6 +19,7 @@ import torch
 from torch import Tensor, distributed
 from tqdm import tqdm
 
+from longtake.model.bounds import at_least, positive
 from longtake.model.errors import BackendError
 from longtake.model.training.files import append_line, write_whole
 from longtake.model.training.task import Turn
@@ -47,6 +48,11 @@ class PaceConfig:
     """if set, the schedule follows the clock: training ends after this many hours, whatever the steps"""
     tensorboard: bool = False
     """Whether figures also go to TensorBoard's files, in `tensorboard/`."""
+
+    def __post_init__(self) -> None:
+        at_least(self, 1, "steps", "log_every", "ranks")
+        at_least(self, 0, "seed", "hours")
+        positive(self, "checkpoint_every_s")
 
 
 class Loop(ABC):

@@ -1,5 +1,6 @@
 """Fields of a configuration changed by name, as the command line's `--set NAME=VALUE` does."""
 
+import math
 import types
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import fields, is_dataclass, replace
@@ -75,11 +76,17 @@ def _parse(name: str, kind: Any, text: str) -> Any:
         if kind is bool:
             return {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}[text.lower()]
         if kind in (int, float, str, Path):
-            return kind(text)
+            return _finite(kind(text))
         if get_origin(kind) is tuple:
             items = [item.strip() for item in text.split(",")]
             each = get_args(kind)[0]
-            return tuple(each(item) for item in items)
+            return tuple(_finite(each(item)) for item in items)
     except (ValueError, KeyError):
         raise ConfigError(f"{name} takes a value of type {getattr(kind, '__name__', kind)}, not {text!r}") from None
     raise ConfigError(f"{name} cannot be set by name")
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ValueError(value)
+    return value

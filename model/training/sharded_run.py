@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, distributed
 
+from longtake.model.bounds import at_least, positive
 from longtake.model.errors import ConfigError
 from longtake.model.network.transformer import Transformer
 from longtake.model.training.compute import rank_and_ranks
@@ -32,8 +33,10 @@ class AdamWConfig:
     weight_decay: float = 0.01
 
     def __post_init__(self) -> None:
-        if self.lr <= 0:
-            raise ConfigError(f"lr must be positive, not {self.lr}")
+        positive(self, "lr", "eps")
+        at_least(self, 0, "weight_decay")
+        if not all(0 <= beta < 1 for beta in self.betas) or len(self.betas) != 2:
+            raise ConfigError(f"betas are two shares, 0 to below 1, not {self.betas}")
 
     def optimizer(self, module: Transformer) -> torch.optim.AdamW:
         """Return the optimiser of a module's trained parameters."""
@@ -53,6 +56,9 @@ class ShardedConfig(PaceConfig):
     """The average is a copy of the weights until this step."""
 
     def __post_init__(self) -> None:
+        super().__post_init__()
+        positive(self, "max_norm")
+        at_least(self, 0, "ema_start")
         if self.members < 1 or self.members % self.ranks:
             raise ConfigError(f"{self.ranks} ranks cannot share the {self.members} members of a batch; set members")
 

@@ -12,12 +12,14 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from longtake.model.bounds import at_least, share
 from longtake.model.diorama.actions import ACTION_FRAMES, AXES, action_steps
 from longtake.model.diorama.captions import caption
 from longtake.model.diorama.files import bundled_folder
 from longtake.model.diorama.labels import HEIGHT, WIDTH
 from longtake.model.diorama.scene import Scene
 from longtake.model.diorama.text_encoder import TextEncoder, TextEncoderConfig
+from longtake.model.errors import ConfigError
 from longtake.model.training.data.clips import ClipsConfig, make_clip
 from longtake.model.training.data.latents import box_cover
 from longtake.model.weights import fill
@@ -44,6 +46,13 @@ class DrawingConfig:
     """share of captions from which labels are left out"""
     drop_label: float = 0.08
     """odds for each label of such a caption to be left out"""
+
+    def __post_init__(self) -> None:
+        at_least(self, 0, "seed")
+        at_least(self, 1, "captions")
+        share(self, "drop_share", "drop_label")
+        if self.frames % ACTION_FRAMES:
+            raise ConfigError(f"frames must be a multiple of {ACTION_FRAMES}, not {self.frames}")
 
     @property
     def latent_frames(self) -> int:

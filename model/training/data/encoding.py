@@ -6,10 +6,8 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors import SafetensorError
 from torch import Tensor
 
-from longtake.model.errors import CheckpointError
 from longtake.model.training.compute import half_precision, to_device
 from longtake.model.training.data.latents import load_encoder
 
@@ -27,10 +25,7 @@ class ClipEncoder:
 
     def __init__(self, weights: Path, device: torch.device) -> None:
         self.device = device
-        try:
-            self.model = load_encoder(weights)
-        except (OSError, ValueError, SafetensorError) as error:
-            raise CheckpointError(str(error)) from error
+        self.model = load_encoder(weights)
         self.model.requires_grad_(False).to(device)
 
     @torch.inference_mode()

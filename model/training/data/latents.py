@@ -7,7 +7,7 @@ import torch
 from numpy.typing import NDArray
 
 from longtake.model.diorama.autoencoder import SHIPPED, Encoder
-from longtake.model.errors import TrainingError
+from longtake.model.errors import CheckpointError
 from longtake.model.weights import read
 
 
@@ -26,11 +26,11 @@ def load_encoder(path: Path) -> Encoder:
     """Load an encoder from a run's weights (the whole autoencoder's), or from a folder or file of the encoder alone.
 
     Raises:
-        TrainingError: there is no such file, or it holds no encoder.
+        CheckpointError: there is no such file, or it holds no encoder.
     """
     file = path / "encoder.safetensors" if path.is_dir() else path
     if not file.exists():
-        raise TrainingError(f"{file} does not exist; give a run's ema.safetensors or a folder with the encoder")
+        raise CheckpointError(f"{file} does not exist; give a run's ema.safetensors or a folder with the encoder")
     state = read(file)
     own = {
         name.removeprefix("encoder."): value for name, value in state.items() if name.startswith("encoder.")
@@ -38,7 +38,7 @@ def load_encoder(path: Path) -> Encoder:
     encoder = Encoder(SHIPPED)
     wanted = encoder.state_dict()
     if {name: value.shape for name, value in own.items()} != {name: value.shape for name, value in wanted.items()}:
-        raise TrainingError(
+        raise CheckpointError(
             f"{file} holds no encoder; give a run's ema.safetensors or a folder with encoder.safetensors"
         )
     # What ships is in bf16, but statistics are better kept in full.

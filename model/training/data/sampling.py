@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from longtake.model.bounds import at_least, share
 from longtake.model.training.compute import to_device
 from longtake.model.training.data.drawing import AFTER, BEFORE, NO_SWITCH
 from longtake.model.training.data.pool import LatentPool
@@ -37,6 +38,11 @@ class SamplingConfig:
     """loss weight of a cell that the actor covers; 1 elsewhere"""
     drop_text: float = 0.06
     """share of samples without a prompt"""
+
+    def __post_init__(self) -> None:
+        at_least(self, 1, "frames")
+        at_least(self, 0, "actor_weight")
+        share(self, "place_again", "far_sink", "old_prompt", "drop_text")
 
 
 class Row(NamedTuple):

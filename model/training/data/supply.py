@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from longtake.model.bounds import at_least, part
 from longtake.model.diorama.actions import AXES
 from longtake.model.errors import ConfigError, TrainingError
 from longtake.model.training.compute import agreed
@@ -39,14 +40,12 @@ class SupplyConfig:
     """share of the time that goes into fresh clips once the pool is full, without workers"""
 
     def __post_init__(self) -> None:
-        if self.workers < 0:
-            raise ConfigError(f"workers must not be negative, not {self.workers}")
+        at_least(self, 0, "workers")
         if not 1 <= self.first_clips <= self.pool_clips:
             raise ConfigError(
                 f"first_clips must lie between 1 and pool_clips {self.pool_clips}, not {self.first_clips}"
             )
-        if not 0 <= self.refresh < 1:
-            raise ConfigError(f"refresh is a share, 0 to below 1, not {self.refresh}")
+        part(self, "refresh")
 
 
 class Supply:

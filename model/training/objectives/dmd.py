@@ -10,7 +10,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from longtake.model.errors import ConfigError
+from longtake.model.bounds import at_least
 from longtake.model.generation.schedule import Schedule
 from longtake.model.training.objectives.scores import Conditioning, Score, guided
 
@@ -23,8 +23,7 @@ class DmdConfig:
     """How far the real score is pushed away from the negative prompt; 0 leaves that out."""
 
     def __post_init__(self) -> None:
-        if self.guidance < 0:
-            raise ConfigError(f"guidance must not be negative, not {self.guidance}")
+        at_least(self, 0, "guidance")
 
 
 class Direction(NamedTuple):

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from longtake.model.bounds import part, share
 from longtake.model.config import GeneratorConfig
 from longtake.model.errors import ConfigError
 from longtake.model.network.transformer import Transformer
@@ -31,8 +32,9 @@ class FlowConfig(TeacherForcingConfig):
     time gets guidance in one forward; at g it settles at a scale of 1 / (1 - g)"""
 
     def __post_init__(self) -> None:
-        if not 0 <= self.guidance < 1:
-            raise ConfigError(f"guidance must be 0 to below 1, not {self.guidance}")
+        super().__post_init__()
+        share(self, "sampler_levels")
+        part(self, "guidance")
 
 
 class FlowMatching(TeacherForcing):

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from longtake.model.bounds import positive
 from longtake.model.errors import ConfigError
 from longtake.model.generation.schedule import TABLE_STEPS
 
@@ -21,8 +22,7 @@ class NoiseLevels:
     """Largest timestep."""
 
     def __post_init__(self) -> None:
-        if self.shift <= 0:
-            raise ConfigError(f"shift must be positive, not {self.shift}")
+        positive(self, "shift")
         if not 0 <= self.lowest <= self.highest <= TABLE_STEPS:
             raise ConfigError(f"lowest {self.lowest} and highest {self.highest} must lie in order within 0 to 1000")
 

@@ -12,6 +12,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from longtake.model.bounds import at_least
+
 _FLOOR = 4e-6
 """energy of a gradient, per pixel, that counts as none: half of a grey level of 255"""
 _WINDOW = 8
@@ -34,6 +36,9 @@ class PictureLossConfig:
     """of what gradients, and half of it for differences between frames, lack in likeness"""
     scales: tuple[int, ...] = (1, 2, 4)
     """pixels averaged before gradients are taken; each scale has half the weight of the one before"""
+
+    def __post_init__(self) -> None:
+        at_least(self, 0, "square", "gradient", "motion", "energy")
 
 
 def picture_loss(

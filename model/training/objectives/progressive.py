@@ -16,6 +16,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 
+from longtake.model.bounds import at_least, part, share
 from longtake.model.config import GeneratorConfig
 from longtake.model.errors import ConfigError
 from longtake.model.generation.schedule import Schedule
@@ -52,15 +53,10 @@ class ProgressiveConfig(TeacherForcingConfig):
     """how often at most this is done, each time to what came out of the time before, as errors add up in a take"""
 
     def __post_init__(self) -> None:
-        if not 0 <= self.stalls < 1:
-            raise ConfigError(f"stalls are odds, 0 to below 1, not {self.stalls}")
-        if not 0 <= self.resampled <= 1:
-            raise ConfigError(f"resampled is a share, 0 to 1, not {self.resampled}")
-        if self.resampling_rounds < 1:
-            raise ConfigError(f"resampling_rounds must be at least 1, not {self.resampling_rounds}")
-        for name in ("text_guidance", "action_guidance"):
-            if getattr(self, name) < 1:
-                raise ConfigError(f"{name} is a scale of 1 or more, not {getattr(self, name)}")
+        super().__post_init__()
+        part(self, "stalls")
+        share(self, "resampled")
+        at_least(self, 1, "resampling_rounds", "text_guidance", "action_guidance")
 
 
 class ProgressiveDistillation(TeacherForcing):

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from longtake.model.bounds import at_least, share
 from longtake.model.config import GeneratorConfig
 from longtake.model.generation.schedule import Schedule
 from longtake.model.network.layers import Attend
@@ -50,6 +51,10 @@ class TeacherForcingConfig:
     """noised copies of each clip; the clean copy is paid once for all of them"""
     context_noise: float = 0.25
     """largest noise level of the clean copy, in half of the clips, so that small errors are not amplified"""
+
+    def __post_init__(self) -> None:
+        at_least(self, 1, "copies")
+        share(self, "context_noise")
 
 
 MakeAttention = Callable[[int, int], Attend]

@@ -16,6 +16,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn import functional
 
+from longtake.model.bounds import at_least, share
 from longtake.model.command_line import Parser
 from longtake.model.diorama.autoencoder import SHIPPED, Autoencoder, psnr_db
 from longtake.model.diorama.labels import HEIGHT, WIDTH
@@ -81,6 +82,11 @@ class AutoencoderTaskConfig:
     decoder_only: bool = False
     start: str = ""
     """weights to start from: a file of this training's, or a folder with what shipped"""
+
+    def __post_init__(self) -> None:
+        at_least(self, 1, "clips", "latents", "adversary_pairs")
+        at_least(self, 0, "actor_weight", "lean_weight", "latent_noise", "adversary_weight", "adversary_alone")
+        share(self, "full_after", "known_before", "on_actor")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,6 +10,7 @@ from typing import Any, Final, Literal
 import torch
 from torch import Tensor
 
+from longtake.model.bounds import at_least, part, positive
 from longtake.model.errors import ConfigError
 from longtake.model.generation.schedule import Schedule
 from longtake.model.network.transformer import Transformer
@@ -81,9 +82,11 @@ class DistillationConfig:
     def __post_init__(self) -> None:
         if self.stage not in ("self_forcing", "streaming"):
             raise ConfigError(f"stage is self_forcing or streaming, not {self.stage!r}")
-        for name in ("generator_every", "prompts_each", "blocks"):
-            if getattr(self, name) < 1:
-                raise ConfigError(f"{name} must be at least 1, not {getattr(self, name)}")
+        at_least(self, 1, "generator_every", "prompts_each", "blocks")
+        at_least(self, 0, "lora_rank", "shard_ranks", "samples_every_s")
+        part(self, "ema")
+        if self.score_shift is not None:
+            positive(self, "score_shift")
 
     @property
     def reencodes(self) -> bool:

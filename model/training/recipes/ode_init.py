@@ -16,8 +16,9 @@ from typing import Any, Final
 import torch
 from torch import Tensor
 
+from longtake.model.bounds import at_least, part
 from longtake.model.command_line import Parser
-from longtake.model.errors import ConfigError, TrainingError
+from longtake.model.errors import TrainingError
 from longtake.model.generation.schedule import Schedule
 from longtake.model.network.transformer import Transformer
 from longtake.model.ops.attention import bmm, sdpa
@@ -68,8 +69,9 @@ class OdeConfig:
     """how often a sheet of samples is made, at a checkpoint; 0 for never"""
 
     def __post_init__(self) -> None:
-        if self.prompts_each < 1:
-            raise ConfigError(f"prompts_each must be at least 1, not {self.prompts_each}")
+        at_least(self, 1, "prompts_each")
+        at_least(self, 0, "shard_ranks", "samples_every_s")
+        part(self, "ema")
 
     @property
     def needed(self) -> Sequence[Need]:

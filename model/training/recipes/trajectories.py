@@ -21,8 +21,8 @@ import numpy as np
 import torch
 from torch import Tensor, distributed
 
+from longtake.model.bounds import at_least
 from longtake.model.command_line import Parser
-from longtake.model.errors import ConfigError
 from longtake.model.generation.schedule import Schedule
 from longtake.model.ops.attention import bmm, sdpa
 from longtake.model.training import command
@@ -65,11 +65,8 @@ class TrajectoriesConfig:
     """ranks that share a copy of the teacher; 0 for all"""
 
     def __post_init__(self) -> None:
-        for name in ("blocks", "steps", "takes_each"):
-            if getattr(self, name) < 1:
-                raise ConfigError(f"{name} must be at least 1, not {getattr(self, name)}")
-        if self.count < 0 or self.guidance < 0:
-            raise ConfigError(f"count {self.count} and guidance {self.guidance} must not be negative")
+        at_least(self, 1, "blocks", "steps", "takes_each")
+        at_least(self, 0, "count", "guidance", "shard_ranks")
 
 
 class TrajectoriesTask:

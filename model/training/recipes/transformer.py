@@ -19,6 +19,7 @@ from typing import Final
 import torch
 from torch import Tensor, nn
 
+from longtake.model.bounds import at_least, share
 from longtake.model.command_line import Parser
 from longtake.model.config import GeneratorConfig, TransformerConfig, even_timesteps, preset
 from longtake.model.diorama.files import bundled_folder, undistilled
@@ -112,12 +113,9 @@ class TransformerTaskConfig:
     def __post_init__(self) -> None:
         if self.attention not in ("auto", "window", "fused"):
             raise ConfigError(f"attention is auto, window or fused, not {self.attention!r}")
-        for name in ("opening", "opening_again"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise ConfigError(f"{name} is a share, 0 to 1, not {getattr(self, name)}")
-        for name in ("opening_frames", "clips", "singles", "steps"):
-            if getattr(self, name) < 1:
-                raise ConfigError(f"{name} must be at least 1, not {getattr(self, name)}")
+        share(self, "opening", "opening_again")
+        at_least(self, 1, "opening_frames", "clips", "singles", "steps")
+        at_least(self, 0, "single_weight", "held_out", "samples_every_s")
         if self.steps != TransformerTaskConfig.steps and not self.teacher:
             raise ConfigError(f"task.steps={self.steps} is of a student: name its teacher as well, or leave steps out")
         shown, drawn = self.sampling.frames, self.supply.drawing.latent_frames

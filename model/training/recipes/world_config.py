@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from longtake.model.bounds import at_least
 from longtake.model.errors import ConfigError
 from longtake.model.training.data.prompt_files import read_pairs
 from longtake.model.training.recipes.transformer import PRESETS
@@ -51,6 +52,7 @@ class WorldConfig:
     seed: int = 0
 
     def __post_init__(self) -> None:
+        at_least(self, 0, "seed")
         if self.model not in MODELS:
             raise ConfigError(f"no recipe trains a model called {self.model!r}; there are {', '.join(MODELS)}")
         if self.second_prompts and not self.prompts:

@@ -6,6 +6,7 @@ import torch
 from safetensors.torch import save_file
 
 from longtake.model.diorama.autoencoder import SHIPPED, Autoencoder
+from longtake.model.errors import TrainingError
 from longtake.model.training.data.clips import Clips, ClipsConfig, write_clips
 from longtake.model.training.recipes.autoencoder import (
     AutoencoderTask,
@@ -82,7 +83,7 @@ def test_the_actors_box_counts_more_in_the_pixels_of_the_clips(clips: Path) -> N
 
 def test_clips_of_another_scale_are_refused(tmp_path: Path) -> None:
     write_clips(tmp_path, ClipsConfig(clips=1, frames=36, seed=3, scale=1))
-    with pytest.raises(ValueError, match="of scale 1, the decoder's pictures of 2"):
+    with pytest.raises(TrainingError, match="of scale 1, the decoder's pictures of 2"):
         task(tmp_path)
 
 

@@ -8,7 +8,7 @@ from safetensors.torch import save_file
 
 from longtake.model.diorama.autoencoder import SHIPPED, Autoencoder
 from longtake.model.diorama.files import bundled_folder
-from longtake.model.errors import TrainingError
+from longtake.model.errors import CheckpointError
 from longtake.model.training.data.latents import load_encoder
 
 
@@ -30,8 +30,8 @@ def test_a_runs_weights_hold_the_encoder_too(tmp_path: Path) -> None:
 
 
 def test_a_file_without_an_encoder_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(TrainingError, match=r"encoder\.safetensors does not exist; give a run's ema\.safetensors"):
+    with pytest.raises(CheckpointError, match=r"encoder\.safetensors does not exist; give a run's ema\.safetensors"):
         load_encoder(tmp_path)
     save_file({"decoder.body.0.weight": torch.zeros(1)}, tmp_path / "x.safetensors")
-    with pytest.raises(TrainingError, match=r"x\.safetensors holds no encoder"):
+    with pytest.raises(CheckpointError, match=r"x\.safetensors holds no encoder"):
         load_encoder(tmp_path / "x.safetensors")

@@ -267,9 +267,9 @@ def test_a_model_without_actions_is_guided_by_its_prompt_only() -> None:
 
 def test_guidance_that_cannot_be() -> None:
     for name in ("text_guidance", "action_guidance"):
-        with pytest.raises(ConfigError, match=f"{name} is a scale"):
+        with pytest.raises(ConfigError, match=f"{name} must be at least 1"):
             ProgressiveConfig(**{name: 0.5})
-    with pytest.raises(ConfigError, match="stalls are odds"):
+    with pytest.raises(ConfigError, match="stalls is a share, 0 to below 1"):
         ProgressiveConfig(stalls=1.0)
     with pytest.raises(ConfigError, match="resampled is a share"):
         ProgressiveConfig(resampled=1.5)

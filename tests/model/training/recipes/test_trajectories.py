@@ -50,5 +50,5 @@ def test_a_student_of_another_size_is_refused(tmp_path: Path) -> None:
 def test_impossible_settings_are_refused() -> None:
     with pytest.raises(ConfigError, match="blocks must be at least 1, not 0"):
         TrajectoriesConfig(folder=Path(), blocks=0)
-    with pytest.raises(ConfigError, match="must not be negative"):
+    with pytest.raises(ConfigError, match="must be at least 0"):
         TrajectoriesConfig(folder=Path(), guidance=-1.0)
