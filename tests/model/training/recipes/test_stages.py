@@ -199,7 +199,9 @@ def test_all_stages_of_the_transformer_end_with_valid_weights(tmp_path: Path) ->
     out = tmp_path / "all"
     options = ["--out", str(out), "--device", "cpu", "--minutes", "0.2", "--preset", "tiny"]
     parts = ["--parts", "transformer,progressive,self_forcing,streaming"]
-    small = ["--set", "ranks=1", "--set", "held_out=0", "--set", "first_clips=2", "--set", "pool_clips=4"]
+    sizes = {"ranks": 1, "held_out": 0, "first_clips": 2, "pool_clips": 2, "opening_frames": 4, "singles": 2}
+    sizes |= {"sampling.frames": 4, "drawing.frames": 36}
+    small = [f"--set={name}={value}" for name, value in sizes.items()]
     subprocess.run([sys.executable, "-m", "longtake", "train", "all", *options, *parts, *small], check=True)
     made = out / "weights"
     assert all(file.stat().st_size < 15_000_000 for file in made.glob("*.safetensors"))
