@@ -22,7 +22,7 @@ from longtake.runtime.cli.arguments import (
 from longtake.runtime.cli.eval_pieces import Part, Pieces, film, part
 from longtake.runtime.cli.eval_report import write
 from longtake.runtime.cli.hosting import announce_threads, check_hosting
-from longtake.runtime.cli.output import check_writable, json_text, progress
+from longtake.runtime.cli.output import check_writable, json_text, print_for_programs, progress
 from longtake.runtime.cli.usage import OK, UsageError
 
 if TYPE_CHECKING:
@@ -97,7 +97,7 @@ def run_ablations(options: argparse.Namespace) -> int:
             tables = [lab.ablation(plan) for plan in every]
             write_results(options.output, lab.about, [table for table in tables if table.rows])
     if options.json:
-        print((options.output / RESULTS).read_text(encoding="utf-8"))
+        print_for_programs((options.output / RESULTS).read_text(encoding="utf-8"))
     else:
         print((options.output / TABLES).read_text(encoding="utf-8"))
         print(f"{options.output / PAGE} has the plots")

@@ -13,7 +13,7 @@ import signal
 import sys
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from longtake.model.interface import model_names, model_spec, model_specs
 from longtake.protocol.errors import LongtakeError
 from longtake.protocol.version import __version__
 from longtake.runtime.cli.arguments import DEFAULT_MODEL
+from longtake.runtime.cli.output import only_json
 from longtake.runtime.cli.usage import INTERRUPTED, UNUSABLE, unknown
 
 log = logging.getLogger(__name__)
@@ -65,7 +66,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
     level = {0: logging.WARNING, 1: logging.INFO}.get(options.verbose, logging.DEBUG)
     logging.basicConfig(level=level, format="%(levelname)s %(name)s: %(message)s")
     try:
-        with ended_by_terminate():
+        with ended_by_terminate(), only_json() if getattr(options, "json", False) else nullcontext():
             code: int = module_of(options.command).run(options)
         sys.stdout.flush()
         return code

@@ -5,16 +5,36 @@ import math
 import os
 import sys
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from longtake.runtime.cli.usage import UsageError
+
+_for_json: TextIO | None = None
+"""standard output within `only_json`"""
+
+
+@contextmanager
+def only_json() -> Iterator[None]:
+    """Keep standard output for JSON; what else is printed, by a model's code for example, goes to standard error."""
+    global _for_json
+    _for_json = sys.stdout
+    try:
+        with redirect_stdout(sys.stderr):
+            yield
+    finally:
+        _for_json = None
 
 
 def print_json(value: Any) -> None:
     """Print one JSON object; NaN and infinity, which JSON does not have, become null."""
-    print(json_text(value))
+    print_for_programs(json_text(value))
+
+
+def print_for_programs(text: str) -> None:
+    """Print on standard output, within `only_json` too."""
+    print(text, file=_for_json or sys.stdout, flush=True)
 
 
 def json_text(value: Any) -> str:

@@ -12,6 +12,7 @@ from longtake.protocol.errors import ConnectionLost, LongtakeError
 from longtake.runtime.cli.arguments import add_hosting_arguments, add_json_argument, file_path
 from longtake.runtime.cli.first_world import FirstWorld
 from longtake.runtime.cli.hosting import generator_config
+from longtake.runtime.cli.output import print_for_programs
 from longtake.runtime.cli.scenario_argument import load_scenario
 from longtake.runtime.cli.usage import OK, UsageError
 
@@ -95,4 +96,4 @@ def announce(
 
 def say(options: argparse.Namespace, state: str, endpoint: str, text: str) -> None:
     """Print the state at once: whoever started this may be waiting for it."""
-    print(json.dumps({"state": state, "endpoint": endpoint}) if options.json else text, flush=True)
+    print_for_programs(json.dumps({"state": state, "endpoint": endpoint}) if options.json else text)

@@ -1,10 +1,12 @@
 """A server as a process of its own, for `local_server`: `python -m longtake.runtime.server.process ...`.
 
-Prints one JSON line when it is ready, `{"endpoint": ...}`, or when it cannot be, `{"error": ...}`. Ends on
-SIGINT, SIGTERM, and, with `--with-parent`, when the process of that number, which started it, is gone.
+Writes one JSON line when it is ready, `{"endpoint": ...}`, or when it cannot be, `{"error": ...}`. What else is
+printed, by a model's code for example, goes to standard error. Ends on SIGINT, SIGTERM, and, with `--with-parent`, when
+the process of that number, which started it, is gone.
 """
 
 import argparse
+import io
 import json
 import logging
 import os
@@ -18,10 +20,14 @@ from longtake.runtime.generator.hosts import GeneratorHostConfig
 from longtake.runtime.options import parse_option
 from longtake.runtime.server.loop import Server, ServerConfig
 
+STANDARD_OUTPUT, STANDARD_ERROR = 1, 2
+"""their numbers among open files"""
+
 
 def main(arguments: list[str] | None = None) -> int:
     """Parse, bind, serve."""
     options = parser().parse_args(arguments)
+    announcements = take_standard_output()
     logging.basicConfig(level=options.log_level.upper(), format="server: %(levelname)s %(message)s")
     stop, ready = threading.Event(), threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -29,12 +35,12 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         server = Server(config_of(options))
         server.bind()
-        threading.Thread(target=_announce, args=(server, ready), daemon=True).start()
+        threading.Thread(target=_announce, args=(server, ready, announcements), daemon=True).start()
         if options.with_parent:
             threading.Thread(target=_watch_parent, args=(options.with_parent, stop), daemon=True).start()
         server.run(stop, ready)
     except (LongtakeError, ValueError) as error:
-        print(json.dumps({"error": str(error)}), flush=True)
+        announcements.write(line_of({"error": str(error)}))
         return 1
     return 0
 
@@ -70,9 +76,21 @@ def config_of(options: argparse.Namespace) -> ServerConfig:
     return ServerConfig(endpoint=options.endpoint, generator=generator, takes=options.takes, keep_s=options.keep_s)
 
 
-def _announce(server: Server, ready: threading.Event) -> None:
+def take_standard_output() -> io.RawIOBase:
+    """Return what was the standard output, which is standard error's from now on, for child processes too."""
+    kept = os.fdopen(os.dup(STANDARD_OUTPUT), "wb", buffering=0)
+    os.dup2(STANDARD_ERROR, STANDARD_OUTPUT)
+    return kept
+
+
+def line_of(announcement: dict[str, str]) -> bytes:
+    """Return a line of ASCII, whatever the encoding of this process's streams."""
+    return json.dumps(announcement).encode() + b"\n"
+
+
+def _announce(server: Server, ready: threading.Event, announcements: io.RawIOBase) -> None:
     ready.wait()
-    print(json.dumps({"endpoint": server.endpoint}), flush=True)
+    announcements.write(line_of({"endpoint": server.endpoint}))
 
 
 def _watch_parent(started_by: int, stop: threading.Event) -> None:

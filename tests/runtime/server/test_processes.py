@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import textwrap
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -137,6 +138,28 @@ def test_local_server_hands_on_why_it_cannot_start(monkeypatch: pytest.MonkeyPat
     monkeypatch.setenv("LONGTAKE_FAKE", json.dumps({"fail_to_load": "no weights here"}))
     with pytest.raises(ServerError, match="no weights here"), local_server("fake", factory="fakes:load"):
         pass
+
+
+def test_a_models_own_prints_are_in_nobodys_way(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    loud = """
+        import fakes
+        print("loud")
+
+        def load(*arguments, **named):
+            print("l" * 200_000)  # more than a pipe holds
+            return fakes.load(*arguments, **named)
+    """
+    (tmp_path / "loud_fakes.py").write_text(textwrap.dedent(loud))
+    monkeypatch.setenv("PYTHONPATH", f"{tmp_path}{os.pathsep}{os.environ.get('PYTHONPATH', '')}")
+    monkeypatch.setenv("PYTHONIOENCODING", "utf-16")
+    with local_server("fake", factory="loud_fakes:load") as local, Session.connect(local.endpoint) as session:
+        world = session.open(model="fake", prompt="x", mode="lockstep", delivery="every")
+        assert len(world.advance(4)) == 4
+    printed = capfd.readouterr()
+    assert printed.out == ""
+    assert "l" * 1000 in printed.err.replace("\0", "")
 
 
 def test_the_server_imports_no_torch() -> None:
