@@ -4,6 +4,7 @@
 connections that a server expects, so the server itself does not change.
 """
 
+import contextlib
 import select
 import socket
 import struct
@@ -186,6 +187,7 @@ class Gateway:
 
     def _serve(self, stream: socket.socket) -> None:
         with (
+            contextlib.suppress(ConnectionError),  # the client hangs up while something is sent to it
             stream,
             sockets.dealer(self._context, sockets.CLIENT_CONTROL) as control,
             sockets.dealer(self._context, sockets.CLIENT_FRAMES) as frames,
