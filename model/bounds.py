@@ -1,35 +1,36 @@
-"""Limits of a configuration's numbers, each said in the same words. What is not a number is never within them."""
+"""Limits of a configuration's numbers, each said in the same words; raises ConfigError by the field's name.
+
+What is not a number is never within them.
+"""
+
+from collections.abc import Callable
+from typing import Any
 
 from longtake.model.errors import ConfigError
 
 
 def at_least(config: object, least: float, *names: str) -> None:
-    """Raise ConfigError if one of the named fields is below `least`."""
-    for name in names:
-        value = getattr(config, name)
-        if not value >= least:
-            raise ConfigError(f"{name} must be at least {least:g}, not {value}")
+    """Refuse a named field below `least`."""
+    _check(config, names, lambda value: value >= least, f"must be at least {least:g}")
 
 
 def positive(config: object, *names: str) -> None:
-    """Raise ConfigError if one of the named fields is not above 0."""
-    for name in names:
-        value = getattr(config, name)
-        if not value > 0:
-            raise ConfigError(f"{name} must be positive, not {value}")
+    """Refuse a named field that is not above 0."""
+    _check(config, names, lambda value: value > 0, "must be positive")
 
 
 def share(config: object, *names: str) -> None:
-    """Raise ConfigError if one of the named fields is not from 0 to 1; None passes."""
-    for name in names:
-        value = getattr(config, name)
-        if value is not None and not 0 <= value <= 1:
-            raise ConfigError(f"{name} is a share, 0 to 1, not {value}")
+    """Refuse a named field that is not from 0 to 1; None passes."""
+    _check(config, names, lambda value: value is None or 0 <= value <= 1, "is a share, 0 to 1")
 
 
 def part(config: object, *names: str) -> None:
-    """Raise ConfigError if one of the named fields is not from 0 to below 1; None passes."""
+    """Refuse a named field that is not from 0 to below 1; None passes."""
+    _check(config, names, lambda value: value is None or 0 <= value < 1, "is a share, 0 to below 1")
+
+
+def _check(config: object, names: tuple[str, ...], within: Callable[[Any], bool], said: str) -> None:
     for name in names:
         value = getattr(config, name)
-        if value is not None and not 0 <= value < 1:
-            raise ConfigError(f"{name} is a share, 0 to below 1, not {value}")
+        if not within(value):
+            raise ConfigError(f"{name} {said}, not {value}")

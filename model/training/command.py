@@ -1,18 +1,11 @@
 """The command line that the recipes share."""
 
 import argparse
-import logging
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import NoReturn, TypeVar
+from typing import TypeVar
 
-from longtake.model.errors import ModelError
-from longtake.model.training.ending import leave
-from longtake.model.training.launch import FAILED
 from longtake.model.training.pace import PaceConfig
-
-log = logging.getLogger(__name__)
 
 L = TypeVar("L", bound=PaceConfig)
 
@@ -73,19 +66,3 @@ def positive(text: str) -> float:
     if not 0 < number < float("inf"):
         raise argparse.ArgumentTypeError(f"{text!r} is not a number above 0")
     return number
-
-
-def run(main: Callable[[], None]) -> NoReturn:
-    """Run a part's main and end the process: an error of the model's or a file's is one line and exit status 2."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
-    try:
-        main()
-    except ModelError as error:
-        log.error("longtake train: %s", error)
-        leave(FAILED)
-    except OSError as error:
-        if error.filename is None:
-            raise
-        log.error("longtake train: %s: %s", error.filename, error.strerror)
-        leave(FAILED)
-    leave(0)

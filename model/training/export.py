@@ -22,7 +22,7 @@ from torch.nn import functional
 from longtake.model.command_line import Parser
 from longtake.model.config import TransformerConfig
 from longtake.model.errors import TrainingError
-from longtake.model.training import command
+from longtake.model.training.ending import carry_out
 from longtake.model.training.files import write_whole
 from longtake.model.training.weights import half, write_weights
 from longtake.model.weights import read, read_sampling, read_sizes
@@ -111,4 +111,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    command.run(main)
+    carry_out(main)

@@ -21,7 +21,7 @@ from longtake.model.ops.allocator import hold_memory
 from longtake.model.ops.precision import choose_device
 from longtake.model.training.child import handing_on
 from longtake.model.training.compute import agree_on_dtype
-from longtake.model.training.ending import leave
+from longtake.model.training.ending import FAILED, leave
 from longtake.model.training.files import write_whole
 from longtake.model.training.loop import LoopConfig, Run
 from longtake.model.training.pace import Loop, PaceConfig
@@ -29,10 +29,8 @@ from longtake.model.training.task import Batch, Task
 
 log = logging.getLogger(__name__)
 
-FAILED = 2
-"""exit status of a rank that has left the reason for which it ends in the store where the ranks meet"""
 REASON = "reason"
-"""its key there; the first rank's counts"""
+"""key of what a rank that has failed says, in the store where the ranks meet; the first rank's counts"""
 AGAIN = "run the same command again: it goes on from the last checkpoint"
 
 MakeTask = Callable[[torch.device], Task[Batch]]

@@ -28,7 +28,7 @@ from longtake.model.diorama.labels import FPS, HEIGHT, WIDTH
 from longtake.model.diorama.renderer import Clip, render_clip
 from longtake.model.diorama.scene import Scene, Switch, balanced_scene, random_change
 from longtake.model.errors import ConfigError, TrainingError
-from longtake.model.training import command
+from longtake.model.training.ending import carry_out
 from longtake.model.whole_file import write_whole
 
 log = logging.getLogger(__name__)
@@ -269,4 +269,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    command.run(main)
+    carry_out(main)

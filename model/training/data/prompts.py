@@ -12,7 +12,7 @@ from longtake.model.diorama.captions import caption
 from longtake.model.diorama.labels import SCORED
 from longtake.model.diorama.scene import balanced_scene
 from longtake.model.evaluation.adherence import EvalPrompt, write_prompts
-from longtake.model.training import command
+from longtake.model.training.ending import carry_out
 
 SEED = 2026
 
@@ -39,4 +39,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    command.run(main)
+    carry_out(main)

@@ -25,8 +25,8 @@ from longtake.model.longlive.loading import TINY, VARIANTS, Loader, fingerprint
 from longtake.model.longlive.options import LongLiveOptions
 from longtake.model.longlive.umt5 import EmbeddingCache, RandomText, clean
 from longtake.model.ops.precision import choose_device, choose_precision
-from longtake.model.training import command
 from longtake.model.training.data.prompt_files import read_prompts
+from longtake.model.training.ending import carry_out
 from longtake.model.training.files import write_whole
 
 log = logging.getLogger(__name__)
@@ -163,4 +163,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    command.run(main)
+    carry_out(main)

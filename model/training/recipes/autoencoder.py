@@ -22,9 +22,9 @@ from longtake.model.diorama.autoencoder import SHIPPED, Autoencoder, psnr_db
 from longtake.model.diorama.labels import HEIGHT, WIDTH
 from longtake.model.errors import TrainingError
 from longtake.model.evaluation.motion import Motion, compare, measure
-from longtake.model.training import command
 from longtake.model.training.compute import CPU, half_precision, to_device
 from longtake.model.training.data.clips import Clips
+from longtake.model.training.ending import carry_out
 from longtake.model.training.files import write_whole
 from longtake.model.training.launch import launch
 from longtake.model.training.loop import LoopConfig
@@ -359,4 +359,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    command.run(main)
+    carry_out(main)

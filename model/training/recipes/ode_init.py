@@ -26,6 +26,7 @@ from longtake.model.training import command
 from longtake.model.training.compute import rank_and_ranks, working_dtype
 from longtake.model.training.data.prompt_files import shuffled
 from longtake.model.training.data.trajectories import AGAIN, TrajectoryFolder
+from longtake.model.training.ending import carry_out
 from longtake.model.training.launch import launch_loop
 from longtake.model.training.loop import WEIGHTS
 from longtake.model.training.objectives.ode import OdeRegression
@@ -221,4 +222,4 @@ def train(settings: OdeRecipe) -> None:
 
 
 if __name__ == "__main__":
-    command.run(main)
+    carry_out(main)

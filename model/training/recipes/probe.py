@@ -16,9 +16,9 @@ from torch.nn import functional as F
 from longtake.model.command_line import Parser
 from longtake.model.diorama.labels import LABELS, SCORED
 from longtake.model.diorama.probe import Probe, ProbeConfig
-from longtake.model.training import command
 from longtake.model.training.compute import CPU, half_precision, to_device
 from longtake.model.training.data.clips import Clips
+from longtake.model.training.ending import carry_out
 from longtake.model.training.launch import launch
 from longtake.model.training.loop import LoopConfig
 from longtake.model.training.task import Figures, Task, Turn
@@ -147,4 +147,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    command.run(main)
+    carry_out(main)

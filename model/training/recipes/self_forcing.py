@@ -9,7 +9,7 @@
 from dataclasses import replace
 from pathlib import Path
 
-from longtake.model.training import command
+from longtake.model.training.ending import carry_out
 from longtake.model.training.objectives.dmd import DmdConfig
 from longtake.model.training.objectives.levels import NoiseLevels
 from longtake.model.training.recipes import distillation_command
@@ -46,4 +46,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    command.run(main)
+    carry_out(main)

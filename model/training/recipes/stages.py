@@ -29,6 +29,7 @@ from longtake.model.ops.precision import choose_device
 from longtake.model.pieces import pieces
 from longtake.model.training import command
 from longtake.model.training.child import run_module
+from longtake.model.training.ending import carry_out
 from longtake.model.training.export import export
 from longtake.model.training.files import write_whole
 from longtake.model.training.loop import WEIGHTS
@@ -367,4 +368,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    command.run(main)
+    carry_out(main)

@@ -27,9 +27,9 @@ from longtake.model.diorama.captions import caption_and_kinds, held_out, misspel
 from longtake.model.diorama.labels import LABELS, SCORED
 from longtake.model.diorama.scene import random_scene
 from longtake.model.diorama.text_encoder import TextEncoder, TextEncoderConfig
-from longtake.model.training import command
 from longtake.model.training.data.sayings import KINDS, example, plainly
 from longtake.model.training.data.word_vectors import train_words, vocabulary
+from longtake.model.training.ending import carry_out
 from longtake.model.training.files import write_whole
 from longtake.model.weights import fill
 
@@ -171,4 +171,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    command.run(main)
+    carry_out(main)

@@ -29,6 +29,7 @@ from longtake.model.training import command
 from longtake.model.training.compute import rank_and_ranks, working_dtype
 from longtake.model.training.data.prompt_files import shuffled
 from longtake.model.training.data.trajectories import Trajectory, TrajectoryFolder, TrajectoryPlan
+from longtake.model.training.ending import carry_out
 from longtake.model.training.launch import launch_loop
 from longtake.model.training.objectives.scores import Conditioning
 from longtake.model.training.objectives.self_forcing import Draws
@@ -234,4 +235,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    command.run(main)
+    carry_out(main)

@@ -32,6 +32,7 @@ from longtake.model.training import command
 from longtake.model.training.compute import CPU, rank_and_ranks, working_dtype
 from longtake.model.training.data.sampling import Sampler, SamplingConfig
 from longtake.model.training.data.supply import Supply, SupplyConfig
+from longtake.model.training.ending import carry_out
 from longtake.model.training.launch import launch
 from longtake.model.training.loop import LoopConfig
 from longtake.model.training.objectives.flow import FlowConfig, FlowMatching
@@ -341,4 +342,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    command.run(main)
+    carry_out(main)

@@ -1,5 +1,7 @@
 import json
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -100,3 +102,9 @@ def test_labels_are_plain_lines(folder: Path) -> None:
 def test_too_short_a_clip_is_refused() -> None:
     with pytest.raises(ValueError, match="36 frames to fit a switch"):
         ClipsConfig(clips=1, frames=20)
+
+
+def test_drawing_imports_no_torch() -> None:
+    """Each of its workers would."""
+    code = "import sys, longtake.model.training.data.clips; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
