@@ -7,11 +7,13 @@ then has both in one forward. Its sampler is `euler`.
 
 The teacher always sees the true past. The student may be shown one that is too slow (`stalls`) or one that it made
 itself (`resampled`), so that it learns to lead its own takes back to what is drawn. Guo et al. (2025, arXiv:2512.15702)
-resample the past without a teacher.
+resample the past without a teacher. It may also be shown a past that has not followed the stick (`disobeyed`): in its
+own takes the world sometimes does not turn at once, and a student that has only seen pasts that obey goes on as before.
 """
 
 from dataclasses import dataclass, replace
 from itertools import pairwise
+from typing import Final
 
 import torch
 from torch import Tensor
@@ -32,6 +34,9 @@ from longtake.model.training.objectives.teacher_forcing import (
 )
 from longtake.model.weights import Sampling
 
+LONGEST_DELAY: Final = 8
+"""frames by which a past may lag behind its actions, as many as a random track holds one at most"""
+
 
 @dataclass(frozen=True, kw_only=True)
 class ProgressiveConfig(TeacherForcingConfig):
@@ -51,11 +56,14 @@ class ProgressiveConfig(TeacherForcingConfig):
     first, and denoised from there"""
     resampling_rounds: int = 2
     """how often at most this is done, each time to what came out of the time before, as errors add up in a take"""
+    disobeyed: float = 0.0
+    """odds that a clip's past is shown to the student under actions that come up to `LONGEST_DELAY` frames later, as if
+    the world had not followed them yet, while the frames that it makes from there follow theirs"""
 
     def __post_init__(self) -> None:
         super().__post_init__()
         part(self, "stalls")
-        share(self, "resampled")
+        share(self, "resampled", "disobeyed")
         at_least(self, 1, "resampling_rounds", "text_guidance", "action_guidance")
 
 
@@ -113,8 +121,8 @@ class ProgressiveDistillation(TeacherForcing):
             if self._straight:
                 share = _cells((sigma - halfway) / (sigma - self._after[step]))
                 target = share * first_half + (1 - share) * target
-        if context is not None and (self.config.stalls or self.config.resampled):
-            past = self._draw_resampled(model, batch)
+        if context is not None and (self.config.stalls or self.config.resampled or self.config.disobeyed):
+            past = self._draw_disobeyed(self._draw_resampled(model, batch))
             if self.config.stalls:
                 shown, after = self._draw_stalls(clips, frames)
                 xt, sigma, target = (in_order(x, after) for x in (xt, sigma, target))
@@ -141,6 +149,17 @@ class ProgressiveDistillation(TeacherForcing):
                 xt = xt + (after - level) * packed.flow(model, xt, torch.full_like(sigma, level))
             past = replace(batch, latents=xt[:, 0])
         return replace(batch, latents=torch.where(_cells(drawn[:, None]).to(true.device), past.latents, true))
+
+    def _draw_disobeyed(self, past: FlowBatch) -> FlowBatch:
+        """Return the past, some of its clips under the actions of later frames; the last one's hold on."""
+        if past.actions is None or not self.config.disobeyed:
+            return past
+        clips, frames = past.actions.shape[:2]
+        device = past.actions.device
+        delay = torch.randint(1, LONGEST_DELAY + 1, (clips, 1), device=device)
+        delay *= torch.rand(clips, 1, device=device) < self.config.disobeyed
+        later = (torch.arange(frames, device=device) + delay).clamp_max(frames - 1)
+        return replace(past, actions=in_order(past.actions[:, None], later)[:, 0])
 
     def _draw_stalls(self, clips: int, frames: int) -> tuple[Tensor, Tensor]:
         """Draw which frames of a clip stand in the past's places, and which frames come after them: each [B, F]."""

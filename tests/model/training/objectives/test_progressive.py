@@ -11,7 +11,11 @@ from torch import Tensor
 from longtake.model.config import GeneratorConfig
 from longtake.model.errors import ConfigError
 from longtake.model.network.transformer import Transformer
-from longtake.model.training.objectives.progressive import ProgressiveConfig, ProgressiveDistillation
+from longtake.model.training.objectives.progressive import (
+    LONGEST_DELAY,
+    ProgressiveConfig,
+    ProgressiveDistillation,
+)
 from longtake.model.training.objectives.teacher_forcing import FlowBatch
 from longtake.model.training.objectives.window import PackedAttention, WindowAttention
 from longtake.model.weights import Sampling
@@ -210,6 +214,35 @@ def test_a_resampled_past_may_stall_too() -> None:
     assert all(p.grad is not None for p in student.parameters())
 
 
+def test_a_past_that_disobeys_has_the_actions_of_later_frames() -> None:
+    """The student sees it; the teacher, and the frames that are made, keep the actions under which they were drawn."""
+    (taught, teacher), (learning, student), shown, frames = spy(0), spy(2), batch(frames=10, clips=12), 10
+    torch.manual_seed(0)
+    objective(taught, action_guidance=2.0, disobeyed=0.5).clips(learning, shown)
+    assert shown.actions is not None
+    drawn = shown.actions
+    assert all(torch.equal(actions[:, :frames], drawn) for *_, actions in teacher.asked)
+    packed, _, _, actions = student.asked[0]
+    assert torch.equal(packed[:, :frames], shown.latents)
+    assert torch.equal(actions[:, frames:], drawn.repeat(1, 3, 1))
+    delays = [
+        next(delay for delay in range(10) if torch.equal(past, track[[min(f + delay, 9) for f in range(frames)]]))
+        for past, track in zip(actions[:, :frames], drawn, strict=True)
+    ]
+    assert 0 in delays, "some clips obey"
+    assert {0} < set(delays) <= set(range(LONGEST_DELAY + 1))
+
+
+def test_without_actions_nothing_disobeys() -> None:
+    sizes = replace(SIZES, actions=0)
+    student = Transformer(sizes)
+    shown = replace(batch(frames=8), actions=None)
+    loss = objective(Transformer(sizes), disobeyed=1.0).clips(student, shown)
+    loss.backward()
+    assert loss.isfinite()
+    assert all(p.grad is not None for p in student.parameters())
+
+
 def test_a_distilled_teacher_takes_its_own_two_steps() -> None:
     """The student's straight way ends where the teacher's two steps end."""
     (taught, teacher), (learning, student), shown, frames = spy(0), spy(2), batch(), 6
@@ -273,6 +306,8 @@ def test_guidance_that_cannot_be() -> None:
         ProgressiveConfig(stalls=1.0)
     with pytest.raises(ConfigError, match="resampled is a share"):
         ProgressiveConfig(resampled=1.5)
+    with pytest.raises(ConfigError, match="disobeyed is a share"):
+        ProgressiveConfig(disobeyed=-0.1)
     with pytest.raises(ConfigError, match="resampling_rounds"):
         ProgressiveConfig(resampling_rounds=0)
     with pytest.raises(ConfigError, match="no_text"):
