@@ -94,6 +94,9 @@ class GeneratorConfig:
     """What a prompt change does to the window's keys and values (`longtake.model.generation.recache`)."""
     sink_on_recache: SinkOnRecache = "keep"
     """Past the window's length, a recache either keeps the sink or refreshes it."""
+    recache_frames: int = 0
+    """Latent frames that the window has after a recache that refreshes the sink; 0 for all that it had. Fewer cost less
+    time, and the window grows again as the take goes on."""
     sampler: SamplerName = "renoise"
     """renoise or euler for a network distilled to few steps, multistep for any other (see `generation.sampler`)."""
     timesteps: tuple[float, ...] = (1000.0, 750.0, 500.0, 250.0)
@@ -110,6 +113,16 @@ class GeneratorConfig:
             raise ConfigError(
                 f"window_frames {self.window_frames} must hold the sink ({self.sink_frames}) "
                 f"and one block ({self.block_frames})"
+            )
+        at_least(self, 0, "recache_frames")
+        if self.recache_frames and (self.recache != "causal" or self.sink_on_recache != "refresh"):
+            raise ConfigError(
+                'recache_frames shortens the window: set recache to "causal", sink_on_recache to "refresh"'
+            )
+        if self.recache_frames and not self.sink_frames < self.recache_frames <= self.window_frames:
+            raise ConfigError(
+                f"recache_frames {self.recache_frames} must be more than the sink ({self.sink_frames}) and at most the "
+                f"window ({self.window_frames})"
             )
         for name, allowed in _CHOICES.items():
             if getattr(self, name) not in allowed:
@@ -134,6 +147,11 @@ class GeneratorConfig:
     def ring_frames(self) -> int:
         """Latent frames of the window that are not the sink."""
         return self.window_frames - self.sink_frames
+
+    @property
+    def refreshed_frames(self) -> int:
+        """Latent frames that a recache of a full window computes if it refreshes the sink."""
+        return self.recache_frames or self.window_frames
 
 
 _CHOICES: dict[str, tuple[str, ...]] = {
@@ -164,6 +182,7 @@ _PRESETS: dict[str, GeneratorConfig] = {
         positions="relative",
         recache="causal",
         sink_on_recache="refresh",
+        recache_frames=5,
         sampler="multistep",
         shift=2.5,
     ),

@@ -111,10 +111,11 @@ class Recaches:
 
 def time_recaches(generator: Generator, world: World, clock: Clock = time.perf_counter) -> Recaches:
     """Recache a world repeatedly in both ways, with a block in between. Its window must be full."""
-    config, window, ring = generator.config, generator.config.window_frames, generator.config.ring_frames
+    config = generator.config
+    window, ring, refreshed = config.window_frames, config.ring_frames, config.refreshed_frames
     spent: dict[SinkOnRecache, list[float]] = {"keep": [], "refresh": []}
     if plan_recache(config, 0, window) is None or config.recache == "clear":
-        return Recaches(keep=None, refresh=None, keep_frames=ring, refresh_frames=window)
+        return Recaches(keep=None, refresh=None, keep_frames=ring, refresh_frames=refreshed)
     begun = clock()
     for number in range(RECACHE_ROUNDS):
         for way, found in spent.items():
@@ -123,14 +124,14 @@ def time_recaches(generator: Generator, world: World, clock: Clock = time.perf_c
             # A sink can be kept only after the window has moved on.
             generator.step(world)
             generator.settle(world)
-            so = replace(config, sink_on_recache=way)
+            so = replace(config, sink_on_recache=way, recache_frames=config.recache_frames if way == "refresh" else 0)
             with torch.inference_mode():
                 found.append(1000 * timed(partial(recache, world, world.executor, so), clock))
     return Recaches(
         keep=statistics.median(spent["keep"]),
         refresh=statistics.median(spent["refresh"]),
         keep_frames=ring,
-        refresh_frames=window,
+        refresh_frames=refreshed,
     )
 
 

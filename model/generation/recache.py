@@ -8,7 +8,8 @@
 | none | as they were: only cross-attention sees the new prompt |
 
 While the take fits in the window, a recache rewrites the sink too. Later the sink either stays as it was last written
-(then its frames need not be computed), or it is refreshed: the window's first frames become the sink.
+(then its frames need not be computed), or it is refreshed: the window's first frames become the sink. A recache that
+refreshes it may also leave out the window's oldest frames (`recache_frames`); the take goes on as a shorter one would.
 """
 
 from collections.abc import Callable, Sequence
@@ -56,7 +57,7 @@ def plan_recache(config: GeneratorConfig, first_frame: int, end_frame: int) -> R
         return RecachePlan(keep_sink=False, first_frame=end_frame, group_frames=())
     past_the_window = end_frame - first_frame > config.window_frames
     keep_sink = past_the_window and config.sink_on_recache == "keep"
-    start = end_frame - config.ring_frames if keep_sink else max(first_frame, end_frame - config.window_frames)
+    start = end_frame - config.ring_frames if keep_sink else max(first_frame, end_frame - config.refreshed_frames)
     causal = config.recache == "causal"
     groups = block_groups(start, end_frame, config.block_frames) if causal else (end_frame - start,)
     return RecachePlan(keep_sink=keep_sink, first_frame=start, group_frames=groups)

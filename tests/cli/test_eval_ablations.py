@@ -106,15 +106,17 @@ def test_every_ablation_is_filmed_once_and_the_tables_are_written(call: Call, ma
     assert json.loads(called.out) == body
     assert {table["ablation"] for table in body["ablations"]} == set(ABLATIONS) == set(ASKS)
     by_name = {table["ablation"]: table for table in body["ablations"]}
-    assert [c["name"] for c in by_name["switch"]["conditions"]] == ["recache", "late recache", "keep", "clear", "drawn"]
+    names = ["recache", "whole window", "late recache", "keep", "clear", "drawn"]
+    assert [c["name"] for c in by_name["switch"]["conditions"]] == names
     assert [c["weights"] for c in by_name["long"]["conditions"]] == ["abc", "w-before"]
     assert by_name["precision"]["missing"] == {"fp8": "no fp8 here"}
-    # recache, late, keep, clear; once for 4 steps and fp32, 3 other steps, renoise, bf16, int8; as is, no sink, others
-    assert len(machine.opened) == 2 * 4 + 2 * 7 + 3
+    # recache, whole, late, keep, clear; once for 4 steps and fp32; 3 other steps, renoise, bf16, int8; as is, no sink,
+    # others
+    assert len(machine.opened) == 2 * 5 + 2 * 7 + 3
     for name in ("ablations.md", "ablations.html", "plots/switch-place.svg", "plots/sink-detail.svg"):
         assert (out / name).is_file()
     assert call("eval", "ablations", "--quick", "--out", out, "--against", other).code == 0
-    assert len(machine.opened) == 25
+    assert len(machine.opened) == 27
 
 
 def test_a_run_that_was_stopped_goes_on(call: Call, machine: Machine, tmp_path: Path) -> None:
@@ -127,11 +129,12 @@ def test_a_run_that_was_stopped_goes_on(call: Call, machine: Machine, tmp_path: 
     machine.fails_at = -1
     called = call(*asked, "--out", out)
     assert called.code == 0, called.err
-    assert machine.opened == [f"{name} abc {seed}" for name in ("as-is", "late", "keep", "clear") for seed in (0, 1)]
-    assert "| | recache | late recache | keep | clear | drawn |" in called.out
+    names = ("as-is", "whole", "late", "keep", "clear")
+    assert machine.opened == [f"{name} abc {seed}" for name in names for seed in (0, 1)]
+    assert "| | recache | whole window | late recache | keep | clear | drawn |" in called.out
     # More takes add to it, and another ablation keeps the table of the first.
     assert call(*asked, "--out", out, "--seeds", "3").code == 0
-    assert len(machine.opened) == 12
+    assert len(machine.opened) == 15
     assert call("eval", "ablations", "--quick", "--only", "sink", "--out", out).code == 0
     written = json.loads((out / "results.json").read_text())["ablations"]
     assert [table["ablation"] for table in written][:2] == ["switch", "sink"]
@@ -141,7 +144,7 @@ def test_parts_share_the_takes(call: Call, machine: Machine, tmp_path: Path) -> 
     for number in ("1/2", "2/2"):
         asked = ("eval", "ablations", "--quick", "--only", "switch", "--out", tmp_path / "out", "--part", number)
         assert call(*asked).code == 0
-        assert len(machine.opened) == (4 if number == "1/2" else 8)
+        assert len(machine.opened) == (5 if number == "1/2" else 10)
 
 
 def test_takes_of_another_model_or_configuration_are_refused(call: Call, machine: Machine, tmp_path: Path) -> None:

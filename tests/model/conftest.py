@@ -194,7 +194,7 @@ class PlainWorld:
             window = [*self.sink, *frames]
             self.forward(frames, self.stack(frames), 0.0, window, self.sees_earlier_blocks)
             return
-        frames = list(range(c - min(config.window_frames, c), c))
+        frames = list(range(c - min(config.refreshed_frames, c), c))
         self.keys.clear()
         self.sink = []
         for block in self.blocks(frames):

@@ -30,6 +30,7 @@ class Condition:
     late: bool = False
     """the recache comes after the first block of a new prompt"""
     recache: RecacheMode | None = None
+    recache_frames: int | None = None
     sink_frames: int | None = None
     timesteps: tuple[float, ...] | None = None
     sampler: SamplerName | None = None
@@ -40,16 +41,19 @@ class Condition:
         """Return a configuration under this condition."""
         changes = {
             name: value
-            for name in ("recache", "sink_frames", "timesteps", "sampler")
+            for name in ("recache", "recache_frames", "sink_frames", "timesteps", "sampler")
             if (value := getattr(self, name)) is not None
         }
         return replace(config, **changes)
 
 
 AS_IS = Condition(name="as-is", says="as the weights are used")
-KEEP = Condition(name="keep", says="the window's keys and values stay under the old prompt", recache="none")
+WHOLE = Condition(name="whole", says="the whole window is recached", recache_frames=0)
+KEEP = Condition(
+    name="keep", says="the window's keys and values stay under the old prompt", recache="none", recache_frames=0
+)
 LATE = Condition(name="late", says="the recache comes after the first block of the new prompt", late=True)
-CLEAR = Condition(name="clear", says="the window is emptied at the switch", recache="clear")
+CLEAR = Condition(name="clear", says="the window is emptied at the switch", recache="clear", recache_frames=0)
 NO_SINK = Condition(name="no-sink", says="as many latent frames, none of them the take's first", sink_frames=0)
 INT8 = Condition(name="int8", says="int8 weights and activations in the layers", linear="int8")
 FP8 = Condition(name="fp8", says="e4m3 weights and activations in the layers", linear="fp8")
@@ -83,7 +87,13 @@ def conditions(config: GeneratorConfig, *, precision: str) -> dict[str, dict[str
     """
     other = other_sampler(config)
     return {
-        "switch": {"recache": AS_IS, "late recache": LATE, "keep": KEEP, "clear": CLEAR},
+        "switch": {
+            "recache": AS_IS,
+            **({"whole window": WHOLE} if config.recache_frames else {}),
+            "late recache": LATE,
+            "keep": KEEP,
+            "clear": CLEAR,
+        },
         "sink": {"with sink": AS_IS, "without": NO_SINK},
         "long": {"these weights": AS_IS},
         "steps": {

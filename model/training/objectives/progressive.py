@@ -24,12 +24,14 @@ from longtake.model.errors import ConfigError
 from longtake.model.generation.schedule import Schedule
 from longtake.model.network.transformer import Transformer
 from longtake.model.training.objectives.teacher_forcing import (
+    TURN_FRAMES,
     FlowBatch,
     MakeAttention,
     Packed,
     TeacherForcing,
     TeacherForcingConfig,
     in_order,
+    turns,
     weighted_error,
 )
 from longtake.model.weights import Sampling
@@ -48,6 +50,9 @@ class ProgressiveConfig(TeacherForcingConfig):
     """scale of what the prompt changes; 1 takes the teacher as it is"""
     action_guidance: float = 1.0
     """scale of what the actions change, against no action"""
+    turn_guidance: float = 1.0
+    """the same in the frames that follow a change of the actions, against the actions before it; 1 takes those frames
+    as all others"""
     stalls: float = 0.0
     """odds, in half of the clips, that a frame of the student's past is the one before it once more: a past that is too
     slow, as that of its own takes tends to be, while the teacher sees the true one"""
@@ -64,7 +69,7 @@ class ProgressiveConfig(TeacherForcingConfig):
         super().__post_init__()
         part(self, "stalls")
         share(self, "resampled", "disobeyed")
-        at_least(self, 1, "resampling_rounds", "text_guidance", "action_guidance")
+        at_least(self, 1, "resampling_rounds", "text_guidance", "action_guidance", "turn_guidance")
 
 
 class ProgressiveDistillation(TeacherForcing):
@@ -179,10 +184,25 @@ class ProgressiveDistillation(TeacherForcing):
             unprompted = packed.flow(self._teacher, xt, sigma, text=self._blank(batch.text))
             guided = guided + (config.text_guidance - 1) * (flow - unprompted)
         # What a hand does shows against the past: a first frame has none.
-        if config.action_guidance > 1 and batch.actions is not None and packed.past is not None:
-            at_rest = packed.flow(self._teacher, xt, sigma, at_rest=True)
-            guided = guided + (config.action_guidance - 1) * (flow - at_rest)
+        if (
+            max(config.action_guidance, config.turn_guidance) > 1
+            and batch.actions is not None
+            and packed.past is not None
+        ):
+            held, scale = self._compared(batch.actions)
+            guided = guided + (scale - 1) * (flow - packed.flow(self._teacher, xt, sigma, held=held))
         return guided
+
+    def _compared(self, actions: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the actions that those of a clip [B, F, axes] are compared with, and the scales [B, 1, F, 1, 1, 1]."""
+        config = self.config
+        held, scale = torch.zeros_like(actions), torch.full_like(actions[..., 0], config.action_guidance)
+        if config.turn_guidance > 1:
+            following = turns(actions)
+            before = (torch.arange(actions.shape[1], device=actions.device) - TURN_FRAMES).clamp_min(0)
+            held = torch.where(following[..., None], actions[:, before], held)
+            scale = scale.masked_fill(following, config.turn_guidance)
+        return held, _cells(scale[:, None])
 
 
 def _check_two_for_one(teacher: GeneratorConfig, student: GeneratorConfig, halfway: list[float]) -> None:

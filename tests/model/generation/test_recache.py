@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from longtake.model.config import preset
+from longtake.model.errors import ConfigError
 from longtake.model.generation.noise import SeededNoise
 from longtake.model.generation.recache import RecachePlan, block_groups, live_lengths, plan_recache
 
@@ -66,6 +67,30 @@ def test_recache_equals_the_plain_one(
 
 
 @pytest.mark.parametrize("positions", ["absolute", "relative"])
+@pytest.mark.parametrize(
+    ("block", "window", "sink_frames", "kept"), [(1, 5, 1, 3), (1, 5, 1, 2), (2, 7, 1, 4), (3, 12, 3, 7)]
+)
+def test_a_recache_of_fewer_frames_equals_the_plain_one(
+    small: Any, block: int, window: int, sink_frames: int, kept: int, positions: str
+) -> None:
+    config = small.config(
+        block_frames=block,
+        window_frames=window,
+        sink_frames=sink_frames,
+        recache="causal",
+        sink_on_recache="refresh",
+        recache_frames=kept,
+        positions=positions,
+        timesteps=(1000.0, 500.0),
+    )
+    full = window // block
+    # Before the window is full, when it just is, while it grows again, and after it has moved on.
+    switches = [1, full, full + 1, 3 * full]
+    for index, (made, wanted) in enumerate(run_both(small, config, switches, 4 * full + 3)):
+        assert small.error(made, wanted) < 2e-5, index
+
+
+@pytest.mark.parametrize("positions", ["absolute", "relative"])
 @pytest.mark.parametrize("mode", ["clear", "none"])
 def test_clear_and_none_equal_the_plain_ones(small: Any, mode: str, positions: str) -> None:
     config = small.config(
@@ -106,6 +131,10 @@ def test_plans_follow_the_table(small: Any) -> None:
     assert plan(15, first=3, sink_on_recache="refresh") == refreshed
     causal = RecachePlan(keep_sink=True, first_frame=6, group_frames=(3, 3, 3))
     assert plan(15, recache="causal") == causal
+    fewer = {"recache": "causal", "sink_on_recache": "refresh", "recache_frames": 6}
+    assert plan(6, **fewer) == RecachePlan(keep_sink=False, first_frame=0, group_frames=(3, 3))
+    assert plan(9, **fewer) == RecachePlan(keep_sink=False, first_frame=3, group_frames=(3, 3))
+    assert plan(15, **fewer) == RecachePlan(keep_sink=False, first_frame=9, group_frames=(3, 3))
     assert plan(15, recache="clear") == RecachePlan(keep_sink=False, first_frame=15, group_frames=())
     assert plan(15, recache="none") is None
 
@@ -149,14 +178,29 @@ def test_lengths_of_a_live_world_are_those_of_a_block_and_of_a_full_windows_reca
     assert live_lengths(config) == [3, 9]
     assert live_lengths(replace(config, sink_on_recache="refresh")) == [3, 12]
     assert live_lengths(replace(config, recache="none")) == [3]
+    fewer = replace(config, recache="causal", sink_on_recache="refresh", recache_frames=6)
+    assert live_lengths(fewer) == [3, 6]
 
 
-@pytest.mark.parametrize("sink", ["keep", "refresh"])
+def test_a_shorter_window_is_refused_where_its_sink_stays(small: Any) -> None:
+    for changes in (
+        {"recache": "causal", "sink_on_recache": "keep"},
+        {"recache": "none", "sink_on_recache": "refresh"},
+    ):
+        with pytest.raises(ConfigError, match="recache_frames shortens the window"):
+            small.config(**changes, recache_frames=6)
+    for frames, said in ((3, "more than the sink"), (13, "at most the window"), (-1, "recache_frames")):
+        with pytest.raises(ConfigError, match=said):
+            small.config(recache="causal", sink_on_recache="refresh", recache_frames=frames)
+
+
+@pytest.mark.parametrize("sink", ["keep", "refresh", "refresh, fewer"])
 @pytest.mark.parametrize("mode", ["longlive", "causal", "clear", "none"])
 def test_of_several_prompts_before_a_block_only_the_last_one_counts(small: Any, mode: str, sink: str) -> None:
     """Bit for bit: a server recaches ahead of the block, and again if another cue follows. Replays do it once."""
     sizes = {"block_frames": 1, "window_frames": 5, "sink_frames": 1, "timesteps": (1000.0, 500.0)}
-    config = small.config(**sizes, recache=mode, sink_on_recache=sink)
+    kept = 3 if "fewer" in sink and mode == "causal" else 0
+    config = small.config(**sizes, recache=mode, sink_on_recache=sink.split(",")[0], recache_frames=kept)
     generator = small.generator(config)
     prompts = [small.embedding(config, number) for number in range(4)]
     once, again = (generator.open(seed=3, embedding=prompts[0]) for _ in range(2))

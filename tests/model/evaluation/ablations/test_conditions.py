@@ -12,6 +12,7 @@ from longtake.model.evaluation.ablations.conditions import (
     KEEP,
     LATE,
     NO_SINK,
+    WHOLE,
     Condition,
     conditions,
     load_under,
@@ -24,9 +25,10 @@ CONFIG = preset("diorama")
 
 def test_every_condition_changes_what_it_names_and_nothing_else() -> None:
     assert AS_IS.drive(CONFIG) == CONFIG
-    assert KEEP.drive(CONFIG) == replace(CONFIG, recache="none")
+    assert WHOLE.drive(CONFIG) == replace(CONFIG, recache_frames=0) != CONFIG
+    assert KEEP.drive(CONFIG) == replace(CONFIG, recache="none", recache_frames=0)
     assert LATE.drive(CONFIG) == CONFIG
-    assert CLEAR.drive(CONFIG) == replace(CONFIG, recache="clear")
+    assert CLEAR.drive(CONFIG) == replace(CONFIG, recache="clear", recache_frames=0)
     assert NO_SINK.drive(CONFIG) == replace(CONFIG, sink_frames=0)
     by_count = dict(conditions(CONFIG, precision="fp32")["steps"])
     other = by_count.popitem()
@@ -53,6 +55,9 @@ def test_what_changes_nothing_is_filmed_once() -> None:
     assert found["precision"]["fp32"].precision == "fp32"
     uneven = replace(CONFIG, timesteps=(1000.0, 400.0))
     assert conditions(uneven, precision="fp32")["steps"]["2 steps"] == AS_IS
+    assert "whole window" in found["switch"]
+    whole = replace(CONFIG, recache_frames=0)
+    assert "whole window" not in conditions(whole, precision="bf16")["switch"], "it is what happens anyway"
     names = [condition.name for some in found.values() for condition in some.values()]
     assert len(set(names)) == len({condition for some in found.values() for condition in some.values()})
 

@@ -136,6 +136,32 @@ def test_guidance_goes_on_beyond_what_prompt_and_actions_change() -> None:
     torch.testing.assert_close(loss, (made - guided).square().mean(), rtol=1e-4, atol=1e-5)
 
 
+def test_a_turn_is_guided_against_the_actions_before_it() -> None:
+    """Two frames after a change of the stick; the others against none, as ever."""
+    shown, frames = batch(frames=8, clips=2), 8
+    held = torch.zeros(2, frames, 2)
+    held[0, 4:] = 0.5
+    held[1, 2:6, 1] = -1.0
+    held[1, 6:, 0] = 1.0
+    shown = replace(shown, actions=held)
+    (taught, teacher), (learning, student) = spy(0), spy(2)
+    loss = objective(taught, action_guidance=2.0, turn_guidance=4.0).clips(learning, shown)
+    _, (packed, t, words, own), (_, _, _, compared) = teacher.asked
+    assert torch.equal(own, held.repeat(1, 4, 1))
+    assert torch.equal(compared[:, :frames], held), "the past keeps its actions"
+    against = torch.zeros(2, frames, 2)
+    against[1, 6:8, 1] = -1.0
+    assert torch.equal(compared[:, frames:], against.repeat(1, 3, 1))
+    scale = torch.tensor([[1.0, 1, 1, 1, 3, 3, 1, 1], [1, 1, 3, 3, 1, 1, 3, 3]]).repeat(1, 3)[..., None, None, None]
+    flow, other = (
+        teacher.inner(packed, t, words, lambda layer: attention(frames, 4), actions=actions)[:, frames:]
+        for actions in (own, compared)
+    )
+    start, levels, text, actions = student.asked[0]
+    made = student.inner(start, levels, text, lambda layer: attention(frames, 4), actions=actions)[:, frames:]
+    torch.testing.assert_close(loss, (made - flow - scale * (flow - other)).square().mean(), rtol=1e-4, atol=1e-5)
+
+
 def test_a_past_that_stalls_leads_to_the_frame_after_its_last() -> None:
     """The student sees frames twice; it is asked for what the teacher makes of the true past."""
     (taught, teacher), (learning, student), shown = spy(0), spy(2), batch(frames=8, clips=6)
@@ -306,6 +332,8 @@ def test_guidance_that_cannot_be() -> None:
         ProgressiveConfig(stalls=1.0)
     with pytest.raises(ConfigError, match="resampled is a share"):
         ProgressiveConfig(resampled=1.5)
+    with pytest.raises(ConfigError, match="turn_guidance"):
+        ProgressiveConfig(turn_guidance=0.5)
     with pytest.raises(ConfigError, match="disobeyed is a share"):
         ProgressiveConfig(disobeyed=-0.1)
     with pytest.raises(ConfigError, match="resampling_rounds"):
