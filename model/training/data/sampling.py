@@ -16,7 +16,7 @@ from longtake.model.bounds import at_least, share
 from longtake.model.training.compute import to_device
 from longtake.model.training.data.drawing import AFTER, BEFORE, NO_SWITCH
 from longtake.model.training.data.pool import LatentPool
-from longtake.model.training.objectives.teacher_forcing import FlowBatch, turns
+from longtake.model.training.objectives.teacher_forcing import FlowBatch
 
 FAR_SETTLE = 2
 """frames after the cut between a far sink and the rest that do not count, the sink itself apart"""
@@ -36,14 +36,12 @@ class SamplingConfig:
     """share of the other clips with a switch that are shown up to it, under the old prompt"""
     actor_weight: float = 4.0
     """loss weight of a cell that the actor covers; 1 elsewhere"""
-    turn_weight: float = 1.0
-    """loss weight of the frames in which the world follows a change of its actions; 1 for the others"""
     drop_text: float = 0.06
     """share of samples without a prompt"""
 
     def __post_init__(self) -> None:
         at_least(self, 1, "frames")
-        at_least(self, 0, "actor_weight", "turn_weight")
+        at_least(self, 0, "actor_weight")
         share(self, "place_again", "far_sink", "old_prompt", "drop_text")
 
 
@@ -139,18 +137,14 @@ class Sampler:
         silent = self._host(rng.random(count) < self.config.drop_text)
         text = torch.where(silent[:, None, None], self._no_text, pool.text[clip, which, wording])
         cover = pool.cover[clip[:, None], frames].float() / 255
-        actions = pool.actions[clip[:, None], frames] if self._actions else None
-        counted = self._host(np.stack([row.counted for row in rows]))
-        if actions is not None and self.config.turn_weight != 1:
-            counted = torch.where(turns(actions), self.config.turn_weight * counted, counted)
         # The first frame of a sample begins a take, so it is encoded as one.
         later = pool.latents[clip[:, None], frames[:, 1:]]
         return FlowBatch(
             latents=torch.cat((pool.starts[clip[:, None], frames[:, :1]], later), 1).float(),
-            counted=counted,
+            counted=self._host(np.stack([row.counted for row in rows])),
             weights=1 + (self.config.actor_weight - 1) * cover,
             text=text.float(),
-            actions=actions,
+            actions=pool.actions[clip[:, None], frames] if self._actions else None,
         )
 
     def _host(self, x: NDArray[np.generic]) -> Tensor:

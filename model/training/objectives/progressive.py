@@ -7,13 +7,11 @@ then has both in one forward. Its sampler is `euler`.
 
 The teacher always sees the true past. The student may be shown one that is too slow (`stalls`) or one that it made
 itself (`resampled`), so that it learns to lead its own takes back to what is drawn. Guo et al. (2025, arXiv:2512.15702)
-resample the past without a teacher. It may also be shown a past that has not followed the stick (`disobeyed`): in its
-own takes the world sometimes does not turn at once, and a student that has only seen pasts that obey goes on as before.
+resample the past without a teacher.
 """
 
 from dataclasses import dataclass, replace
 from itertools import pairwise
-from typing import Final
 
 import torch
 from torch import Tensor
@@ -24,20 +22,15 @@ from longtake.model.errors import ConfigError
 from longtake.model.generation.schedule import Schedule
 from longtake.model.network.transformer import Transformer
 from longtake.model.training.objectives.teacher_forcing import (
-    TURN_FRAMES,
     FlowBatch,
     MakeAttention,
     Packed,
     TeacherForcing,
     TeacherForcingConfig,
     in_order,
-    turns,
     weighted_error,
 )
 from longtake.model.weights import Sampling
-
-LONGEST_DELAY: Final = 8
-"""frames by which a past may lag behind its actions, as many as a random track holds one at most"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,9 +43,6 @@ class ProgressiveConfig(TeacherForcingConfig):
     """scale of what the prompt changes; 1 takes the teacher as it is"""
     action_guidance: float = 1.0
     """scale of what the actions change, against no action"""
-    turn_guidance: float = 1.0
-    """the same in the frames that follow a change of the actions, against the actions before it; 1 takes those frames
-    as all others"""
     stalls: float = 0.0
     """odds, in half of the clips, that a frame of the student's past is the one before it once more: a past that is too
     slow, as that of its own takes tends to be, while the teacher sees the true one"""
@@ -61,15 +51,12 @@ class ProgressiveConfig(TeacherForcingConfig):
     first, and denoised from there"""
     resampling_rounds: int = 2
     """how often at most this is done, each time to what came out of the time before, as errors add up in a take"""
-    disobeyed: float = 0.0
-    """odds that a clip's past is shown to the student under actions that come up to `LONGEST_DELAY` frames later, as if
-    the world had not followed them yet, while the frames that it makes from there follow theirs"""
 
     def __post_init__(self) -> None:
         super().__post_init__()
         part(self, "stalls")
-        share(self, "resampled", "disobeyed")
-        at_least(self, 1, "resampling_rounds", "text_guidance", "action_guidance", "turn_guidance")
+        share(self, "resampled")
+        at_least(self, 1, "resampling_rounds", "text_guidance", "action_guidance")
 
 
 class ProgressiveDistillation(TeacherForcing):
@@ -126,8 +113,8 @@ class ProgressiveDistillation(TeacherForcing):
             if self._straight:
                 share = _cells((sigma - halfway) / (sigma - self._after[step]))
                 target = share * first_half + (1 - share) * target
-        if context is not None and (self.config.stalls or self.config.resampled or self.config.disobeyed):
-            past = self._draw_disobeyed(self._draw_resampled(model, batch))
+        if context is not None and (self.config.stalls or self.config.resampled):
+            past = self._draw_resampled(model, batch)
             if self.config.stalls:
                 shown, after = self._draw_stalls(clips, frames)
                 xt, sigma, target = (in_order(x, after) for x in (xt, sigma, target))
@@ -155,17 +142,6 @@ class ProgressiveDistillation(TeacherForcing):
             past = replace(batch, latents=xt[:, 0])
         return replace(batch, latents=torch.where(_cells(drawn[:, None]).to(true.device), past.latents, true))
 
-    def _draw_disobeyed(self, past: FlowBatch) -> FlowBatch:
-        """Return the past, some of its clips under the actions of later frames; the last one's hold on."""
-        if past.actions is None or not self.config.disobeyed:
-            return past
-        clips, frames = past.actions.shape[:2]
-        device = past.actions.device
-        delay = torch.randint(1, LONGEST_DELAY + 1, (clips, 1), device=device)
-        delay *= torch.rand(clips, 1, device=device) < self.config.disobeyed
-        later = (torch.arange(frames, device=device) + delay).clamp_max(frames - 1)
-        return replace(past, actions=in_order(past.actions[:, None], later)[:, 0])
-
     def _draw_stalls(self, clips: int, frames: int) -> tuple[Tensor, Tensor]:
         """Draw which frames of a clip stand in the past's places, and which frames come after them: each [B, F]."""
         device = self.levels.device
@@ -184,25 +160,10 @@ class ProgressiveDistillation(TeacherForcing):
             unprompted = packed.flow(self._teacher, xt, sigma, text=self._blank(batch.text))
             guided = guided + (config.text_guidance - 1) * (flow - unprompted)
         # What a hand does shows against the past: a first frame has none.
-        if (
-            max(config.action_guidance, config.turn_guidance) > 1
-            and batch.actions is not None
-            and packed.past is not None
-        ):
-            held, scale = self._compared(batch.actions)
-            guided = guided + (scale - 1) * (flow - packed.flow(self._teacher, xt, sigma, held=held))
+        if config.action_guidance > 1 and batch.actions is not None and packed.past is not None:
+            at_rest = packed.flow(self._teacher, xt, sigma, at_rest=True)
+            guided = guided + (config.action_guidance - 1) * (flow - at_rest)
         return guided
-
-    def _compared(self, actions: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the actions that those of a clip [B, F, axes] are compared with, and the scales [B, 1, F, 1, 1, 1]."""
-        config = self.config
-        held, scale = torch.zeros_like(actions), torch.full_like(actions[..., 0], config.action_guidance)
-        if config.turn_guidance > 1:
-            following = turns(actions)
-            before = (torch.arange(actions.shape[1], device=actions.device) - TURN_FRAMES).clamp_min(0)
-            held = torch.where(following[..., None], actions[:, before], held)
-            scale = scale.masked_fill(following, config.turn_guidance)
-        return held, _cells(scale[:, None])
 
 
 def _check_two_for_one(teacher: GeneratorConfig, student: GeneratorConfig, halfway: list[float]) -> None:

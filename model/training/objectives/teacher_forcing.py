@@ -18,9 +18,6 @@ from longtake.model.generation.schedule import Schedule
 from longtake.model.network.layers import Attend
 from longtake.model.network.transformer import Transformer
 
-TURN_FRAMES = 2
-"""latent frames that a world takes to follow a change of its actions"""
-
 
 @dataclass(frozen=True, kw_only=True)
 class FlowBatch:
@@ -29,7 +26,7 @@ class FlowBatch:
     latents: Tensor
     """[B, F, C, h, w] float32"""
     counted: Tensor
-    """[B, F] float32, how much a frame's loss counts; 0 for not at all"""
+    """[B, F] float32, whether a frame's loss counts"""
     weights: Tensor
     """[B, F, h, w] float32, of each cell's loss"""
     text: Tensor
@@ -87,7 +84,7 @@ class Packed:
             self._clean = (1 - c) * x0 + c * torch.randn_like(x0)
 
     def flow(
-        self, model: Transformer, xt: Tensor, sigma: Tensor, *, text: Tensor | None = None, held: Tensor | None = None
+        self, model: Transformer, xt: Tensor, sigma: Tensor, *, text: Tensor | None = None, at_rest: bool = False
     ) -> Tensor:
         """Return the flow of noised copies.
 
@@ -96,8 +93,7 @@ class Packed:
             xt: noised latents, [B, copies, F, C, h, w].
             sigma: their noise levels, [B, copies, F].
             text: instead of the batch's.
-            held: actions [B, F, axes] that the noised copies are made under, instead of the batch's; the clean past
-                keeps its own.
+            at_rest: whether the noised copies are made under no action; the clean past keeps its own.
 
         Returns:
             Like xt, float32.
@@ -109,8 +105,8 @@ class Packed:
             t = torch.cat((torch.zeros_like(t[:, :frames]), t), 1)  # shown as clean, whatever its noise
         # Every copy of a frame, the clean one included, carries the actions that the frame was made under.
         actions = None if batch.actions is None else batch.actions.repeat(1, self._total, 1)
-        if actions is not None and held is not None:
-            actions[:, -self._copies * frames :] = held.repeat(1, self._copies, 1)
+        if actions is not None and at_rest:
+            actions[:, -self._copies * frames :] = 0
         if actions is not None and self.past is not None and self.past.actions is not None:
             actions[:, :frames] = self.past.actions
         text = batch.text if text is None else text
@@ -180,15 +176,6 @@ class TeacherForcing(ABC):
             with torch.inference_mode(False):
                 self._attention[frames, copies] = self._make_attention(frames, copies)
         return self._attention[frames, copies]
-
-
-def turns(actions: Tensor) -> Tensor:
-    """Return which frames follow a change of the actions [B, F, axes] at once: [B, F], bool."""
-    changed = (actions[:, 1:] != actions[:, :-1]).any(-1)
-    following = torch.zeros(actions.shape[:2], dtype=torch.bool, device=actions.device)
-    for later in range(min(TURN_FRAMES, changed.shape[1])):
-        following[:, 1 + later :] |= changed[:, : changed.shape[1] - later]
-    return following
 
 
 def in_order(x: Tensor, frames: Tensor) -> Tensor:

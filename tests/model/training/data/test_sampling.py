@@ -106,29 +106,3 @@ def test_the_same_turn_draws_the_same_batch(pool: LatentPool) -> None:
     one, other = (sampler.clips(4, np.random.default_rng(7)) for _ in range(2))
     assert torch.equal(one.latents, other.latents)
     assert torch.equal(one.text, other.text)
-
-
-def test_frames_that_follow_a_change_of_the_stick_count_more(pool: LatentPool) -> None:
-    """Held for five frames each; the far sink's own change counts for nothing, as the frames after its cut do."""
-    held = (torch.arange(TOTAL) // 5).float()
-    pool.actions.copy_(torch.stack((held, -held), -1) / TOTAL)
-    sampler = Sampler(pool, replace(CONFIG, turn_weight=3.0), NO_TEXT)
-    plain = Sampler(pool, CONFIG, NO_TEXT)
-    seen = set()
-    for seed in range(8):
-        turned, even = (each.clips(8, np.random.default_rng(seed)) for each in (sampler, plain))
-        assert torch.equal(turned.latents, even.latents)
-        frames = turned.latents.flatten(1) % START % 32
-        for clip in range(8):
-            for place in range(1, CONFIG.frames):
-                counts, before = float(turned.counted[clip, place]), float(even.counted[clip, place])
-                near = frames[clip, max(0, place - 2) : place + 1] // 5
-                changed = len(set(near.tolist())) > 1
-                assert counts == (3 * before if changed else before)
-                seen.add((changed, counts))
-    assert seen == {(False, 0.0), (False, 1.0), (True, 0.0), (True, 3.0)}
-
-
-def test_without_actions_all_frames_count_alike(pool: LatentPool) -> None:
-    sampler = Sampler(pool, replace(CONFIG, turn_weight=3.0), NO_TEXT, actions=False)
-    assert sampler.clips(8, np.random.default_rng(0)).counted.max() == 1

@@ -11,11 +11,7 @@ from torch import Tensor
 from longtake.model.config import GeneratorConfig
 from longtake.model.errors import ConfigError
 from longtake.model.network.transformer import Transformer
-from longtake.model.training.objectives.progressive import (
-    LONGEST_DELAY,
-    ProgressiveConfig,
-    ProgressiveDistillation,
-)
+from longtake.model.training.objectives.progressive import ProgressiveConfig, ProgressiveDistillation
 from longtake.model.training.objectives.teacher_forcing import FlowBatch
 from longtake.model.training.objectives.window import PackedAttention, WindowAttention
 from longtake.model.weights import Sampling
@@ -136,32 +132,6 @@ def test_guidance_goes_on_beyond_what_prompt_and_actions_change() -> None:
     torch.testing.assert_close(loss, (made - guided).square().mean(), rtol=1e-4, atol=1e-5)
 
 
-def test_a_turn_is_guided_against_the_actions_before_it() -> None:
-    """Two frames after a change of the stick; the others against none, as ever."""
-    shown, frames = batch(frames=8, clips=2), 8
-    held = torch.zeros(2, frames, 2)
-    held[0, 4:] = 0.5
-    held[1, 2:6, 1] = -1.0
-    held[1, 6:, 0] = 1.0
-    shown = replace(shown, actions=held)
-    (taught, teacher), (learning, student) = spy(0), spy(2)
-    loss = objective(taught, action_guidance=2.0, turn_guidance=4.0).clips(learning, shown)
-    _, (packed, t, words, own), (_, _, _, compared) = teacher.asked
-    assert torch.equal(own, held.repeat(1, 4, 1))
-    assert torch.equal(compared[:, :frames], held), "the past keeps its actions"
-    against = torch.zeros(2, frames, 2)
-    against[1, 6:8, 1] = -1.0
-    assert torch.equal(compared[:, frames:], against.repeat(1, 3, 1))
-    scale = torch.tensor([[1.0, 1, 1, 1, 3, 3, 1, 1], [1, 1, 3, 3, 1, 1, 3, 3]]).repeat(1, 3)[..., None, None, None]
-    flow, other = (
-        teacher.inner(packed, t, words, lambda layer: attention(frames, 4), actions=actions)[:, frames:]
-        for actions in (own, compared)
-    )
-    start, levels, text, actions = student.asked[0]
-    made = student.inner(start, levels, text, lambda layer: attention(frames, 4), actions=actions)[:, frames:]
-    torch.testing.assert_close(loss, (made - flow - scale * (flow - other)).square().mean(), rtol=1e-4, atol=1e-5)
-
-
 def test_a_past_that_stalls_leads_to_the_frame_after_its_last() -> None:
     """The student sees frames twice; it is asked for what the teacher makes of the true past."""
     (taught, teacher), (learning, student), shown = spy(0), spy(2), batch(frames=8, clips=6)
@@ -240,35 +210,6 @@ def test_a_resampled_past_may_stall_too() -> None:
     assert all(p.grad is not None for p in student.parameters())
 
 
-def test_a_past_that_disobeys_has_the_actions_of_later_frames() -> None:
-    """The student sees it; the teacher, and the frames that are made, keep the actions under which they were drawn."""
-    (taught, teacher), (learning, student), shown, frames = spy(0), spy(2), batch(frames=10, clips=12), 10
-    torch.manual_seed(0)
-    objective(taught, action_guidance=2.0, disobeyed=0.5).clips(learning, shown)
-    assert shown.actions is not None
-    drawn = shown.actions
-    assert all(torch.equal(actions[:, :frames], drawn) for *_, actions in teacher.asked)
-    packed, _, _, actions = student.asked[0]
-    assert torch.equal(packed[:, :frames], shown.latents)
-    assert torch.equal(actions[:, frames:], drawn.repeat(1, 3, 1))
-    delays = [
-        next(delay for delay in range(10) if torch.equal(past, track[[min(f + delay, 9) for f in range(frames)]]))
-        for past, track in zip(actions[:, :frames], drawn, strict=True)
-    ]
-    assert 0 in delays, "some clips obey"
-    assert {0} < set(delays) <= set(range(LONGEST_DELAY + 1))
-
-
-def test_without_actions_nothing_disobeys() -> None:
-    sizes = replace(SIZES, actions=0)
-    student = Transformer(sizes)
-    shown = replace(batch(frames=8), actions=None)
-    loss = objective(Transformer(sizes), disobeyed=1.0).clips(student, shown)
-    loss.backward()
-    assert loss.isfinite()
-    assert all(p.grad is not None for p in student.parameters())
-
-
 def test_a_distilled_teacher_takes_its_own_two_steps() -> None:
     """The student's straight way ends where the teacher's two steps end."""
     (taught, teacher), (learning, student), shown, frames = spy(0), spy(2), batch(), 6
@@ -332,10 +273,6 @@ def test_guidance_that_cannot_be() -> None:
         ProgressiveConfig(stalls=1.0)
     with pytest.raises(ConfigError, match="resampled is a share"):
         ProgressiveConfig(resampled=1.5)
-    with pytest.raises(ConfigError, match="turn_guidance"):
-        ProgressiveConfig(turn_guidance=0.5)
-    with pytest.raises(ConfigError, match="disobeyed is a share"):
-        ProgressiveConfig(disobeyed=-0.1)
     with pytest.raises(ConfigError, match="resampling_rounds"):
         ProgressiveConfig(resampling_rounds=0)
     with pytest.raises(ConfigError, match="no_text"):
