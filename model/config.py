@@ -182,7 +182,7 @@ _PRESETS: dict[str, GeneratorConfig] = {
         positions="relative",
         recache="causal",
         sink_on_recache="refresh",
-        recache_frames=5,
+        recache_frames=4,
         sampler="multistep",
         shift=2.5,
     ),
