@@ -109,8 +109,17 @@ class Recaches:
     refresh_frames: int
 
 
+def move_on(generator: Generator, world: World) -> None:
+    """Make a block, and more until the window is full and has left its first frame: only then can a sink be kept."""
+    beyond = False
+    while not beyond:
+        generator.step(world)
+        generator.settle(world)
+        beyond = world.cache.end_frame - world.cache.first_frame > generator.config.window_frames
+
+
 def time_recaches(generator: Generator, world: World, clock: Clock = time.perf_counter) -> Recaches:
-    """Recache a world repeatedly in both ways, with a block in between. Its window must be full."""
+    """Recache a world's full window repeatedly in both ways, with a block or more in between."""
     config = generator.config
     window, ring, refreshed = config.window_frames, config.ring_frames, config.refreshed_frames
     spent: dict[SinkOnRecache, list[float]] = {"keep": [], "refresh": []}
@@ -121,9 +130,7 @@ def time_recaches(generator: Generator, world: World, clock: Clock = time.perf_c
         for way, found in spent.items():
             if number and clock() - begun > RECACHES_S:
                 break
-            # A sink can be kept only after the window has moved on.
-            generator.step(world)
-            generator.settle(world)
+            move_on(generator, world)
             so = replace(config, sink_on_recache=way, recache_frames=config.recache_frames if way == "refresh" else 0)
             with torch.inference_mode():
                 found.append(1000 * timed(partial(recache, world, world.executor, so), clock))

@@ -101,6 +101,9 @@ def test_the_layers_products_are_measured_one_by_one(small: Any) -> None:
         assert min(found.values()) > 0
 
 
+FEWER = {"recache": "causal", "sink_on_recache": "refresh", "recache_frames": 6}
+
+
 def full_world(small: Any, config: GeneratorConfig) -> Any:
     generator = small.generator(config)
     world = generator.open(seed=1, embedding=small.embedding(config, 0))
@@ -109,10 +112,13 @@ def full_world(small: Any, config: GeneratorConfig) -> Any:
     return generator, world
 
 
-def test_both_kinds_of_recache_are_timed(small: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("changes", "refreshed"), [({}, 12), (FEWER, 6)])
+def test_both_kinds_of_recache_are_timed(
+    small: Any, monkeypatch: pytest.MonkeyPatch, changes: dict[str, Any], refreshed: int
+) -> None:
     from longtake.model.generation import recache
 
-    generator, world = full_world(small, small.config())
+    generator, world = full_world(small, small.config(**changes))
     lengths = []
     plain = recache.rewrite
     monkeypatch.setattr(
@@ -124,8 +130,8 @@ def test_both_kinds_of_recache_are_timed(small: Any, monkeypatch: pytest.MonkeyP
         ),
     )
     found = time_recaches(generator, world, clock=lambda: 0.0)
-    assert lengths == [9, 12] * 5
-    assert (found.keep_frames, found.refresh_frames) == (9, 12)
+    assert lengths == [9, refreshed] * 5
+    assert (found.keep_frames, found.refresh_frames) == (9, refreshed)
     assert found.keep is not None
     assert found.refresh is not None
 
