@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pygame
@@ -13,6 +14,7 @@ from longtake.clients.player.player import Player
 from longtake.clients.session import Session
 from longtake.protocol import messages as m
 from longtake.runtime.generator.hosts import GeneratorHostConfig
+from longtake.runtime.server.binding import ServerError
 from longtake.runtime.server.local import LocalServer, local_server, server_thread
 from longtake.runtime.server.loop import ServerConfig
 from longtake.scenarios.runner import run_scenario, schedule
@@ -140,7 +142,16 @@ def test_the_player_survives_the_server_s_restart(monkeypatch: pytest.MonkeyPatc
         player.connector.start()
         turn_until(player, lambda: player.state.tick > 10)
     turn_until(player, lambda: player.state.connection == "reconnecting")
-    with local_server("fake", factory=factory, takes=tmp_path, endpoint=endpoint):
+    with ExitStack() as stack:
+        # Another test may have one of the ports for a while.
+        for attempt in range(30):
+            try:
+                stack.enter_context(local_server("fake", factory=factory, takes=tmp_path, endpoint=endpoint))
+                break
+            except ServerError as error:
+                if "in use" not in str(error) or attempt == 29:
+                    raise
+                time.sleep(1)
         turn_until(player, lambda: player.state.connection == "live" and player.state.frame is not None)
         press(player, pygame.K_n, "n")
         turn_until(player, lambda: player.state.latency_ms is not None)
