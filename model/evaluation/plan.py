@@ -205,9 +205,9 @@ def costs_of(config: GeneratorConfig) -> dict[str, Cost]:
         "denoise": flow.times(len(config.timesteps)),
         "clean": forward_cost(sizes, block, window, keys_only=True),
     }
-    for frames in sorted({config.ring_frames, config.refreshed_frames}):
+    kept_frames = {config.ring_frames: config.sink_frames, config.refreshed_frames: 0}
+    for frames, kept in sorted(kept_frames.items()):
         # A causal group sees itself and what comes before it: half of the recomputed frames on average.
-        kept = window - frames if frames == config.ring_frames else 0
         seen = kept + (frames + block) / 2 if config.recache == "causal" else float(window)
         costs[f"recache {frames}"] = forward_cost(sizes, frames, seen, keys_only=True)
     costs["prompt"] = prompt_cost(sizes)
