@@ -3,7 +3,7 @@
 import numpy as np
 
 from longtake.model.diorama.art.canvas import Canvas, Colour, mix
-from longtake.model.diorama.art.things import WARM, Cover, band, hill, spots, waves
+from longtake.model.diorama.art.things import WARM, Cover, band, hill, slabs, spots, waves
 
 _SAND: Colour = (252, 208, 122)
 
@@ -75,7 +75,7 @@ def middle(land: Canvas, glow: Canvas, rng: np.random.Generator, cover: Cover) -
 
 
 def near(land: Canvas, glow: Canvas, rng: np.random.Generator, cover: Cover) -> None:
-    """Pale sand with ripples, stones and small cacti."""
+    """Pale sand with a ripple, flat red stones and small cacti."""
     sand = waves(rng, 78, (1.6, 3))
     for index, x in enumerate(spots(rng, 5, 0.25)):
         if index % 2:
@@ -85,8 +85,5 @@ def near(land: Canvas, glow: Canvas, rng: np.random.Generator, cover: Cover) -> 
                 land.circle(x + dx, sand(x) + 1.5, size, (186, 112, 88))
                 land.circle(x + dx + 1, sand(x) + 0.2, size * 0.72, cover((224, 152, 112), 0.7))
     hill(land, sand, cover(_SAND, 0.75), rim=0.5)
-    for base in (85.0, 91.0):
-        ripple = waves(rng, base, (1.2, 3), (0.5, 8))
-        band(land, ripple, 2, cover((232, 172, 100), 0.62), cover(_SAND, 0.75))
-    for x in spots(rng, 6):
-        land.ellipse(x, rng.uniform(91, 94), 5, 2.2, cover((206, 140, 96), 0.5))
+    band(land, waves(rng, 84.5, (1.2, 3), (0.5, 8)), 2, cover((232, 172, 100), 0.62), cover(_SAND, 0.75))
+    slabs(land, rng, 90.5, cover((216, 138, 92), 0.45), (142, 84, 66))

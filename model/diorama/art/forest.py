@@ -3,7 +3,7 @@
 import numpy as np
 
 from longtake.model.diorama.art.canvas import Canvas, Colour
-from longtake.model.diorama.art.things import Cover, hill, pine, spots, waves
+from longtake.model.diorama.art.things import Cover, bush, hill, pine, slabs, spots, waves
 
 _FIREFLY: Colour = (230, 255, 130)
 
@@ -32,18 +32,18 @@ def _toadstool(land: Canvas, x: float, y: float, size: float, cover: Cover) -> N
 
 
 def near(land: Canvas, glow: Canvas, rng: np.random.Generator, cover: Cover) -> None:
-    """Great dark firs, moss, ferns and toadstools; fireflies at night."""
+    """Great dark firs, moss, a path of logs, and toadstools; fireflies at night."""
     floor = waves(rng, 79, (1.2, 4))
     for index, x in enumerate(spots(rng, 4, 0.25)):
         pine(land, x, floor(x) + 3, (70, 62, 54, 66)[index], (24, 92, 80), cover)
         glow.circle(x + 26, rng.uniform(46, 60), 1.7, _FIREFLY)
         glow.circle(x + 44, rng.uniform(62, 74), 1.7, _FIREFLY)
     hill(land, floor, cover((88, 148, 70), 0.75))
-    land.ridge(waves(rng, 84.5, (0.8, 3)), cover((152, 124, 88), 0.7))
-    land.ridge(waves(rng, 90, (0.8, 3)), cover((70, 124, 62), 0.7))
-    for index, x in enumerate(spots(rng, 8, 0.3)):
+    land.ridge(waves(rng, 83.5, (0.8, 3)), cover((120, 88, 64), 0.6))
+    slabs(land, rng, 87, cover((222, 184, 132), 0.45), (84, 58, 46))
+    land.ridge(waves(rng, 91, (0.8, 3)), cover((52, 108, 56), 0.62))
+    for index, x in enumerate(spots(rng, 8, 0.2)):
         if index % 2:
-            _toadstool(land, x, rng.uniform(92, 94), (4.6, 3.6)[index % 4 == 1], cover)
+            _toadstool(land, x, 95, (6.6, 5.4)[index % 4 == 1], cover)
         else:
-            for lean in (-6, -3, 0, 3, 6):
-                land.stroke((x, 96), (x + lean, 89 + abs(lean) * 0.4), 1.7, cover((96, 160, 66), 0.5))
+            bush(land, x, 96, 5.5, (108, 176, 72), cover)

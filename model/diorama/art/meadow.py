@@ -5,7 +5,7 @@ import math
 import numpy as np
 
 from longtake.model.diorama.art.canvas import PERIOD, Canvas, Colour, mix
-from longtake.model.diorama.art.things import Cover, band, bush, hill, house, round_tree, spots, waves, window
+from longtake.model.diorama.art.things import Cover, band, bush, hill, house, round_tree, slabs, spots, waves, window
 
 _PETALS: tuple[Colour, ...] = ((255, 255, 255), (255, 196, 60), (250, 104, 140), (176, 120, 240))
 
@@ -56,15 +56,14 @@ def middle(land: Canvas, glow: Canvas, rng: np.random.Generator, cover: Cover) -
 
 
 def _flower(land: Canvas, x: float, y: float, petal: Colour) -> None:
-    land.stroke((x, y), (x, y + 6), 1.2, (58, 132, 52))
     for turn in range(5):
         angle = turn * 2 * math.pi / 5 - math.pi / 2
-        land.circle(x + 2.4 * math.cos(angle), y + 2.4 * math.sin(angle), 1.9, petal)
-    land.circle(x, y, 1.7, (255, 216, 74) if petal[0] != 255 or petal[2] > 100 else (196, 96, 40))
+        land.circle(x + 3.4 * math.cos(angle), y + 3.4 * math.sin(angle), 2.7, petal)
+    land.circle(x, y, 2.4, (255, 216, 74) if petal[0] != 255 or petal[2] > 100 else (196, 96, 40))
 
 
 def near(land: Canvas, glow: Canvas, rng: np.random.Generator, cover: Cover) -> None:
-    """Bright grass, a fence, a sandy path and big flowers."""
+    """Bright grass, a fence, a sandy path with flat stones, and big flowers."""
     grass = waves(rng, 77, (1.2, 4))
     fence = float(rng.uniform(0, PERIOD))
     for x in np.arange(fence, fence + 90, 15):
@@ -74,8 +73,7 @@ def near(land: Canvas, glow: Canvas, rng: np.random.Generator, cover: Cover) -> 
     for index, x in enumerate(spots(rng, 5, 0.2)):
         bush(land, x, grass(x) + 2, (6.0, 4.5)[index % 2], (74, 160, 66), cover)
     hill(land, grass, cover((104, 194, 66), 0.82))
-    band(land, waves(rng, 84, (0.8, 3)), 5, cover((246, 214, 150), 0.7), cover((86, 174, 58), 0.78))
-    for index, x in enumerate(spots(rng, 10, 0.3)):
-        y = rng.uniform(90, 93)
-        land.ellipse(x, y + 6, 8, 4, mix(cover((86, 174, 58), 0.78), (30, 90, 40), 0.25))
-        _flower(land, x, y, _PETALS[index % 4])
+    band(land, waves(rng, 83.5, (0.8, 3)), 8, cover((236, 196, 128), 0.7), cover((70, 156, 52), 0.78))
+    slabs(land, rng, 87.5, cover((255, 246, 222), 0.4), mix(cover((196, 148, 96), 0.3), (60, 40, 60), 0.2))
+    for index, x in enumerate(spots(rng, 8, 0.2)):
+        _flower(land, x, 93.5, _PETALS[index % 4])

@@ -3,7 +3,7 @@
 import numpy as np
 
 from longtake.model.diorama.art.canvas import Canvas, Colour, mix
-from longtake.model.diorama.art.things import Cover, hill, house, pine, spots, waves
+from longtake.model.diorama.art.things import Cover, hill, house, pine, slabs, spots, waves
 
 _CAP: Colour = (252, 253, 255)
 
@@ -71,8 +71,9 @@ def near(land: Canvas, glow: Canvas, rng: np.random.Generator, cover: Cover) -> 
     hill(land, ground, cover((150, 164, 166), 0.8))
     land.ridge(waves(rng, 84.5, (0.8, 3)), cover((186, 184, 196), 0.8))
     land.ridge(waves(rng, 90.5, (0.9, 4)), cover((124, 138, 146), 0.75))
-    for index, x in enumerate(spots(rng, 7)):
+    slabs(land, rng, 88, cover((232, 230, 240), 0.3), (96, 98, 120))
+    for index, x in enumerate(spots(rng, 8, 0.2)):
         if index % 2:
-            land.ellipse(x, 93, 9, 2.4, _CAP)
+            land.ellipse(x, 95, 10, 2.8, _CAP)
         else:
-            _boulder(land, x, 96, 5, cover)
+            _boulder(land, x, 98, 7, cover)

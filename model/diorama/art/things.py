@@ -53,6 +53,14 @@ def band(land: Canvas, line: Line, depth: float, colour: Colour, below: Colour) 
     land.ridge(lambda x: line(x) + depth, below)
 
 
+def slabs(land: Canvas, rng: np.random.Generator, y: float, colour: Colour, edge: Colour) -> None:
+    """Long flat stones or logs along the ground, far enough apart to see which way it goes, however fast it runs."""
+    for index, x in enumerate(spots(rng, 8, 0.12)):
+        half = (11.0, 8.5)[index % 2]
+        land.rounded(x - half, y - 1.6, x + half, y + 3.2, 2.2, edge)
+        land.rounded(x - half, y - 2.2, x + half, y + 1.4, 1.7, colour)
+
+
 def pine(land: Canvas, x: float, foot: float, height: float, colour: Colour, cover: Cover) -> None:
     """A fir of three skirts, lit from the right."""
     width = height * 0.29

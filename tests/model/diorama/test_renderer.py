@@ -128,3 +128,13 @@ def test_a_new_place_is_seen_within_the_first_latent_frame_and_sweeps_evenly() -
     steps = -np.diff(line.edge[8 : 8 + round(PLACE_SECONDS * FPS)])
     assert np.allclose(steps, steps[0], atol=1e-3)
     assert line.edge[8 + round(PLACE_SECONDS * FPS)] <= -EDGE
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_marks_on_the_ground_survive_a_coarse_grid_so_that_its_motion_can_be_seen(place: str) -> None:
+    for seed in range(3):
+        frame = render_clip(SCENE.changed(place=place), None, 1, seed=seed).frames[0]
+        ground = frame[-20:].astype(float)  # a fifth of the picture
+        cells = ground.reshape(5, 4, WIDTH // 4, 4, 3).mean((1, 3))
+        contrast = np.abs(cells - cells.mean(1, keepdims=True)).mean((1, 2))  # of each row of cells
+        assert contrast.max() > 18
