@@ -40,9 +40,11 @@ class TransformerConfig:
     """Epsilon of every norm."""
     actions: int = 0
     """Axes of the action vector that conditions a latent frame; 0 for a model without actions."""
+    motion_width: int = 0
+    """Width of the convolutional head that moves the picture (`longtake.model.network.motion_head`); 0 for none."""
 
     def __post_init__(self) -> None:
-        at_least(self, 0, "actions")
+        at_least(self, 0, "actions", "motion_width")
         at_least(self, 1, "dim", "ffn_dim", "heads", "layers", "text_tokens", "text_dim")
         at_least(self, 1, "latent_channels", "latent_height", "latent_width")
         positive(self, "eps")
@@ -114,6 +116,11 @@ class GeneratorConfig:
                 f"window_frames {self.window_frames} must hold the sink ({self.sink_frames}) "
                 f"and one block ({self.block_frames})"
             )
+        if self.transformer.motion_width and self.block_frames > 1:
+            raise ConfigError(
+                f"motion_width {self.transformer.motion_width}: the head looks back from one frame to those before it, "
+                f"so a block must be one latent frame, not {self.block_frames}"
+            )
         at_least(self, 0, "recache_frames")
         if self.recache_frames and (self.recache != "causal" or self.sink_on_recache != "refresh"):
             raise ConfigError(
@@ -175,6 +182,7 @@ _PRESETS: dict[str, GeneratorConfig] = {
             latent_height=12,
             latent_width=20,
             actions=2,
+            motion_width=96,
         ),
         block_frames=1,
         window_frames=9,

@@ -31,6 +31,7 @@ from longtake.model.generation import settling
 from longtake.model.generation.block import Block
 from longtake.model.generation.caches import WorldCaches
 from longtake.model.generation.decoding import Decoding
+from longtake.model.generation.looking_back import stands_before
 from longtake.model.generation.noise import NoiseSource, SeededNoise
 from longtake.model.generation.prompts import Prompts
 from longtake.model.generation.recache import live_lengths, rebuild, rewrite
@@ -367,15 +368,28 @@ class Generator:
             noise = self._draw(world)
         xt = x0 = noise[0]
         sampler = self._sampler.begin()
+        move = self._motion(world)
         for index, sigma in enumerate(self._sigmas):
             if index:
                 xt = sampler.advance(index - 1, xt, x0, noise)
             condition = world.executor.condition(index, (world.actions,))
-            flow = world.executor.flow(block, xt, index, world.prompt_kv, condition)
+            flow = move(world.executor.flow(block, xt, index, world.prompt_kv, condition), xt, index)
             x0 = clean(xt, flow, sigma)
             if trace is not None:
                 trace(f"s{index}", xt, flow, x0)
         return x0.to(self.dtype)
+
+    def _motion(self, world: World) -> Callable[[Tensor, Tensor, int], Tensor]:
+        """Return what the motion head makes of a step's flow: called with it, what it is the flow of, and the step."""
+        sizes = self.config.transformer
+        if not sizes.motion_width:
+            return lambda flow, xt, step: flow
+        before = stands_before(world, world.batch, sizes, self.device, self.dtype)
+        # Copied to the device like `known`: tiny, once for each block.
+        told = world.actions or (0.0,) * sizes.actions
+        actions = torch.tensor(told, dtype=self.dtype).to(self.device).expand(world.batch, 1, -1) if told else None
+        foretold = self.transformer.foretell(actions, before)
+        return lambda flow, xt, step: self.transformer.move(flow, xt, self.timesteps[step], actions, before, foretold)
 
     def _now(self) -> torch.cuda.Event | None:
         """Return an event after everything that the device has been given so far; None on a CPU."""

@@ -23,6 +23,7 @@ from torch import Tensor, nn
 from longtake.model.config import TransformerConfig
 from longtake.model.errors import ShapeError
 from longtake.model.network.layers import Attend, Layer, Modulation, PromptKV
+from longtake.model.network.motion_head import Before, MotionHead
 from longtake.model.ops.attention import Attention, sdpa
 from longtake.model.ops.linear import LinearFactory
 
@@ -112,6 +113,9 @@ class Transformer(nn.Module):
         )
         self.blocks = nn.ModuleList(Layer(config, attention) for _ in range(config.layers))
         self.head = Head(config)
+        self.motion_head = (
+            MotionHead(config.latent_channels, config.motion_width, config.actions) if config.motion_width else None
+        )
         self._initialise()
 
     def _initialise(self) -> None:
@@ -128,6 +132,8 @@ class Transformer(nn.Module):
         if self.action_embedding is not None:
             # At first actions change nothing, so training can start from weights that know none.
             nn.init.zeros_(self.action_embedding.get_parameter("2.weight"))
+        if self.motion_head is not None:
+            self.motion_head.initialise()
 
     @property
     def layers(self) -> Sequence[Layer]:
@@ -165,6 +171,7 @@ class Transformer(nn.Module):
         attend: AttendAt,
         *,
         actions: Tensor | None = None,
+        before: Before | None = None,
         layers: Sequence[RunLayer] | None = None,
     ) -> Tensor:
         """Return the flow of noisy latents.
@@ -175,6 +182,8 @@ class Transformer(nn.Module):
             prompt: the text encoder's tokens [B, L, text_dim]; or what `prompt_kv` made of them.
             attend: self-attention of each layer.
             actions: beside timesteps, what the frames are made under (`embed_time`).
+            before: beside timesteps, what stands before the last frames, as many as it has: the motion head corrects
+                the flow of these, if the network has one. Where it is given later, see `move`.
             layers: run these instead of the layers.
 
         Returns:
@@ -192,7 +201,41 @@ class Transformer(nn.Module):
             prompt = Transformer.prompt_kv(self, Transformer.embed_text(self, prompt))
         x = self._run(self.layers if layers is None else layers, latents, per_layer, prompt, attend)
         flow: Tensor = self.head(x, e)
+        if self.motion_head is not None and before is not None and isinstance(condition, Tensor):
+            kept, count = flow.shape[1] - before.known.shape[1], before.known.shape[1]
+            told = None if actions is None else actions[:, kept:]
+            moved = self.motion_head(flow[:, kept:], latents[:, kept:], condition[:, kept:], told, before)
+            flow = moved if count == flow.shape[1] else torch.cat((flow[:, :kept], moved), 1)
         return flow
+
+    def foretell(self, actions: Tensor | None, before: Before) -> Tensor | None:
+        """Return the frames that the motion head foretells (`MotionHead.foretell`); None without one."""
+        return None if self.motion_head is None else self.motion_head.foretell(actions, before)
+
+    def move(
+        self,
+        flow: Tensor,
+        noisy: Tensor,
+        t: float,
+        actions: Tensor | None,
+        before: Before,
+        foretold: Tensor | None = None,
+    ) -> Tensor:
+        """Return a flow as the motion head corrects it: unchanged without one.
+
+        Args:
+            flow: what `forward` made without `before`, [B, F, C, h, w].
+            noisy: what it was made of.
+            t: their timestep, 0 to 1000.
+            actions: what the frames are made under, [B, F, axes].
+            before: what stands before them.
+            foretold: from `foretell`, which serves all steps of a block.
+        """
+        if self.motion_head is None:
+            return flow
+        timesteps = torch.full(flow.shape[:2], t, device=flow.device)
+        moved: Tensor = self.motion_head(flow, noisy, timesteps, actions, before, foretold)
+        return moved
 
     def last_keys_values(
         self,

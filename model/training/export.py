@@ -2,10 +2,10 @@
 
     python -m longtake.model.training.export --runs runs --out model/diorama/weights
 
-Takes what is there of runs/{autoencoder,decoder,text,transformer,progressive,self_forcing,streaming,probe}; a part
-whose run is missing keeps its old file. The transformer is that of the latest of its four stages. `decoder` is a run of
-the autoencoder's training with `--decoder-only`, and replaces the autoencoder's own. The encoder ships too: not for
-playing, but so that training can go on from these weights.
+Takes what is there of runs/{autoencoder,decoder,text,transformer,motion,progressive,self_forcing,streaming,probe}; a
+part whose run is missing keeps its old file. The transformer is that of the latest of its five stages. `decoder` is a
+run of the autoencoder's training with `--decoder-only`, and replaces the autoencoder's own. The encoder ships too: not
+for playing, but so that training can go on from these weights.
 """
 
 import json
@@ -22,12 +22,13 @@ from torch.nn import functional
 from longtake.model.command_line import Parser
 from longtake.model.config import TransformerConfig
 from longtake.model.errors import TrainingError
+from longtake.model.network.motion_head import BEFORE, LEVELS
 from longtake.model.training.ending import carry_out
 from longtake.model.training.files import write_whole
 from longtake.model.training.weights import half, write_weights
 from longtake.model.weights import read, read_sampling, read_sizes
 
-TRANSFORMER_RUNS: Final = ("streaming", "self_forcing", "progressive", "transformer")
+TRANSFORMER_RUNS: Final = ("streaming", "self_forcing", "progressive", "motion", "transformer")
 """runs that train the transformer, the last stage first"""
 
 
@@ -62,6 +63,11 @@ def without_actions(state: dict[str, Tensor]) -> dict[str, Tensor]:
     rest = functional.silu(state["action_embedding.0.bias"])
     added = functional.linear(rest, state["action_embedding.2.weight"], state["action_embedding.2.bias"])
     kept = {name: value for name, value in state.items() if not name.startswith("action_embedding.")}
+    for name, others in (("foretelling", BEFORE), ("weighing", LEVELS + BEFORE)):
+        told = f"motion_head.{name}.condition.0.weight"
+        if told in kept:
+            # Axes at rest are zeros there, and come last.
+            kept[told] = kept[told][:, :others].contiguous()
     return kept | {"time_embedding.2.bias": kept["time_embedding.2.bias"] + added}
 
 

@@ -6,7 +6,7 @@ from longtake.model.errors import CheckpointError
 from longtake.model.network.transformer import Transformer
 from longtake.model.weights import read
 
-NEW = ("action_embedding.",)
+NEW = ("action_embedding.", "motion_head.")
 """parameters that older weights may lack; as built they change nothing"""
 
 
@@ -18,7 +18,7 @@ def transformer_file(path: Path) -> Path:
 def load_start(transformer: Transformer, path: Path, *, role: str = "start") -> None:
     """Load weights into a transformer about to be trained.
 
-    Weights of a model without actions will do: their embedding starts by changing nothing.
+    Weights of a model without actions or without a motion head will do: what is new starts by changing nothing.
 
     Args:
         transformer: of the sizes that are expected.

@@ -13,6 +13,7 @@ PARTS = {
     "text_encoder": "recipes.text_encoder",
     "probe": "recipes.probe",
     "transformer": "recipes.transformer",
+    "motion": "recipes.motion",
     "texts": "data.texts",
     "trajectories": "recipes.trajectories",
     "ode-init": "recipes.ode_init",

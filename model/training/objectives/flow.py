@@ -13,11 +13,11 @@ from longtake.model.config import GeneratorConfig
 from longtake.model.errors import ConfigError
 from longtake.model.network.transformer import Transformer
 from longtake.model.training.objectives.teacher_forcing import (
+    Asked,
     FlowBatch,
     MakeAttention,
     TeacherForcing,
     TeacherForcingConfig,
-    weighted_error,
 )
 
 
@@ -69,15 +69,18 @@ class FlowMatching(TeacherForcing):
         own = self.levels[torch.randint(len(self.levels), shape, device=device)]
         return torch.where(torch.rand(shape, device=device) < self.config.sampler_levels, own, drawn)
 
-    def _error(self, model: Transformer, batch: FlowBatch, copies: int, context: Tensor | None) -> Tensor:
+    def _ask(self, model: Transformer, batch: FlowBatch, copies: int, context: Tensor | None) -> Asked:
         clips, frames = batch.latents.shape[:2]
         sigma = self.draw_levels((clips, copies, frames))
         noise, xt = self._noised(batch, sigma)
         packed = self._packed(batch, copies, context)
-        flow = packed.flow(model, xt, sigma)
-        target = noise - batch.latents[:, None]
-        if self.config.guidance and model.training:
+
+        def target(flow: Tensor) -> Tensor:
+            wanted = noise - batch.latents[:, None]
+            if not self.config.guidance or not model.training:
+                return wanted
             with torch.no_grad():
                 unprompted = packed.flow(model, xt, sigma, text=self._blank(batch.text))
-            target = target + self.config.guidance * (flow.detach() - unprompted)
-        return weighted_error(flow, target, batch)
+            return wanted + self.config.guidance * (flow.detach() - unprompted)
+
+        return Asked(packed=packed, batch=batch, xt=xt, sigma=sigma, target=target)

@@ -22,13 +22,13 @@ from longtake.model.errors import ConfigError
 from longtake.model.generation.schedule import Schedule
 from longtake.model.network.transformer import Transformer
 from longtake.model.training.objectives.teacher_forcing import (
+    Asked,
     FlowBatch,
     MakeAttention,
     Packed,
     TeacherForcing,
     TeacherForcingConfig,
     in_order,
-    weighted_error,
 )
 from longtake.model.weights import Sampling
 
@@ -97,7 +97,7 @@ class ProgressiveDistillation(TeacherForcing):
         self._halfway = torch.tensor(Schedule(generator.shift).warp(halfway), device=device) / 1000
         self._after = torch.cat((self.levels[1:], self.levels.new_zeros(1)))
 
-    def _error(self, model: Transformer, batch: FlowBatch, copies: int, context: Tensor | None) -> Tensor:
+    def _ask(self, model: Transformer, batch: FlowBatch, copies: int, context: Tensor | None) -> Asked:
         clips, frames = batch.latents.shape[:2]
         device, count = self.levels.device, len(self.levels)
         first = torch.randint(count, (clips, 1, frames), device=device)
@@ -120,7 +120,7 @@ class ProgressiveDistillation(TeacherForcing):
                 xt, sigma, target = (in_order(x, after) for x in (xt, sigma, target))
                 past, batch = past.in_order(shown), batch.in_order(after)
             packed = self._packed(batch, copies, context, past)
-        return weighted_error(packed.flow(model, xt, sigma), target, batch)
+        return Asked(packed=packed, batch=batch, xt=xt, sigma=sigma, target=lambda flow: target)
 
     @torch.no_grad()
     def _draw_resampled(self, model: Transformer, batch: FlowBatch) -> FlowBatch:

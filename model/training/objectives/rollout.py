@@ -19,16 +19,18 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from longtake.model.cache.base import CacheBlock
-from longtake.model.cache.functional import FunctionalCache
+from longtake.model.cache.functional import FunctionalBlock, FunctionalCache
 from longtake.model.config import GeneratorConfig
 from longtake.model.errors import ConfigError
 from longtake.model.execution.base import CLEAN, CLEAN_TIMESTEP, FrameActions
+from longtake.model.generation.looking_back import stands_before
 from longtake.model.generation.noise import NoiseSource
 from longtake.model.generation.recache import recache
 from longtake.model.generation.sampler import Sampler
 from longtake.model.generation.schedule import Schedule, add_noise, clean
 from longtake.model.generation.world import CachedWindow, Prompt
 from longtake.model.network.layers import PromptKV
+from longtake.model.network.motion_head import Before
 from longtake.model.network.rope import Rope
 from longtake.model.network.transformer import Condition, Transformer
 from longtake.model.ops.attention import Attention, sdpa
@@ -69,6 +71,7 @@ class RolloutExecutor:
 
     Attributes:
         conditioning: what the world is made under.
+        before: what stands before the block in hand; None for a network without a motion head.
     """
 
     warm_up_frames: Sequence[int] = ()
@@ -78,6 +81,7 @@ class RolloutExecutor:
         self._transformer, self._timesteps = transformer, tuple(timesteps)
         self._layers = checkpointed(transformer, checkpointing)
         self.conditioning: Conditioning | None = None
+        self.before: Before | None = None
 
     def prompt_kv(self, text: Tensor) -> list[PromptKV]:
         """See `Executor`."""
@@ -92,20 +96,27 @@ class RolloutExecutor:
         self, block: CacheBlock, latents: Tensor, step: int, prompt_kv: Sequence[PromptKV], condition: Condition
     ) -> Tensor:
         """See `Executor`; the condition is not used."""
-        return self._pass(block, latents, self._timesteps[step], prompt_kv)
+        return self._pass(block, latents, self._timesteps[step], prompt_kv, self.before)
 
     def write(self, block: CacheBlock, latents: Tensor, prompt_kv: Sequence[PromptKV], condition: Condition) -> None:
         """See `Executor`; what is written is constant, and the condition is not used."""
         with torch.no_grad():
             self._pass(block, latents, CLEAN_TIMESTEP, prompt_kv)
 
-    def _pass(self, block: CacheBlock, latents: Tensor, t: float, prompt_kv: Sequence[PromptKV]) -> Tensor:
+    def _pass(
+        self,
+        block: CacheBlock,
+        latents: Tensor,
+        t: float,
+        prompt_kv: Sequence[PromptKV],
+        before: Before | None = None,
+    ) -> Tensor:
         assert self.conditioning is not None, "set when a world is opened"
         layout = block.layout
         actions = self.conditioning.between(layout.first_frame, layout.first_frame + layout.frames).actions
         timesteps = torch.full(latents.shape[:2], t, device=latents.device)
         flow: Tensor = self._transformer(
-            latents, timesteps, prompt_kv, block.attend, actions=actions, layers=self._layers
+            latents, timesteps, prompt_kv, block.attend, actions=actions, before=before, layers=self._layers
         )
         return flow
 
@@ -246,7 +257,7 @@ class Rollout:
         Returns:
             The clean latents that the network sees in them.
         """
-        block = world.cache.begin((self.config.block_frames,))
+        block = self._begin(world)
         prompt_kv = self._prompt_kv(world.prompt)
         x0 = self._clean(world, block, xt, step, prompt_kv)
         self._commit(world, block, truth, truth)
@@ -263,7 +274,7 @@ class Rollout:
         Returns:
             The latents at the kept steps and the clean end: [len(kept) + 1, B, block_frames, C, h, w].
         """
-        block = world.cache.begin((self.config.block_frames,))
+        block = self._begin(world)
         shape = (self.config.block_frames, *self.config.transformer.latent_shape)
         x = world.noise.draw(world.block, 1, shape)[0].to(self._device)
         found = []
@@ -281,7 +292,7 @@ class Rollout:
         frames = self.config.block_frames
         if world.carried is not None:
             world.carried.attach(world.cache)
-        block = world.cache.begin((frames,))
+        block = self._begin(world)
         draws = exit_step + 1 + self.options.context_noise
         noise = world.noise.draw(world.block, draws, (frames, *self.config.transformer.latent_shape))
         noise = noise.to(self._device)
@@ -298,6 +309,19 @@ class Rollout:
         latents = x0.detach()
         self._commit(world, block, latents, self._context(latents, noise[-1]))
         return x0
+
+    def _begin(self, world: RolloutWorld) -> FunctionalBlock:
+        """Return the next block's place in the cache; from here on its passes know what stands before it."""
+        sizes = self.config.transformer
+        if sizes.motion_width:
+            conditioning, end = world.executor.conditioning, world.cache.end_frame
+            assert conditioning is not None, "set when a world is opened"
+            batch = len(conditioning.text)
+            before = stands_before(world, batch, sizes, self._device, torch.float32)
+            if end and conditioning.actions is not None:
+                before = before._replace(actions=conditioning.between(end - 1, end).actions)
+            world.executor.before = before
+        return world.cache.begin((self.config.block_frames,))
 
     def _clean(
         self, world: RolloutWorld, block: CacheBlock, xt: Tensor, step: int, prompt_kv: Sequence[PromptKV]

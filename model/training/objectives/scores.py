@@ -15,6 +15,7 @@ from torch import Tensor
 from longtake.model.errors import ShapeError
 from longtake.model.generation.schedule import Schedule
 from longtake.model.network.layers import Attend
+from longtake.model.network.motion_head import Before
 from longtake.model.network.rope import Rope, rotate
 from longtake.model.network.transformer import Transformer
 from longtake.model.ops.attention import Attention, sdpa
@@ -143,12 +144,14 @@ class CausalScore:
             self._attends[frames] = self._make_attention(frames, 2)
         attend, actions = self._attends[frames], conditioning.actions
         noisy = t[:, None].expand(-1, frames)
+        before = Before.of(context, actions) if self.network.config.motion_width else None
         flow: Tensor = self.network(
             torch.cat((context, xt), dim=1),
             torch.cat((torch.zeros_like(noisy), noisy), dim=1),
             conditioning.text,
             lambda layer: attend,
             actions=None if actions is None else actions.repeat(1, 2, 1),
+            before=before,
             layers=self._layers,
         )
         return flow[:, frames:]

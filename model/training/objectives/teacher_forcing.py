@@ -16,6 +16,7 @@ from longtake.model.bounds import at_least, share
 from longtake.model.config import GeneratorConfig
 from longtake.model.generation.schedule import Schedule
 from longtake.model.network.layers import Attend
+from longtake.model.network.motion_head import Before
 from longtake.model.network.transformer import Transformer
 
 
@@ -81,7 +82,8 @@ class Packed:
         """what stands before the frames; None for frames that begin a take"""
         if context is not None and self.past is not None:
             c, x0 = context[..., None, None, None], self.past.latents
-            self._clean = (1 - c) * x0 + c * torch.randn_like(x0)
+            self.clean = (1 - c) * x0 + c * torch.randn_like(x0)
+            """the clean copy, with its noise, [B, F, C, h, w]"""
 
     def flow(
         self, model: Transformer, xt: Tensor, sigma: Tensor, *, text: Tensor | None = None, at_rest: bool = False
@@ -101,7 +103,7 @@ class Packed:
         batch, frames = self._batch, self._batch.latents.shape[1]
         packed, t = xt.flatten(1, 2), sigma.flatten(1) * 1000
         if self.past is not None:
-            packed = torch.cat((self._clean, packed), 1)
+            packed = torch.cat((self.clean, packed), 1)
             t = torch.cat((torch.zeros_like(t[:, :frames]), t), 1)  # shown as clean, whatever its noise
         # Every copy of a frame, the clean one included, carries the actions that the frame was made under.
         actions = None if batch.actions is None else batch.actions.repeat(1, self._total, 1)
@@ -110,9 +112,33 @@ class Packed:
         if actions is not None and self.past is not None and self.past.actions is not None:
             actions[:, :frames] = self.past.actions
         text = batch.text if text is None else text
-        made = model(packed, t, text, lambda layer: self._attend, actions=actions)
+        before = self._before(xt) if model.config.motion_width else None
+        made = model(packed, t, text, lambda layer: self._attend, actions=actions, before=before)
         flow: Tensor = made[:, -self._copies * frames :].float().unflatten(1, (self._copies, frames))
         return flow
+
+    def _before(self, xt: Tensor) -> Before:
+        """Return what stands before each noised frame [B, copies, F, C, h, w]: of the clean copy, if there is one."""
+        if self.past is not None:
+            return Before.of(self.clean, self.past.actions).repeat(self._copies)
+        # Frames that begin a take are alone.
+        nothing = Before.of(torch.zeros_like(xt[:, 0, :1]))
+        return nothing.repeat(self._copies)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Asked:
+    """What a network is asked, and what it should say."""
+
+    packed: Packed
+    batch: FlowBatch
+    """what the answers are weighed by"""
+    xt: Tensor
+    """noised latents, [B, copies, F, C, h, w]"""
+    sigma: Tensor
+    """their noise levels, [B, copies, F]"""
+    target: Callable[[Tensor], Tensor]
+    """the flow wanted, given the one that the network has made"""
 
 
 class TeacherForcing(ABC):
@@ -142,18 +168,27 @@ class TeacherForcing(ABC):
 
     def clips(self, model: Transformer, batch: FlowBatch) -> Tensor:
         """Return the loss of clips: frames are denoised given the clean ones before them."""
+        return self._error(model, self.ask(model, batch))
+
+    def ask(self, model: Transformer, batch: FlowBatch) -> Asked:
+        """Return what `clips` asks a network of clips."""
         shape = batch.latents.shape[:2]
         context = torch.rand(shape, device=batch.latents.device) * self.packing.context_noise
         context *= (torch.rand(len(context), 1, device=context.device) < 0.5).float()
-        return self._error(model, batch, self.packing.copies, context)
+        return self._ask(model, batch, self.packing.copies, context)
 
     def first_frames(self, model: Transformer, batch: FlowBatch) -> Tensor:
         """Return the loss of single frames [B, 1, ...] that begin a take."""
-        return self._error(model, batch, 1, None)
+        return self._error(model, self._ask(model, batch, 1, None))
 
     @abstractmethod
-    def _error(self, model: Transformer, batch: FlowBatch, copies: int, context: Tensor | None) -> Tensor:
-        """Return the mean squared error of the flow; `context` [B, F] is the clean copy's noise, if any."""
+    def _ask(self, model: Transformer, batch: FlowBatch, copies: int, context: Tensor | None) -> Asked:
+        """Noise a batch; `context` [B, F] is the clean copy's noise, if any."""
+
+    def _error(self, model: Transformer, asked: Asked) -> Tensor:
+        """Return the mean squared error of the flow."""
+        flow = asked.packed.flow(model, asked.xt, asked.sigma)
+        return weighted_error(flow, asked.target(flow), asked.batch)
 
     def _noised(self, batch: FlowBatch, sigma: Tensor) -> tuple[Tensor, Tensor]:
         """Return noise and the batch noised by it to `sigma` [B, copies, F]: each [B, copies, F, C, h, w]."""

@@ -44,6 +44,7 @@ SHARES: Final = {
     "probe": 0.1,
     "autoencoder": 0.3,
     "transformer": 0.7,
+    "motion": 0.2,
     "progressive": 0.4,
     "self_forcing": 0.5,
     "streaming": 0.3,
@@ -53,7 +54,7 @@ USUAL: Final = ("autoencoder", "transformer")
 WITH_PICTURES: Final = ("probe", "autoencoder")
 """parts that train on folders of rendered clips"""
 COPIED: Final = ("encoder", "decoder", "text_encoder", "probe")
-RESUMED: Final = ("autoencoder", "probe", "transformer", "progressive", "self_forcing", "streaming")
+RESUMED: Final = ("autoencoder", "probe", "transformer", "motion", "progressive", "self_forcing", "streaming")
 """parts whose run says whether it has ended"""
 GPU_TAKES: Final = 16
 """takes of a member of the batch on a GPU: a guess, on a CPU there are fewer"""
@@ -194,6 +195,7 @@ class Stages:
             "probe": self._probe,
             "autoencoder": self._autoencoder,
             "transformer": self._transformer,
+            "motion": self._motion,
             "progressive": self._progressive,
             "self_forcing": partial(self._distillation, "self_forcing"),
             "streaming": partial(self._distillation, "streaming"),
@@ -249,6 +251,18 @@ class Stages:
         else:
             log.info("the transformer starts from nothing: %s", f"there is none in {start}" if start else "no --start")
         return self._training("transformer", "transformer", options, self.config.settings)
+
+    def _motion(self) -> list[str]:
+        """Return the arguments of the motion head's stage: it learns beside the transformer as it is before distilling.
+
+        Raises:
+            CheckpointError: there is none.
+        """
+        for folder in (self.weights, self.config.start, bundled_folder()):
+            if folder is not None and pieces(undistilled(folder) / "transformer.safetensors")[0].exists():
+                options: dict[str, object] = {"preset": self.config.preset, "start": undistilled(folder)}
+                return self._training("motion", "motion", options, ())
+        raise CheckpointError("there is no transformer to learn beside; train it first, or name weights with --start")
 
     def _progressive(self) -> list[str]:
         options: dict[str, object] = {"preset": self.config.preset, "teacher": self._teacher()}

@@ -52,8 +52,10 @@ DIORAMA: Final = preset("diorama").transformer
 PRESETS: Final = {
     "diorama": DIORAMA,
     # For rehearsals: seconds of two cores make valid weights of it.
-    "tiny": replace(DIORAMA, dim=64, ffn_dim=128, heads=2, layers=2),
+    "tiny": replace(DIORAMA, dim=64, ffn_dim=128, heads=2, layers=2, motion_width=16),
 }
+OUTER: Final = ("inputs", "straight", "outputs", "condition")
+"""parameters of a motion head's halves that are no hidden matrices"""
 ADAM_NAMES: Final = (
     "patch_embedding",
     "head.head",
@@ -62,6 +64,7 @@ ADAM_NAMES: Final = (
     "action_embedding",
     "text_embedding",
     "modulation",
+    *(f"motion_head.{half}.{name}" for half in ("foretelling", "weighing") for name in OUTER),
 )
 """parameters that are no hidden matrices"""
 HELD_OUT_SEED: Final = 1_000_003

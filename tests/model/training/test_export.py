@@ -8,6 +8,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from longtake.model.config import TransformerConfig
+from longtake.model.network.motion_head import Before
 from longtake.model.network.transformer import Transformer
 from longtake.model.training.export import export, without_actions
 from longtake.model.weights import Sampling, read_sampling
@@ -52,7 +53,16 @@ def test_the_latest_stage_is_exported_with_the_sampler_that_it_was_distilled_for
 def test_a_model_without_its_axes_does_what_it_did_at_rest() -> None:
     torch.manual_seed(0)
     sizes = TransformerConfig(
-        dim=32, ffn_dim=64, heads=2, layers=1, text_tokens=2, text_dim=8, latent_height=4, latent_width=6, actions=2
+        dim=32,
+        ffn_dim=64,
+        heads=2,
+        layers=1,
+        text_tokens=2,
+        text_dim=8,
+        latent_height=4,
+        latent_width=6,
+        actions=2,
+        motion_width=8,
     )
     steered, plain = Transformer(sizes), Transformer(replace(sizes, actions=0))
     for parameter in steered.parameters():
@@ -62,3 +72,10 @@ def test_a_model_without_its_axes_does_what_it_did_at_rest() -> None:
     for made, wanted in zip(plain.embed_time(t), steered.embed_time(t), strict=True):
         torch.testing.assert_close(made, wanted)
     assert not torch.allclose(steered.embed_time(t)[0], steered.embed_time(t, torch.ones(1, 3, 2))[0])
+    flow, noisy, frames = (torch.randn(1, 3, *sizes.latent_shape) for _ in range(3))
+    moved = [
+        network.move(flow, noisy, 300.0, actions, Before.of(frames, actions))
+        for network, actions in ((plain, None), (steered, torch.zeros(1, 3, 2)), (steered, torch.ones(1, 3, 2)))
+    ]
+    torch.testing.assert_close(moved[0], moved[1])
+    assert not torch.allclose(moved[0], moved[2])

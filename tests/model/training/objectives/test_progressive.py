@@ -10,6 +10,7 @@ from torch import Tensor
 
 from longtake.model.config import GeneratorConfig
 from longtake.model.errors import ConfigError
+from longtake.model.network.motion_head import Before
 from longtake.model.network.transformer import Transformer
 from longtake.model.training.objectives.progressive import ProgressiveConfig, ProgressiveDistillation
 from longtake.model.training.objectives.teacher_forcing import FlowBatch
@@ -54,11 +55,13 @@ class Spy:
     """A network that remembers what it was asked."""
 
     def __init__(self, inner: Transformer) -> None:
-        self.inner = inner
+        self.inner, self.config = inner, inner.config
         self.asked: list[tuple[Tensor, Tensor, Tensor, Tensor]] = []
 
-    def __call__(self, packed: Tensor, t: Tensor, text: Tensor, attend: Any, *, actions: Tensor) -> Tensor:
-        flow: Tensor = self.inner(packed, t, text, attend, actions=actions)
+    def __call__(
+        self, packed: Tensor, t: Tensor, text: Tensor, attend: Any, *, actions: Tensor, before: Before | None
+    ) -> Tensor:
+        flow: Tensor = self.inner(packed, t, text, attend, actions=actions, before=before)
         self.asked.append((packed, t, text, actions))
         return flow
 

@@ -46,6 +46,8 @@ class Machine:
         (out / "finished").touch()
         if arguments[0] == "recipes.transformer":
             save_file({"x": torch.ones(2)}, out / "ema.safetensors")
+        if arguments[0] == "recipes.motion":
+            save_file({"moved": torch.ones(2)}, out / "ema.safetensors")
         if arguments[0] in ("recipes.self_forcing", "recipes.streaming"):
             save_file({arguments[0]: torch.ones(2)}, out / "ema.safetensors")
             save_file({"critic": torch.ones(2)}, out / "critic.safetensors")
@@ -139,6 +141,19 @@ def test_parts_are_chosen(tmp_path: Path, weights: Path) -> None:
         stages(machine, tmp_path / "two", weights, parts=("everything",))
     with pytest.raises(ConfigError, match="is no folder"):
         stages(machine, tmp_path / "two", tmp_path / "none")
+
+
+def test_a_motion_head_learns_beside_the_transformer_before_it_is_distilled(tmp_path: Path, weights: Path) -> None:
+    machine, out = Machine(), tmp_path / "all"
+    assert stages(machine, out, weights, parts=("transformer", "motion", "progressive")).train()
+    assert machine.stages == ["transformer", "motion", "progressive"]
+    _, motion, distilled = machine.ran
+    assert flag(motion, "start") == str(out / "weights"), "what the stage before has made"
+    assert set(load_file(out / "teacher" / "transformer.safetensors")) == {"moved"}, "the teacher has the head"
+    assert flag(distilled, "teacher") == str(out / "teacher")
+    alone = Machine()
+    assert stages(alone, tmp_path / "one", weights, parts=("motion",)).train()
+    assert flag(alone.ran[0], "start") == str(weights)
 
 
 def test_the_transformer_is_distilled_and_tuned_on_long_takes(tmp_path: Path, weights: Path) -> None:
