@@ -172,6 +172,7 @@ class Transformer(nn.Module):
         *,
         actions: Tensor | None = None,
         before: Before | None = None,
+        copies: int = 1,
         layers: Sequence[RunLayer] | None = None,
     ) -> Tensor:
         """Return the flow of noisy latents.
@@ -184,6 +185,7 @@ class Transformer(nn.Module):
             actions: beside timesteps, what the frames are made under (`embed_time`).
             before: beside timesteps, what stands before the last frames, as many as it has: the motion head corrects
                 the flow of these, if the network has one. Where it is given later, see `move`.
+            copies: how many times these frames come at the end, one copy after the other, made under the same actions.
             layers: run these instead of the layers.
 
         Returns:
@@ -202,10 +204,14 @@ class Transformer(nn.Module):
         x = self._run(self.layers if layers is None else layers, latents, per_layer, prompt, attend)
         flow: Tensor = self.head(x, e)
         if self.motion_head is not None and before is not None and isinstance(condition, Tensor):
-            kept, count = flow.shape[1] - before.known.shape[1], before.known.shape[1]
+            frames = before.known.shape[1]
+            kept = flow.shape[1] - copies * frames
             told = None if actions is None else actions[:, kept:]
-            moved = self.motion_head(flow[:, kept:], latents[:, kept:], condition[:, kept:], told, before)
-            flow = moved if count == flow.shape[1] else torch.cat((flow[:, :kept], moved), 1)
+            foretold = self.motion_head.foretell(None if told is None else told[:, :frames], before)
+            if copies > 1:
+                before, foretold = before.repeat(copies), foretold.repeat(1, copies, 1, 1, 1)
+            moved = self.motion_head(flow[:, kept:], latents[:, kept:], condition[:, kept:], told, before, foretold)
+            flow = torch.cat((flow[:, :kept], moved), 1) if kept else moved
         return flow
 
     def foretell(self, actions: Tensor | None, before: Before) -> Tensor | None:

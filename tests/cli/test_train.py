@@ -44,6 +44,10 @@ def test_every_part_names_its_own_help(
         ("text_encoder", "--out x --words none.txt", "none.txt: No such file"),
         ("text_encoder", "--out x --like none.safetensors", "none.safetensors"),
         ("text_encoder", "--out x --start none", "none/text_encoder.safetensors"),
+        ("motion", "--out x --start none --minutes 1", "weights are missing: none"),
+        ("motion", "--out x --preset huge", "no network is called 'huge'"),
+        ("motion", "--out x --set kept=2", "kept_first 20 must be at most kept 2"),
+        ("motion", "--out x --set motion_width=0", "motion_width 0 is no motion head"),
         ("export", "--runs none", "none holds no run with weights to export"),
     ],
 )

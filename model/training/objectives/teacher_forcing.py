@@ -113,17 +113,15 @@ class Packed:
             actions[:, :frames] = self.past.actions
         text = batch.text if text is None else text
         before = self._before(xt) if model.config.motion_width else None
-        made = model(packed, t, text, lambda layer: self._attend, actions=actions, before=before)
+        made = model(packed, t, text, lambda layer: self._attend, actions=actions, before=before, copies=self._copies)
         flow: Tensor = made[:, -self._copies * frames :].float().unflatten(1, (self._copies, frames))
         return flow
 
     def _before(self, xt: Tensor) -> Before:
-        """Return what stands before each noised frame [B, copies, F, C, h, w]: of the clean copy, if there is one."""
+        """Return what stands before the frames of [B, copies, F, C, h, w]: nothing if there is no clean copy."""
         if self.past is not None:
-            return Before.of(self.clean, self.past.actions).repeat(self._copies)
-        # Frames that begin a take are alone.
-        nothing = Before.of(torch.zeros_like(xt[:, 0, :1]))
-        return nothing.repeat(self._copies)
+            return Before.of(self.clean, self.past.actions)
+        return Before.of(torch.zeros_like(xt[:, 0, :1])).repeat(xt.shape[2])
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -20,6 +20,7 @@ from torch import Tensor
 
 from longtake.model.bounds import at_least, share
 from longtake.model.command_line import Parser
+from longtake.model.diorama.files import bundled_folder
 from longtake.model.errors import ConfigError
 from longtake.model.network.motion_head import BEFORE, Before
 from longtake.model.network.transformer import Transformer
@@ -315,7 +316,11 @@ def main() -> None:
     parser = Parser(prog="longtake train motion", description="Train a motion head beside a finished transformer.")
     command.add_run_arguments(parser)
     parser.add_argument("--preset", default="diorama", help=f"network: {', '.join(PRESETS)}")
-    parser.add_argument("--start", required=True, help="weights of the transformer: a file or a folder")
+    parser.add_argument(
+        "--start",
+        default=str(bundled_folder()),
+        help="weights of the transformer: a file or a folder; else those that ship",
+    )
     parser.add_argument("--parts", type=Path, help="folder with the other parts; else those that ship")
     options = parser.parse_args()
     hours = command.hours_of(options, 0.5)

@@ -13,6 +13,7 @@ from longtake.model.training.loop import LoopConfig
 from longtake.model.training.objectives.flow import FlowConfig
 from longtake.model.training.recipes.autoencoder import AutoencoderTaskConfig
 from longtake.model.training.recipes.distillation import DistillationConfig
+from longtake.model.training.recipes.motion import MotionTaskConfig
 from longtake.model.training.recipes.ode_init import OdeConfig
 from longtake.model.training.recipes.trajectories import TrajectoriesConfig
 from longtake.model.training.recipes.transformer import TransformerTaskConfig
@@ -24,6 +25,7 @@ CONFIGS = (
     FlowConfig(),
     AutoencoderTaskConfig(data=("a",), held_out="b"),
     TransformerTaskConfig(folder=Path("x")),
+    MotionTaskConfig(folder=Path("x"), start="y"),
     DistillationConfig(folder=Path("x")),
     OdeConfig(folder=Path("x"), trajectories=Path("y")),
     TrajectoriesConfig(folder=Path("x")),

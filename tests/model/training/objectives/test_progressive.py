@@ -59,9 +59,17 @@ class Spy:
         self.asked: list[tuple[Tensor, Tensor, Tensor, Tensor]] = []
 
     def __call__(
-        self, packed: Tensor, t: Tensor, text: Tensor, attend: Any, *, actions: Tensor, before: Before | None
+        self,
+        packed: Tensor,
+        t: Tensor,
+        text: Tensor,
+        attend: Any,
+        *,
+        actions: Tensor,
+        before: Before | None,
+        copies: int,
     ) -> Tensor:
-        flow: Tensor = self.inner(packed, t, text, attend, actions=actions, before=before)
+        flow: Tensor = self.inner(packed, t, text, attend, actions=actions, before=before, copies=copies)
         self.asked.append((packed, t, text, actions))
         return flow
 
