@@ -140,7 +140,7 @@ def without_recache(model: LoadedModel) -> LoadedModel:
     """Return the same model without recache, so that a switch keeps the window (recache mode `none`)."""
     twin = copy.copy(model)
     twin.generator = copy.copy(model.generator)
-    twin.generator.config = replace(model.generator.config, recache="none")
+    twin.generator.config = replace(model.generator.config, recache="none", recache_frames=0)
     return twin
 
 
