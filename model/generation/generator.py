@@ -43,6 +43,7 @@ from longtake.model.generation.world import Decoder, Prompt, TextEncoder, Unsett
 from longtake.model.network.layers import PromptKV
 from longtake.model.network.transformer import Transformer
 from longtake.model.ops.attention.registry import ATTENTIONS
+from longtake.model.ops.convolution import has_packed_convolution
 
 log = logging.getLogger(__name__)
 
@@ -83,6 +84,8 @@ class Generator:
         self.device, self.dtype = backend.device, backend.dtype
         self.decoder = decoder
         self.transformer = transformer.to(self.device, self.dtype).eval().requires_grad_(False)
+        if self.transformer.motion_head is not None and has_packed_convolution(self.device, self.dtype):
+            self.transformer.motion_head.pack(config.transformer.latent_shape[1:])
         attention = ATTENTIONS.make(backend.attention, backend.target)
         self._decoding: Decoding | None = None
         if decoder is not None:

@@ -7,11 +7,14 @@ foretold against what the transformer says is to be seen.
 """
 
 import math
+from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+from longtake.model.ops.convolution import packed_convolution
 
 LEVELS: Final = 8
 """cosines that a noise level is told by"""
@@ -74,7 +77,8 @@ class Convolutions(nn.Module):
 
     def __init__(self, inputs: int, outputs: int, *, width: int, depth: int, told: int) -> None:
         super().__init__()
-        self.inner, self.depth = 2 * width * depth, depth
+        self.inner, self.depth, self.width = 2 * width * depth, depth, width
+        self._packed: list[Callable[[Tensor], Tensor]] | None = None
         self.inputs = nn.Conv2d(inputs, width, 5, padding=2)
         self.straight = nn.Conv2d(inputs, outputs, 5, padding=2)
         self.residual = nn.ModuleList(nn.Conv2d(width, width, 3, padding=1) for _ in range(depth))
@@ -88,17 +92,34 @@ class Convolutions(nn.Module):
             assert last.bias is not None
             nn.init.zeros_(last.bias)
 
+    def pack(self, size: Sequence[int]) -> None:
+        """Lay the weights out for oneDNN, for inference at a height and width; later changes have no effect."""
+        both = [torch.cat((x, y)) for x, y in zip(self._pair(self.inputs), self._pair(self.straight), strict=True)]
+        rest = [self._pair(each) for each in (*self.residual, self.outputs)]
+        self._packed = [packed_convolution(weight, bias, size) for weight, bias in (both, *rest)]
+
+    @staticmethod
+    def _pair(convolution: nn.Module) -> tuple[Tensor, Tensor]:
+        return convolution.get_parameter("weight"), convolution.get_parameter("bias")
+
+    def _run(self, frames: Tensor) -> tuple[Tensor, Tensor, Sequence[Callable[[Tensor], Tensor]]]:
+        """Return what the first convolutions make, and the others."""
+        if self._packed is None or torch.is_grad_enabled():
+            others: list[Callable[[Tensor], Tensor]] = [*self.residual, self.outputs]
+            return self.inputs(frames), self.straight(frames), others
+        x, straight = self._packed[0](frames).split((self.width, self.outputs.out_channels), 1)
+        return x, straight, self._packed[1:]
+
     def forward(self, seen: Tensor, told: Tensor) -> Tensor:
         """seen: [B, F, inputs, h, w], told: [B, F, width] -> [B, F, outputs, h, w]."""
         frames = seen.flatten(0, 1)
         made = self.condition(told).flatten(0, 1)[..., None, None]
         modulation = made[:, : self.inner].unflatten(1, (self.depth, 2, -1))
         gains = made[:, self.inner :].unflatten(1, (2, -1))
-        x = self.inputs(frames)
-        for index, convolution in enumerate(self.residual):
+        x, straight, (*residual, outputs) = self._run(frames)
+        for index, convolution in enumerate(residual):
             x = x + convolution(F.gelu(x * (1 + modulation[:, index, 0]) + modulation[:, index, 1]))
-        straight = self.straight(frames) * (1 + gains[:, 0])
-        sums = straight + self.outputs(F.gelu(x)) * (1 + gains[:, 1])
+        sums = straight * (1 + gains[:, 0]) + outputs(F.gelu(x)) * (1 + gains[:, 1])
         result: Tensor = sums.view(*seen.shape[:2], *sums.shape[1:])
         return result
 
@@ -126,6 +147,11 @@ class MotionHead(nn.Module):
         """Start by foretelling nothing and changing nothing."""
         self.foretelling.initialise()
         self.weighing.initialise()
+
+    def pack(self, size: Sequence[int]) -> None:
+        """Make inference faster on a CPU that `has_packed_convolution`; see `Convolutions.pack`."""
+        self.foretelling.pack(size)
+        self.weighing.pack(size)
 
     def foretell(self, actions: Tensor | None, before: Before) -> Tensor:
         """Return the frames that seem to come next: zeros where less than two stand before them.
