@@ -32,7 +32,8 @@ from longtake.model.training.ending import carry_out
 from longtake.model.training.launch import launch
 from longtake.model.training.loop import LoopConfig
 from longtake.model.training.objectives.flow import FlowConfig
-from longtake.model.training.recipes.transformer import OUTER, PRESETS, TransformerTask, TransformerTaskConfig
+from longtake.model.training.objectives.teacher_forcing import Asked
+from longtake.model.training.recipes.transformer import OUTER, PRESETS, TransformerTask, TransformerTaskConfig, sizes_of
 from longtake.model.training.settings import changed
 from longtake.model.training.task import Figures, Turn
 
@@ -130,17 +131,18 @@ class Answers:
         self._actions = torch.zeros(config.kept, frames, axes, device=device) if axes else None
         self._counted = np.zeros((config.kept, frames), np.bool_)
 
-    def put(self, noised: dict[str, Tensor], sigma: Tensor, clean: Tensor, batch: "Clip") -> None:
-        """Put a clip's answers in the place of the oldest."""
-        slot = self.taken % self._kept
+    def put(self, asked: Asked, flow: Tensor) -> None:
+        """Put what was asked about one clip, and the answers, in the place of the oldest."""
+        slot, batch = self.taken % self._kept, asked.batch
+        noised = {"flow": flow, "noisy": asked.xt, "wanted": asked.target(flow)}
         for name, value in noised.items():
-            self._noised[name][slot].copy_(value)
-        self._sigma[slot].copy_(sigma)
-        self._clean[slot].copy_(clean)
-        self._weights[slot].copy_(batch.weights)
+            self._noised[name][slot].copy_(value[0])
+        self._sigma[slot].copy_(asked.sigma[0])
+        self._clean[slot].copy_(asked.packed.clean[0])
+        self._weights[slot].copy_(batch.weights[0])
         if self._actions is not None and batch.actions is not None:
-            self._actions[slot].copy_(batch.actions)
-        self._counted[slot] = batch.counted
+            self._actions[slot].copy_(batch.actions[0])
+        self._counted[slot] = batch.counted[0].cpu().numpy() > 0
         self.taken += 1
 
     def draw(self, count: int, rng: np.random.Generator) -> Weighing:
@@ -164,15 +166,6 @@ class Answers:
             actions=None if actions is None else actions[one, frame][:, None],
             before=before,
         )
-
-
-@dataclass(frozen=True, kw_only=True)
-class Clip:
-    """What is kept of a clip beside its latents: of F frames."""
-
-    weights: Tensor
-    actions: Tensor | None
-    counted: np.ndarray[tuple[int, ...], np.dtype[np.bool_]]
 
 
 class MotionTask(TransformerTask):
@@ -230,16 +223,8 @@ class MotionTask(TransformerTask):
     @torch.no_grad()
     def _show(self, rng: np.random.Generator) -> None:
         """Show a clip to the transformer, and keep its answers."""
-        batch = self.sampler.clips(1, rng)
-        asked = self.objective.ask(self.body, batch)
-        flow = asked.packed.flow(self.body, asked.xt, asked.sigma)
-        noised = {"flow": flow[0], "noisy": asked.xt[0], "wanted": asked.target(flow)[0]}
-        clip = Clip(
-            weights=batch.weights[0],
-            actions=None if batch.actions is None else batch.actions[0],
-            counted=batch.counted[0].cpu().numpy() > 0,
-        )
-        self.answers.put(noised, asked.sigma[0], asked.packed.clean[0], clip)
+        asked = self.objective.ask(self.body, self.sampler.clips(1, rng))
+        self.answers.put(asked, asked.packed.flow(self.body, asked.xt, asked.sigma))
 
     def loss(self, batch: MotionBatch, progress: float) -> tuple[Tensor, Figures]:  # type: ignore[override]
         """Squared errors of what is foretold and of the corrected flow; beside it that of the transformer's own."""
@@ -279,9 +264,7 @@ def recipe(folder: Path, device: str, hours: float, *, start: str, network: str 
     Raises:
         ConfigError: there is no such network.
     """
-    if network not in PRESETS:
-        raise ConfigError(f"no network is called {network!r}; there are {', '.join(PRESETS)}")
-    task = MotionTaskConfig(folder=folder, start=start, transformer=PRESETS[network])
+    task = MotionTaskConfig(folder=folder, start=start, transformer=sizes_of(network))
     loop = LoopConfig(
         steps=1_000_000,
         hours=hours,

@@ -284,15 +284,20 @@ class TransformerRecipe:
     loop: LoopConfig
 
 
+def sizes_of(network: str) -> TransformerConfig:
+    """Return a network's sizes by its name; raises ConfigError if there is none."""
+    if network not in PRESETS:
+        raise ConfigError(f"no network is called {network!r}; there are {', '.join(PRESETS)}")
+    return PRESETS[network]
+
+
 def recipe(folder: Path, device: str, hours: float, *, network: str = "diorama", start: str = "") -> TransformerRecipe:
     """Return the settings for a device: small steps on a CPU, steps that fill it on a GPU.
 
     Raises:
         ConfigError: there is no such network.
     """
-    if network not in PRESETS:
-        raise ConfigError(f"no network is called {network!r}; there are {', '.join(PRESETS)}")
-    task = TransformerTaskConfig(folder=folder, start=start, transformer=PRESETS[network])
+    task = TransformerTaskConfig(folder=folder, start=start, transformer=sizes_of(network))
     loop = LoopConfig(
         steps=1_000_000,
         hours=hours,
